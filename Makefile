@@ -1,0 +1,95 @@
+# Every command of this artifact; `make` alone lists them.
+#
+#   PYTHON=python3.12        the interpreter the environment is made from (3.11 or newer)
+#   WORKERS=2                test processes side by side
+#   CQB_ROUTERBENCH_DIR=...  a folder of RouterBench CSV files: run on real rows, not the stand-in
+
+SHELL       := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+
+PYTHON  ?= python3
+WORKERS ?= 2
+VENV    := .venv
+BIN     := $(VENV)/bin
+READY   := $(VENV)/.ready
+ENCODE  := $(VENV)/.encode
+PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock
+
+# Runs lie side by side over the cores, so each process keeps to one BLAS thread. It also keeps
+# sums, and with them the committed outputs, the same on machines with different core counts.
+export OMP_NUM_THREADS ?= 1
+export OPENBLAS_NUM_THREADS ?= 1
+
+# Only real rows have prompts to encode, and only they need the large encoder packages.
+DATA_READY := $(READY) $(if $(CQB_ROUTERBENCH_DIR),$(ENCODE))
+
+.PHONY: help
+help:  ## List the commands
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+.PHONY: reproduce
+reproduce: $(DATA_READY)  ## Execute the notebooks and draw every figure into figures/
+	$(BIN)/python -m cqb.reproduce
+
+.PHONY: test
+test: lint  ## Check style, run the tests, execute the committed notebooks and compare their outputs
+	$(BIN)/python -m pytest -n $(WORKERS)
+	env -u CQB_ROUTERBENCH_DIR $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope -p no:cacheprovider \
+	    --nbval --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg notebooks
+
+.PHONY: data
+data: $(READY)  ## Download the real data sets at their pinned revisions and verify them
+	$(BIN)/python -m cqb.datasets.download
+
+.PHONY: lab
+lab: $(READY)  ## Open the notebooks in JupyterLab
+	$(BIN)/jupyter lab notebooks
+
+.PHONY: realrows
+realrows: $(DATA_READY)  ## Smoke run on the real rows of CQB_ROUTERBENCH_DIR (few seeds)
+	@[ -n "$${CQB_ROUTERBENCH_DIR:-}" ] || \
+	    { echo "realrows: set CQB_ROUTERBENCH_DIR to a folder of RouterBench CSV files" >&2; exit 1; }
+	$(BIN)/python -m cqb.reproduce --smoke
+
+.PHONY: bench
+bench: $(READY)  ## Measure speed; the record goes to .benchmarks/bench.json
+	mkdir -p .benchmarks
+	$(BIN)/python -m pytest tests/benchmarks --benchmark-only --benchmark-json=.benchmarks/bench.json
+
+.PHONY: lint
+lint: $(READY)  ## Check style and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+# The nvidia, CUDA toolkit and triton wheels follow from the platform's build of torch, not from us.
+.PHONY: lock
+lock:  ## Choose every version anew and write requirements.lock (CPython 3.11 on Linux)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
+	    { echo "lock: the lock is made with Python 3.11; name one: make lock PYTHON=python3.11" >&2; exit 1; }
+	scratch=$$(mktemp -d); trap 'rm -rf "$$scratch"' EXIT; \
+	$(PYTHON) -m venv "$$scratch/venv"; \
+	"$$scratch/venv/bin/pip" install --quiet --upgrade --upgrade-strategy eager -e '.[notebooks,test,encode,gpu]'; \
+	{ sed -n '/^#/p' requirements.lock; \
+	  "$$scratch/venv/bin/pip" list --format=freeze --exclude pip --exclude cqb \
+	  | sed 's/+.*//' | grep -vE '^(nvidia-|cuda-(bindings|toolkit)=|triton=)'; } > "$$scratch/lock"; \
+	cp "$$scratch/lock" requirements.lock
+
+.PHONY: clean
+clean:  ## Remove the environment and the caches of tools; data, runs and figures stay
+	rm -rf $(VENV) build lib/*.egg-info .pytest_cache .ruff_cache .hypothesis .benchmarks
+	find . \( -name __pycache__ -o -name .ipynb_checkpoints \) -prune -exec rm -rf {} +
+
+# The stamps are written last: an interrupted set-up is done again from an empty environment.
+$(READY): pyproject.toml requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "cqb needs Python 3.11 or newer; name one: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@echo "Setting up the environment in $(VENV) (once, a minute or two)"
+	$(PYTHON) -m venv --clear $(VENV)
+	$(PIP) -e '.[notebooks,test]'
+	@touch $@
+
+$(ENCODE): $(READY)
+	@echo "Adding the sentence encoder (once, a minute or more)"
+	$(PIP) -e '.[encode]'
+	@touch $@

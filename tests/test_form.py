@@ -1,0 +1,273 @@
+"""The form of the repository: one version of everything, no trace of one machine, no loose ends."""
+
+import json
+import re
+import shutil
+import subprocess
+import tomllib
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+ROOT = Path(__file__).resolve().parents[1]
+CORE = "core"
+ALWAYS_INSTALLED = (CORE, "notebooks", "test")
+CI_SCRIPT = ".ci/run"
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+ENVIRONMENT = yaml.safe_load((ROOT / "environment.yml").read_text("utf-8"))
+CITATION = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))
+MAKEFILE = (ROOT / "Makefile").read_text("utf-8")
+
+
+def lock_lines() -> list[str]:
+    lines = (ROOT / "requirements.lock").read_text("utf-8").splitlines()
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def pins() -> dict[str, str]:
+    names_versions = (line.split("==") for line in lock_lines())
+    return {canonicalize_name(name): version for name, version in names_versions}
+
+
+def direct_dependencies() -> list[tuple[str, Requirement]]:
+    """Every (group, requirement) that pyproject.toml names; the group is an extra or the core."""
+    groups = {CORE: PROJECT["dependencies"], **PROJECT["optional-dependencies"]}
+    return [(group, Requirement(text)) for group, texts in groups.items() for text in texts]
+
+
+DIRECT = direct_dependencies()
+DIRECT_IDS = [f"{group}-{requirement.name}" for group, requirement in DIRECT]
+
+
+def needs(requirement: Requirement) -> list[Requirement]:
+    """What an installed package asks for on this platform, given the extras it is asked with."""
+    asked = [Requirement(text) for text in metadata.requires(requirement.name) or ()]
+    extras = requirement.extras or {""}
+    return [
+        need
+        for need in asked
+        if need.marker is None or any(need.marker.evaluate({"extra": extra}) for extra in extras)
+    ]
+
+
+def tracked_texts() -> dict[str, str]:
+    """Path and text of every tracked text file; pictures inside notebooks are left out."""
+    if not shutil.which("git"):
+        pytest.skip("git is not installed")
+    listing = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True)
+    if listing.returncode != 0:
+        pytest.skip("not a git checkout")
+    texts = {}
+    for name in filter(None, listing.stdout.split("\0")):
+        try:
+            texts[name] = (ROOT / name).read_text("utf-8")
+        except (UnicodeDecodeError, FileNotFoundError):
+            continue
+    if not texts:
+        pytest.skip("nothing is tracked yet")
+    return {name: without_pictures(name, text) for name, text in texts.items()}
+
+
+def without_pictures(name: str, text: str) -> str:
+    """The text, less the base64 of a notebook's pictures, in which any word may turn up."""
+    if not name.endswith(".ipynb"):
+        return text
+    return re.sub(r'"(image/\w+|application/pdf)": "[^"]*"', "", text)
+
+
+def places(pattern: str, texts: dict[str, str]) -> list[str]:
+    """Every `path:line: match` of a regular expression, as a failure message can show it."""
+    return [
+        f"{name}:{number}: {match.group()}"
+        for name, text in texts.items()
+        for number, line in enumerate(text.splitlines(), start=1)
+        for match in re.finditer(pattern, line)
+    ]
+
+
+# --- one version of everything ------------------------------------------------------------------
+
+
+def test_lock_holds_only_exact_pins_each_once():
+    lines = lock_lines()
+    loose = [
+        line for line in lines if not re.fullmatch(r"[A-Za-z0-9._-]+==[0-9][0-9A-Za-z.]*", line)
+    ]
+    assert not loose, f"not an exact pin: {loose}"
+    assert len(pins()) == len(lines), "a package is pinned twice"
+
+
+def test_lock_leaves_cuda_parts_to_torch():
+    assert not [name for name in pins() if name.startswith("nvidia-")]
+
+
+@pytest.mark.parametrize(("group", "requirement"), DIRECT, ids=DIRECT_IDS)
+def test_direct_dependency_is_pinned_within_its_range(group, requirement):
+    pin = pins().get(canonicalize_name(requirement.name))
+    assert pin, f"{requirement.name} ({group}) is missing from requirements.lock"
+    assert requirement.specifier.contains(pin), f"{requirement} does not allow the pin {pin}"
+
+
+@pytest.mark.parametrize(("group", "requirement"), DIRECT, ids=DIRECT_IDS)
+def test_installed_version_is_the_pinned_one(group, requirement):
+    try:
+        installed = Version(metadata.version(requirement.name))
+    except metadata.PackageNotFoundError:
+        assert group not in ALWAYS_INSTALLED, f"{requirement.name} ({group}) is not installed"
+        pytest.skip(f"the extra {group} is not installed")
+    assert installed.public == pins()[canonicalize_name(requirement.name)]
+
+
+def test_lock_holds_everything_the_environment_pulls_in():
+    waiting = [r for group, r in DIRECT if group in ALWAYS_INSTALLED]
+    seen, unpinned = set(), set()
+    while waiting:
+        requirement = waiting.pop()
+        key = (canonicalize_name(requirement.name), frozenset(requirement.extras))
+        if key in seen:
+            continue
+        seen.add(key)
+        if key[0] not in pins():
+            unpinned.add(key[0])
+            continue
+        waiting += needs(requirement)
+    assert not unpinned
+
+
+def test_conda_installs_through_the_lock():
+    pip_lines = next(
+        entry["pip"] for entry in ENVIRONMENT["dependencies"] if isinstance(entry, dict)
+    )
+    assert pip_lines == ["-c requirements.lock", "-e .[notebooks,test]"]
+    named = [entry for entry in ENVIRONMENT["dependencies"] if isinstance(entry, str)]
+    assert sorted(re.split("[=<>]", entry)[0] for entry in named) == ["pip", "python"]
+
+
+def test_make_installs_through_the_lock():
+    installs = re.findall(r"^\t\$\(PIP\) .*$", MAKEFILE, re.MULTILINE)
+    assert installs == ["\t$(PIP) -e '.[notebooks,test]'", "\t$(PIP) -e '.[encode]'"]
+    assert re.search(r"^PIP +:= .* -c requirements\.lock$", MAKEFILE, re.MULTILINE)
+
+
+def test_python_versions_agree():
+    oldest = re.fullmatch(r">=(\d+)\.(\d+)", PROJECT["requires-python"]).groups()
+    dotted = ".".join(oldest)
+    assert f"python={dotted}" in ENVIRONMENT["dependencies"]
+    assert f"CPython {dotted} " in (ROOT / "requirements.lock").read_text("utf-8")
+    assert f"sys.version_info < ({', '.join(oldest)})" in MAKEFILE
+    assert f"sys.version_info[:2] != ({', '.join(oldest)})" in MAKEFILE
+    assert f"Python {dotted} or newer" in (ROOT / "README.md").read_text("utf-8")
+
+
+# --- licence and citation ------------------------------------------------------------------------
+
+
+def test_licence_is_the_whole_apache_text():
+    text = (ROOT / "LICENSE").read_text("utf-8")
+    assert re.search(r"Apache License\s+Version 2\.0, January 2004", text)
+    assert all(f"\n   {section}. " in text for section in range(1, 10))
+    assert "END OF TERMS AND CONDITIONS" in text
+
+
+def test_citation_agrees_with_the_package():
+    assert CITATION["cff-version"] == "1.2.0"
+    assert str(CITATION["version"]) == PROJECT["version"]
+    assert CITATION["license"] == PROJECT["license"]
+    assert CITATION["message"]
+    assert CITATION["title"]
+    assert CITATION["authors"]
+
+
+def test_installed_package_has_the_version_of_the_project():
+    try:
+        installed = metadata.version(PROJECT["name"])
+    except metadata.PackageNotFoundError:
+        pytest.skip("run from a source path, not installed")
+    assert installed == PROJECT["version"]
+
+
+def test_citation_prefers_the_paper():
+    paper = CITATION["preferred-citation"]
+    assert [author["family-names"] for author in paper["authors"]] == ["Bae", "Son", "Lee"]
+    assert {"arXiv:2602.02061"} == {entry["value"] for entry in paper["identifiers"]}
+
+
+# --- commands ------------------------------------------------------------------------------------
+
+
+def documented_targets() -> set[str]:
+    return set(re.findall(r"^([a-z]+):.*## ", MAKEFILE, re.MULTILINE))
+
+
+def test_every_phony_target_is_documented_and_help_is_the_default():
+    phony = re.findall(r"^\.PHONY: (\w+)$", MAKEFILE, re.MULTILINE)
+    assert sorted(phony) == sorted(documented_targets())
+    assert phony[0] == "help"
+
+
+@pytest.mark.skipif(not shutil.which("make"), reason="make is not installed")
+def test_make_alone_lists_every_command():
+    listing = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    listed = set(re.findall(r"^  make (\w+) +\S", listing, re.MULTILINE))
+    assert listed == documented_targets()
+
+
+@pytest.mark.parametrize("page", ["README.md", "data/README.md", "figures/README.md", CI_SCRIPT])
+def test_commands_named_in_the_pages_exist(page):
+    text = (ROOT / page).read_text("utf-8")
+    named = set(re.findall(r"(?:^ *|`|\.\.\. )make (\w+)", text, re.MULTILINE))
+    assert named, f"{page} names no command"
+    assert named <= documented_targets()
+
+
+@pytest.mark.parametrize("page", ["README.md", "data/README.md", "figures/README.md"])
+def test_links_between_pages_lead_somewhere(page):
+    text = (ROOT / page).read_text("utf-8")
+    targets = re.findall(r"\]\((?!https?:)([^)#]+)", text)
+    missing = [target for target in targets if not (ROOT / page).parent.joinpath(target).exists()]
+    assert not missing
+
+
+# --- nothing of one machine, nothing unfinished --------------------------------------------------
+
+
+def test_no_tracked_file_names_a_package_registry():
+    hosts = [
+        "py" + "pi.org",
+        "python" + "hosted.org",
+        "registry.npm" + "js.org",
+        "ana" + "conda.org",
+    ]
+    found = places("|".join(map(re.escape, hosts)), tracked_texts())
+    assert not found
+
+
+def test_no_tracked_file_holds_a_path_of_one_machine():
+    folders = ["wo" + "rk", "ro" + "ot", "tm" + "p", "ho" + "me", "Us" + "ers"]
+    pattern = rf"(?<![\w.~:/)}}-])/(?:{'|'.join(folders)})/\w|file:" + "///"
+    assert not places(pattern, tracked_texts())
+
+
+def test_only_ci_looks_beside_the_checkout():
+    texts = tracked_texts()
+    texts.pop(CI_SCRIPT, None)
+    assert not places(re.escape("../" + "shared"), texts)
+
+
+def test_no_tracked_file_holds_an_unfinished_mark():
+    marks = ["TO" + "DO", "FIX" + "ME", "X" * 3, "NotImplemented" + "Error"]
+    assert not places(rf"\b(?:{'|'.join(marks)})\b", tracked_texts())
+
+
+def test_committed_notebooks_are_executed_in_order():
+    notebooks = {n: t for n, t in tracked_texts().items() if n.endswith(".ipynb")}
+    for name in notebooks:
+        cells = json.loads((ROOT / name).read_text("utf-8"))["cells"]
+        counts = [cell["execution_count"] for cell in cells if cell["cell_type"] == "code"]
+        assert counts == list(range(1, len(counts) + 1)), f"{name}: run it from the top"
