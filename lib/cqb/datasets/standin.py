@@ -1,0 +1,248 @@
+"""A generated table with the habits of RouterBench, so that everything runs without any download.
+
+`data/standin/recipe.json` holds the numbers and the seed, `generate` turns them into a table, and
+`python -m cqb.datasets.standin` writes the file that is committed beside the recipe. Mean score
+and mean cost of every model are those of RouterBench (Hu et al., arXiv 2403.12031); prompts,
+families and everything else are made up, and every name says so.
+
+How a row comes about. Its family and topic, a difficulty and a point in a small content space are
+drawn. A model's skill on it is its level, plus its taste for family, topic and content, minus the
+difficulty, plus noise that sibling models share in part. The score is 1 where the skill is
+positive, or a grade in families that are graded. The embedding carries family, topic, content
+and a blurred difficulty among much nuisance, so a linear model can recover part of the skill.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cqb import paths
+from cqb.routing_table import RoutingTable
+from cqb.table_file import content_hash, read_arrays, write_arrays
+
+FILE = "routerbench_standin.npz"
+RECIPE = "recipe.json"
+FORMAT = "cqb stand-in recipe 1"
+SCORE_UNIT = 100  # scores are kept as whole hundredths
+COST_UNIT = 10**8  # costs are kept as whole hundred-millionths of a dollar
+CODE_LIMIT = 127  # embeddings are kept as whole numbers from -127 to 127, scaled to length 1
+
+Arrays = dict[str, np.ndarray]
+Recipe = dict[str, Any]
+
+
+def load(folder: Path | str | None = None) -> RoutingTable:
+    """The committed stand-in as a table with embeddings, verified against its own hash.
+
+    Whole numbers are stored, and the unit rows follow from them by one exact norm and one
+    division, so every platform gets the same bits.
+
+    Raises
+    ------
+    FileNotFoundError
+        The file or the recipe is not there.
+    ValueError
+        One of them is damaged.
+    """
+    folder = paths.data_dir() / "standin" if folder is None else Path(folder)
+    path = folder / FILE
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path}: the stand-in is not there; `python -m cqb.datasets.standin` makes it"
+        )
+    return assemble(read_recipe(folder / RECIPE), read_arrays(path))
+
+
+def read_recipe(path: Path | str) -> Recipe:
+    """The recipe at `path`; a file of another format is a ValueError."""
+    try:
+        recipe = json.loads(Path(path).read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path}: not readable as JSON ({error})") from error
+    if recipe.get("format") != FORMAT:
+        raise ValueError(f"{path}: not of format {FORMAT!r}")
+    return recipe
+
+
+def assemble(recipe: Recipe, arrays: Arrays) -> RoutingTable:
+    """The table that the whole numbers in `arrays` stand for."""
+    names = [family["name"] for family in recipe["families"]]
+    families = tuple(names[index] for index in arrays["family"])
+    items = arrays["item"]
+    codes = arrays["embedding"].astype(np.float64)
+    return RoutingTable(
+        name=recipe["name"],
+        stand_in=True,
+        ids=tuple(f"{family}.{item}" for family, item in zip(families, items, strict=True)),
+        prompts=tuple(
+            f"[stand-in] {family}, topic {topic}, item {item}"
+            for family, topic, item in zip(families, arrays["topic"], items, strict=True)
+        ),
+        families=families,
+        models=tuple(model["name"] for model in recipe["models"]),
+        scores=arrays["score"] / SCORE_UNIT,
+        costs=arrays["cost"] / COST_UNIT,
+        embeddings=codes / np.sqrt((codes**2).sum(axis=1, keepdims=True)),
+        report={
+            "generated": f"recipe with seed {recipe['seed']}; not RouterBench data",
+            "rows_read": len(items),
+            "rows_dropped": {},
+            "truncated_share": 0.0,
+            "distinct_vectors": len(np.unique(arrays["embedding"], axis=0)),
+        },
+    )
+
+
+def generate(recipe: Recipe) -> Arrays:
+    """The whole numbers of the stand-in: family, topic, item, score, cost and embedding.
+
+    n rows, N models, d dimensions: `family`, `topic` uint8 and `item` uint16 of shape (n,),
+    `score` uint8 (n, N) in hundredths, `cost` int32 (n, N) in 1e-8 dollars, `embedding` int8
+    (n, d) up to a factor for each row.
+    """
+    rows = _draw_rows(recipe)
+    return {
+        "family": rows["family"].astype(np.uint8),
+        "topic": rows["topic"].astype(np.uint8),
+        "item": rows["item"].astype(np.uint16),
+        "score": _scores(recipe, rows).astype(np.uint8),
+        "cost": _costs(recipe, rows).astype(np.int32),
+        "embedding": _embeddings(recipe, rows).astype(np.int8),
+    }
+
+
+def _stream(recipe: Recipe, name: str) -> np.random.Generator:
+    """A random stream of its own for every ingredient, so that changing one shifts no other."""
+    seeds = np.random.SeedSequence([recipe["seed"], zlib.crc32(name.encode())])
+    return np.random.Generator(np.random.Philox(seeds))
+
+
+def _draw_rows(recipe: Recipe) -> Arrays:
+    """Family, topic (numbered within the family), place of the topic, item, difficulty, content."""
+    rows, families = recipe["rows"], recipe["families"]
+    bounds = np.round(np.cumsum([family["share"] for family in families]) * rows).astype(int)
+    family = np.searchsorted(bounds, np.arange(rows), side="right")
+    counts = np.array([entry["topics"] for entry in families])
+    draw = _stream(recipe, "topic").random(rows)
+    topic = (draw**1.5 * counts[family]).astype(int)  # low numbers are the common topics
+    place = (np.cumsum(counts) - counts)[family] + topic
+    return {
+        "family": family,
+        "topic": topic,
+        "place": place,
+        "item": np.arange(rows) - np.concatenate([[0], bounds])[family],
+        "difficulty": _stream(recipe, "difficulty").standard_normal(rows),
+        "content": _stream(recipe, "content").standard_normal(
+            (rows, recipe["embedding"]["content_dimensions"])
+        ),
+    }
+
+
+def _scores(recipe: Recipe, rows: Arrays) -> np.ndarray:
+    """Scores in hundredths, shape (n, N), with the recipe's mean for every model."""
+    skill = _skill(recipe, rows)
+    levels = np.array([family["levels"] for family in recipe["families"]])[rows["family"]]
+    wanted = np.array([model["score"] for model in recipe["models"]])
+    low, high = np.full(len(wanted), -20.0), np.full(len(wanted), 20.0)
+    for _ in range(60):  # bisection: the mean grows with the level of the model
+        level = (low + high) / 2
+        short = _grade(skill + level, levels).mean(axis=0) < wanted
+        low, high = np.where(short, level, low), np.where(short, high, level)
+    return np.round(_grade(skill + high, levels) * SCORE_UNIT)
+
+
+def _grade(skill: np.ndarray, levels: np.ndarray) -> np.ndarray:
+    """Scores in [0, 1]: a threshold where a family has one level, else equal steps."""
+    levels = levels[:, None]
+    steps = np.floor(levels / (1 + np.exp(-skill)) + 0.5)
+    return np.where(levels == 1, skill > 0, steps / levels)
+
+
+def _skill(recipe: Recipe, rows: Arrays) -> np.ndarray:
+    """What each model can do with each row before its level is added: shape (n, N)."""
+    weight, models = recipe["skill"], recipe["models"]
+    n, count = len(rows["family"]), len(models)
+    groups = sorted({model["siblings"] for model in models})
+    group = np.array([groups.index(model["siblings"]) for model in models])
+
+    def shared(name: str, size: int) -> np.ndarray:
+        """Unit-variance taste or noise, shape (size, N), alike among siblings."""
+        stream, share = _stream(recipe, name), weight["siblings_share"]
+        common = stream.standard_normal((size, len(groups)))[:, group]
+        return np.sqrt(share) * common + np.sqrt(1 - share) * stream.standard_normal((size, count))
+
+    of_family = np.array([family["difficulty"] for family in recipe["families"]])
+    of_topic = _stream(recipe, "topic difficulty").standard_normal(rows["place"].max() + 1)
+    hardness = (
+        of_family[rows["family"]]
+        + weight["difficulty_of_topic"] * of_topic[rows["place"]]
+        + weight["difficulty"] * rows["difficulty"]
+    )
+    content = rows["content"] @ shared("content taste", rows["content"].shape[1])
+    return (
+        weight["family"] * shared("family taste", len(of_family))[rows["family"]]
+        + weight["topic"] * shared("topic taste", len(of_topic))[rows["place"]]
+        + weight["content"] * content / np.sqrt(rows["content"].shape[1])
+        - hardness[:, None]
+        + weight["noise"] * shared("noise", n)
+    )
+
+
+def _costs(recipe: Recipe, rows: Arrays) -> np.ndarray:
+    """Costs in units of 1e-8 dollars, shape (n, N), with the recipe's mean for every model."""
+    settings, models = recipe["cost"], recipe["models"]
+    n, count = len(rows["family"]), len(models)
+    prompt = np.array([family["prompt_tokens"] for family in recipe["families"]])[rows["family"]]
+    answer = np.array([family["answer_tokens"] for family in recipe["families"]])[rows["family"]]
+    stream = _stream(recipe, "tokens")
+    prompt = prompt * np.exp(settings["prompt_spread"] * stream.standard_normal(n))
+    spread = settings["answer_spread"] * stream.standard_normal((n, count))
+    answer = answer[:, None] * np.exp(np.where(answer[:, None] > 10, spread, 0.0))
+    tokens = prompt[:, None] + settings["answer_price"] * answer
+    price = np.array([model["cost"] for model in models]) / tokens.mean(axis=0)
+    return np.round(price * tokens * COST_UNIT)
+
+
+def _embeddings(recipe: Recipe, rows: Arrays) -> np.ndarray:
+    """Whole numbers from -127 to 127, shape (n, d): the direction of every row."""
+    weight, d = recipe["embedding"], recipe["dimension"]
+    n, content = len(rows["family"]), rows["content"]
+
+    def directions(name: str, size: int) -> np.ndarray:
+        vectors = _stream(recipe, f"{name} direction").standard_normal((size, d))
+        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+    blurred = rows["difficulty"] + weight["difficulty_noise"] * _stream(
+        recipe, "difficulty blur"
+    ).standard_normal(n)
+    # Nuisance falls off over the axes as the spectrum of sentence embeddings does.
+    scale = 1 / np.sqrt(1 + np.arange(d) / weight["nuisance_decay"])
+    nuisance = _stream(recipe, "nuisance").standard_normal((n, d)) * scale
+    nuisance /= np.sqrt((scale**2).sum())
+    axes, _ = np.linalg.qr(_stream(recipe, "axes").standard_normal((d, d)))
+    vectors = (
+        weight["common"] * directions("common", 1)
+        + weight["family"] * directions("family", len(recipe["families"]))[rows["family"]]
+        + weight["topic"] * directions("topic", rows["place"].max() + 1)[rows["place"]]
+        + weight["difficulty"] * blurred[:, None] * directions("difficulty", 1)
+        + weight["content"] * content @ directions("content", content.shape[1])
+        + weight["nuisance"] * nuisance @ axes
+    )
+    return np.round(vectors * (CODE_LIMIT / np.abs(vectors).max(axis=1, keepdims=True)))
+
+
+def main() -> None:
+    """Write the stand-in beside its recipe."""
+    folder = paths.data_dir() / "standin"
+    arrays = generate(read_recipe(folder / RECIPE))
+    write_arrays(folder / FILE, arrays)
+    print(f"{folder / FILE}: {len(arrays['item'])} rows, content {content_hash(arrays)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+"""Where the repository keeps things, found from any working directory.
+
+Each place can be moved by an environment variable: CQB_ROOT (the repository), CQB_DATA
+(stand-in, raw downloads, cache), CQB_FIGURES (what the notebooks draw) and CQB_RUNS (results of
+sweeps). A name that is not set means the place inside the repository.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+MARKER = Path("lib") / "cqb" / "paths.py"  # what tells the repository from any other folder
+
+
+def _override(name: str) -> Path | None:
+    value = os.environ.get(name, "").strip()
+    return Path(value).expanduser().resolve() if value else None
+
+
+def root() -> Path:
+    """The repository: CQB_ROOT, else the checkout this file lies in, else one above the cwd.
+
+    Raises
+    ------
+    FileNotFoundError
+        The package is installed outside a checkout and the working directory is not in one.
+    """
+    if override := _override("CQB_ROOT"):
+        return override
+    here = Path(__file__).resolve().parents[2]
+    for folder in (here, Path.cwd(), *Path.cwd().parents):
+        if (folder / MARKER).is_file():
+            return folder
+    raise FileNotFoundError(
+        f"no cqb checkout found at or above {Path.cwd()} (looked for {MARKER}); "
+        "set CQB_ROOT to the repository folder"
+    )
+
+
+def data_dir() -> Path:
+    """The data folder: CQB_DATA, else `data/` in the repository."""
+    return _override("CQB_DATA") or root() / "data"
+
+
+def figures_dir() -> Path:
+    """The figures folder: CQB_FIGURES, else `figures/` in the repository."""
+    return _override("CQB_FIGURES") or root() / "figures"
+
+
+def runs_dir() -> Path:
+    """The folder of sweep results: CQB_RUNS, else `runs/` in the data folder."""
+    return _override("CQB_RUNS") or data_dir() / "runs"
+
+
+def cache_dir() -> Path:
+    """The folder of computed things that can be made again, such as embeddings."""
+    return data_dir() / "cache"
+
+
+def raw_dir() -> Path:
+    """The folder of downloaded data sets, one folder for each set."""
+    return data_dir() / "raw"
+
+
+def routerbench_dir() -> Path | None:
+    """The folder CQB_ROUTERBENCH_DIR names, if it names one."""
+    return _override("CQB_ROUTERBENCH_DIR")

@@ -1,0 +1,161 @@
+"""ACQB and its fixed-horizon relatives: Thompson sampling with forced exploration.
+
+One learner (arXiv 2602.02061, section 3), told apart by its exploration coin and by the round that
+enters its confidence radius:
+
+=========  =================================  ==========
+name       coin                               radius at
+=========  =================================  ==========
+ACQB       ``min(1, c1/sqrt(t+1))``           t, anytime
+ACQB-T     the same                           the horizon T
+CQB-eps    1 up to tau, then ``T^{-1/2}``     the horizon T
+=========  =================================  ==========
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+
+from .. import thompson
+from ..exploration import ROTATIONS, Schedule, decaying, explore_then_rarely, pure_rounds, solve_c1
+from ..lazy_inverse import LazyInverse
+from ..posterior import confidence_radius, optimistic_draws
+from ..refit import Estimator
+from ..simulate import Decision, Waiting
+from ..streams import Streams
+from .base import PolicyEntry, Service
+
+Radius = Callable[[int], float]
+
+
+class ThetaEstimator(Protocol):
+    """What a learner needs of an estimator: parameters (N, d), moved by every round."""
+
+    theta: np.ndarray
+
+    def observe(self, context: int, x: np.ndarray, assortment: tuple[int, ...], pick: int) -> None:
+        """Learn from one round."""
+
+
+class ThompsonLearner:
+    """Serves the (query, assortment) of largest optimistic sampled departure rate.
+
+    Parameters
+    ----------
+    coin : probability of forced exploration, by the round in which it is tossed. It acts in the
+        next round, on the query that arrived in between.
+    radius : the confidence radius alpha, by round.
+    estimator : what moves theta; by default the maximum likelihood of the full history.
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        streams: Streams,
+        coin: Schedule,
+        radius: Radius,
+        estimator: ThetaEstimator | None = None,
+    ) -> None:
+        settings = service.learner
+        N, d = service.n_models, service.contexts.shape[1]
+        self._contexts, self._K = service.contexts, service.K
+        self._coin, self._radius = coin, radius
+        self._coins = streams.uniforms("exploration", service.T)
+        self._normals = streams.rounds("posterior")
+        self._draws = optimistic_draws(service.K)
+        self._rotation = ROTATIONS[settings.rotation](N, service.K)
+        self._estimator = estimator or Estimator(
+            N, d, service.K, settings.lambda0, settings.tolerance
+        )
+        self._covariance = [LazyInverse(d, settings.lambda0) for _ in range(N)]
+        # 1 / (an upper bound of the posterior variance), per model and context: thompson.choose.
+        norms = np.einsum("cd,cd->c", service.contexts, service.contexts)
+        self._information = np.tile(settings.lambda0 / np.maximum(norms, 1e-300), (N, 1))
+
+    @property
+    def theta(self) -> np.ndarray:
+        """The current estimates, shape (N, d)."""
+        return self._estimator.theta
+
+    def choose(self, t: int, waiting: Waiting) -> Decision:
+        if waiting.fresh and self._coins[t - 2] < self._coin(t - 1):
+            return Decision(len(waiting.query) - 1, next(self._rotation), forced=True)
+        ranks, ranked = _newest_first(waiting)
+        rows = self._contexts[ranked]
+        size = (len(waiting.query), self._information.shape[0], self._draws)
+        normals = self._normals.at(t).standard_normal(size)[ranks]
+        place, assortment = thompson.choose(
+            rows @ self._estimator.theta.T,
+            self._information[:, ranked].T ** -0.5,
+            normals,
+            self._radius(t),
+            self._K,
+            lambda j, at: self._covariance[j].gram(rows[at]),
+        )
+        # The same vector may wait more than once: the earliest in the queue is served.
+        return Decision(waiting.context.index(ranked[place]), assortment)
+
+    def observe(
+        self, t: int, query: int, context: int, assortment: tuple[int, ...], pick: int
+    ) -> None:
+        x = self._contexts[context]
+        for j in assortment:
+            self._covariance[j].grow(x)
+            self._information[j, context] += 1.0
+        self._estimator.observe(context, x, assortment, pick)
+
+
+def _newest_first(waiting: Waiting) -> tuple[list[int], list[int]]:
+    """The distinct waiting contexts, newest arrival first: their ranks in the queue, and numbers.
+
+    The rank ties each normal to a query. Newest first puts the queries that can win in front,
+    so that a long queue of hard old ones costs no covariance.
+    """
+    newest = sorted(zip(waiting.query, waiting.context, strict=True), reverse=True)
+    first: dict[int, int] = {}
+    for rank, (_, context) in enumerate(newest):
+        first.setdefault(context, rank)
+    return list(first.values()), list(first)
+
+
+def radius_rule(service: Service, fixed: int | None) -> Radius:
+    """The confidence radius by round, or that of round `fixed` at every round."""
+    s, d = service.learner, service.contexts.shape[1]
+
+    def radius(t: int) -> float:
+        return confidence_radius(fixed or t, d, service.K, s.lambda0, s.kappa, s.alpha_coef)
+
+    return radius
+
+
+def exploration_constant(service: Service) -> float:
+    """c1 for the service's target exploration rate."""
+    return solve_c1(service.learner.exploration_rate, service.arrival_rate, service.T)
+
+
+def acqb(service: Service, streams: Streams) -> ThompsonLearner:
+    """ACQB with the anytime radius; T enters only through c1, as in the paper's experiments."""
+    return ThompsonLearner(
+        service, streams, decaying(exploration_constant(service)), radius_rule(service, None)
+    )
+
+
+def acqb_fixed_horizon(service: Service, streams: Streams) -> ThompsonLearner:
+    """ACQB as its authors ran it: the radius of the last round at every round."""
+    return ThompsonLearner(
+        service, streams, decaying(exploration_constant(service)), radius_rule(service, service.T)
+    )
+
+
+def cqb_epsilon(service: Service, streams: Streams) -> ThompsonLearner:
+    """CQB-eps with the Thompson learner, as compared in arXiv 2602.02061."""
+    coin = explore_then_rarely(pure_rounds(exploration_constant(service), service.T), service.T)
+    return ThompsonLearner(service, streams, coin, radius_rule(service, service.T))
+
+
+ACQB = PolicyEntry("ACQB", factory=acqb)
+ACQB_T = PolicyEntry("ACQB-T", factory=acqb_fixed_horizon)
+CQB_EPS = PolicyEntry("CQB-eps", factory=cqb_epsilon)

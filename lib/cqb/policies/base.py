@@ -1,0 +1,100 @@
+"""What a policy is given, and how one is registered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from ..environment import Environment
+from ..exploration import ROTATIONS
+from ..simulate import Policy
+from ..streams import Streams
+
+
+@dataclass(frozen=True)
+class LearnerSettings:
+    """Settings of the ACQB family (defaults: the paper's RouterBench settings).
+
+    Attributes
+    ----------
+    lambda0 : ridge of the estimate and of the precision. kappa : link-slope constant.
+    alpha_coef : factor on the theoretical confidence radius.
+    exploration_rate : target share of rounds spent on forced exploration.
+    rotation : order of the forced assortments, a name in :data:`cqb.exploration.ROTATIONS`.
+    tolerance : gradient norm at which a refit stops.
+    """
+
+    lambda0: float = 1.0
+    kappa: float = 4.0
+    alpha_coef: float = 1e-4
+    exploration_rate: float = 0.01
+    rotation: str = "lexicographic"
+    tolerance: float = 1e-6
+
+    def __post_init__(self) -> None:
+        for name in ("lambda0", "kappa", "alpha_coef", "tolerance"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name}: found {getattr(self, name)}, expected a positive number")
+        if self.rotation not in ROTATIONS:
+            raise ValueError(
+                f"rotation: found {self.rotation!r}, expected one of {', '.join(ROTATIONS)}"
+            )
+
+    def with_(self, **changes: float | str) -> LearnerSettings:
+        """A copy with some settings changed."""
+        return replace(self, **changes)
+
+
+@dataclass(frozen=True)
+class Service:
+    """The public side of a run: all that a policy may know before the first query.
+
+    Attributes
+    ----------
+    contexts : (C, d) float64, the table that a waiting query's context number points into. A
+        policy reads only rows of queries that have arrived.
+    n_models : N. K : assortment size. T : horizon (only policies that need it read it).
+    arrival_rate : lambda, queries per round.
+    learner : settings of the learners.
+    """
+
+    contexts: np.ndarray
+    n_models: int
+    K: int
+    T: int
+    arrival_rate: float
+    learner: LearnerSettings = field(default_factory=LearnerSettings)
+
+
+Factory = Callable[[Service, Streams], Policy]
+TruthFactory = Callable[[Environment, int], Policy]
+
+
+@dataclass(frozen=True)
+class PolicyEntry:
+    """A policy's printed name, how to build it, and where it applies.
+
+    A factory takes (service, streams); `from_truth` builds a yardstick from the environment
+    itself and K. Exactly one of the two is given.
+    """
+
+    name: str
+    factory: Factory | None = None
+    from_truth: TruthFactory | None = None
+    k1_only: bool = False
+
+    def make(self, service: Service, streams: Streams, truth: Environment) -> Policy:
+        """A fresh policy for one run; only yardsticks get to see `truth`.
+
+        Raises
+        ------
+        ValueError
+            The policy is defined for K = 1 only and the service offers more.
+        """
+        if self.k1_only and service.K != 1:
+            raise ValueError(f"{self.name}: defined for K = 1 only, found K = {service.K}")
+        if self.from_truth is not None:
+            return self.from_truth(truth, service.K)
+        return self.factory(service, streams)

@@ -1,0 +1,72 @@
+"""Q-UCB and Q-ThS: queueing bandits without contexts (Krishnasamy et al.), K = 1, first in first out.
+
+Both explore round robin with probability ``min(1, 3 N log(t)^2 / t)``, and as long as some model has
+never been served. At N = 11 that is most of 5,000 rounds and at N = 112 practically all of them: then
+they are a round robin over the models, and every text that compares with them should say so.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from ..simulate import Decision, Waiting
+from ..streams import Streams
+from .base import PolicyEntry, Service
+
+Index = Callable[[int, np.ndarray, np.ndarray], np.ndarray]
+
+
+class FifoBandit:
+    """Serves the head of the queue with one model: round robin when exploring, else by an index.
+
+    Parameters
+    ----------
+    index : (t, picks (N,), serves (N,)) -> (N,) values; the largest is served, ties to the lowest.
+    """
+
+    def __init__(self, service: Service, streams: Streams, index: Index) -> None:
+        self._index = index
+        self._coins = streams.uniforms("exploration", service.T)
+        self._picks = np.zeros(service.n_models)
+        self._serves = np.zeros(service.n_models)
+        self._next = 0
+
+    def choose(self, t: int, waiting: Waiting) -> Decision:
+        N = self._serves.size
+        rate = min(1.0, 3.0 * N * math.log(t) ** 2 / t)
+        if self._coins[t - 1] < rate or not self._serves.all():
+            model, self._next = self._next, (self._next + 1) % N
+            return Decision(0, (model,), forced=True)
+        return Decision(0, (int(np.argmax(self._index(t, self._picks, self._serves))),))
+
+    def observe(
+        self, t: int, query: int, context: int, assortment: tuple[int, ...], pick: int
+    ) -> None:
+        self._serves[assortment[0]] += 1.0
+        self._picks[assortment[0]] += pick == assortment[0]
+
+
+def q_ucb(service: Service, streams: Streams) -> FifoBandit:
+    """Index: ``mean + sqrt(log(t)^2 / (2 n))``."""
+
+    def index(t: int, picks: np.ndarray, serves: np.ndarray) -> np.ndarray:
+        return picks / serves + np.sqrt(math.log(t) ** 2 / (2.0 * serves))
+
+    return FifoBandit(service, streams, index)
+
+
+def q_ths(service: Service, streams: Streams) -> FifoBandit:
+    """Index: a draw from Beta(picks + 1, retrials + 1)."""
+    rounds = streams.rounds("beta draws")
+
+    def index(t: int, picks: np.ndarray, serves: np.ndarray) -> np.ndarray:
+        return rounds.at(t).beta(picks + 1.0, serves - picks + 1.0)
+
+    return FifoBandit(service, streams, index)
+
+
+Q_UCB = PolicyEntry("Q-UCB", factory=q_ucb, k1_only=True)
+Q_THS = PolicyEntry("Q-ThS", factory=q_ths, k1_only=True)

@@ -1,0 +1,246 @@
+"""The routing table: what every model scored and cost on every prompt.
+
+Everything the experiments know about real or generated data is in one `RoutingTable`. Utility,
+splits and departure odds follow the experimental settings of the ACQB paper (Bae, Son and Lee,
+"Learning to Route and Schedule LLMs from User Retrials via Contextual Queueing Bandits",
+arXiv 2602.02061).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cqb.table_file import read_table, write_table
+
+UNIT_TOLERANCE = 1e-6  # how far the norm of an embedding row may lie from 1
+
+
+@dataclass(frozen=True, eq=False)
+class RoutingTable:
+    """Scores and costs of N models on n prompts, validated when made and read-only after.
+
+    Attributes
+    ----------
+    name : printed in the title of every figure, e.g. "RouterBench".
+    stand_in : True for generated data, which must never be taken for a real set.
+    ids, prompts, families : n row ids (unique), prompt texts as encoded, evaluation families.
+    models : N model names (unique).
+    scores : float64, shape (n, N), in [0, 1].
+    costs : float64, shape (n, N), US dollars for one query, at least 0.
+    embeddings : float64, shape (n, d), rows of unit length; None until the prompts are encoded.
+    report : what the loader and the encoder found (rows dropped, preambles removed, ...).
+
+    Raises
+    ------
+    ValueError
+        A shape, a value, an id or a name is wrong; the message says which row and column.
+    """
+
+    name: str
+    stand_in: bool
+    ids: tuple[str, ...]
+    prompts: tuple[str, ...]
+    families: tuple[str, ...]
+    models: tuple[str, ...]
+    scores: np.ndarray
+    costs: np.ndarray
+    embeddings: np.ndarray | None = None
+    report: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for field in ("ids", "prompts", "families", "models"):
+            object.__setattr__(self, field, tuple(getattr(self, field)))
+        for field in ("scores", "costs", "embeddings"):
+            value = getattr(self, field)
+            if value is not None:
+                object.__setattr__(self, field, _read_only(value))
+        _check_names(self)
+        _check_matrix(self, "scores", self.scores, high=1.0)
+        _check_matrix(self, "costs", self.costs, high=np.inf)
+        if self.embeddings is not None:
+            _check_embeddings(self)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def data_hash(self) -> str:
+        """sha256 (hex) over everything a run can depend on: name, ids, models and arrays."""
+        digest = hashlib.sha256()
+        digest.update(json.dumps([self.name, self.stand_in, self.ids, self.models]).encode())
+        for array in (self.scores, self.costs, self.embeddings):
+            if array is not None:
+                digest.update(str(array.shape).encode())
+                digest.update(array.astype("<f8").tobytes())
+        return digest.hexdigest()
+
+    def with_embeddings(self, embeddings: np.ndarray, **found: Any) -> RoutingTable:
+        """The same table with unit rows, shape (n, d), and `found` added to its report."""
+        report = {**self.report, **found}
+        return dataclasses.replace(self, embeddings=embeddings, report=report)
+
+    def utility(self, lam: float) -> np.ndarray:
+        """Score minus `lam` (score per dollar) times cost: float64, shape (n, N)."""
+        if not (np.isfinite(lam) and lam >= 0):
+            raise ValueError(f"lam is {lam}; expected a finite number, at least 0")
+        return self.scores - lam * self.costs
+
+    def save(self, path: Path | str) -> None:
+        """Write the table to one .npz file, atomically and without pickle."""
+        write_table(path, self)
+
+    @classmethod
+    def load(cls, path: Path | str) -> RoutingTable:
+        """Read a table that `save` wrote; a damaged file is a ValueError that names it."""
+        return cls(**read_table(path))
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Row numbers (int64) of the three disjoint parts of a table that a run may touch."""
+
+    tuning: np.ndarray
+    pool: np.ndarray
+    refinement: np.ndarray
+
+
+def split_rows(
+    table: RoutingTable, seed: int, pool_size: int = 1000, refinement_size: int = 110
+) -> Split:
+    """Set the tuning fifth aside, then deal the other rows out by the run's seed.
+
+    The tuning rows are those with the lowest sha256 of their id: the same fifth for every seed
+    and every order of the rows, so nothing tuned on them was ever in a reported pool. The others
+    are permuted by `seed`; the first `pool_size` are the job pool and the next
+    `refinement_size` the refinement set of the contrastive projection (arXiv 2602.02061).
+
+    Raises
+    ------
+    ValueError
+        `pool_size` < 1, `refinement_size` < 0, or too few rows for both.
+    """
+    if pool_size < 1:
+        raise ValueError(f"pool_size is {pool_size}; a job pool needs at least 1 row")
+    if refinement_size < 0:
+        raise ValueError(f"refinement_size is {refinement_size}; expected at least 0")
+    keys = np.array([hashlib.sha256(row.encode()).hexdigest() for row in table.ids])
+    by_key = np.argsort(keys, kind="stable")
+    tuning_size = len(table) // 5
+    rest = np.sort(by_key[tuning_size:])
+    if pool_size + refinement_size > len(rest):
+        raise ValueError(
+            f"{table.name}: a pool of {pool_size} and a refinement set of {refinement_size} need "
+            f"{pool_size + refinement_size} rows, but {len(rest)} of {len(table)} are left beside "
+            f"the {tuning_size} tuning rows"
+        )
+    seeds = np.random.SeedSequence([seed, zlib.crc32(b"split")])
+    order = np.random.Generator(np.random.Philox(seeds)).permutation(rest)
+    return Split(
+        tuning=np.sort(by_key[:tuning_size]),
+        pool=order[:pool_size],
+        refinement=order[pool_size : pool_size + refinement_size],
+    )
+
+
+def departure_odds(utility: np.ndarray, r_low: float = 0.1, r_high: float = 0.99) -> np.ndarray:
+    """Odds r / (1 - r) that a single offered model makes the query depart.
+
+    Utility, shape (n, N), is stretched linearly to departure probabilities r in [r_low, r_high].
+    Its minimum and maximum are taken over all rows given and all models, so give exactly the job
+    pool. Returns float64 of shape (n, N); the odds play the part of exp(x' theta_j) in the
+    multinomial-logit model (arXiv 2602.02061).
+
+    Raises
+    ------
+    ValueError
+        No rows, values that are not finite, a constant utility, or not 0 < r_low < r_high < 1.
+    """
+    utility = np.asarray(utility, dtype=np.float64)
+    if not 0 < r_low < r_high < 1:
+        raise ValueError(f"r_low is {r_low} and r_high {r_high}; expected 0 < r_low < r_high < 1")
+    if utility.ndim != 2 or utility.size == 0:
+        raise ValueError(f"utility has shape {utility.shape}; expected (rows, models), both >= 1")
+    if not np.isfinite(utility).all():
+        row, column = np.argwhere(~np.isfinite(utility))[0]
+        raise ValueError(f"utility[{row}, {column}] is {utility[row, column]}; expected a number")
+    low, high = utility.min(), utility.max()
+    if not high > low:
+        raise ValueError(f"utility is {low} in every row and model; there is nothing to route by")
+    departure = r_low + (r_high - r_low) * ((utility - low) / (high - low))
+    return departure / (1.0 - departure)
+
+
+def _read_only(value: np.ndarray) -> np.ndarray:
+    array = np.array(value, dtype=np.float64, order="C")
+    array.setflags(write=False)
+    return array
+
+
+def _check_names(table: RoutingTable) -> None:
+    if not table.name:
+        raise ValueError("a routing table needs a name: it is printed in every title")
+    for field in ("prompts", "families"):
+        found = len(getattr(table, field))
+        if found != len(table.ids):
+            raise ValueError(f"{table.name}: {found} {field} for {len(table.ids)} row ids")
+    if not table.ids or not table.models:
+        raise ValueError(
+            f"{table.name}: {len(table.ids)} rows and {len(table.models)} models; "
+            "expected at least one of each"
+        )
+    for what, names in (("row id", table.ids), ("model", table.models)):
+        if (again := _first_repeat(names)) is not None:
+            first, second = again
+            raise ValueError(
+                f"{table.name}: {what} {names[first]!r} stands at {first} and {second}"
+            )
+
+
+def _first_repeat(names: Sequence[str]) -> tuple[int, int] | None:
+    """The positions of the first name that stands twice, or None."""
+    seen: dict[str, int] = {}
+    for position, name in enumerate(names):
+        if name in seen:
+            return seen[name], position
+        seen[name] = position
+    return None
+
+
+def _check_matrix(table: RoutingTable, field: str, values: np.ndarray, high: float) -> None:
+    expected = (len(table.ids), len(table.models))
+    if values.shape != expected:
+        raise ValueError(
+            f"{table.name}: {field} has shape {values.shape}; expected {expected} (rows, models)"
+        )
+    bad = ~(np.isfinite(values) & (values >= 0) & (values <= high))
+    if bad.any():
+        row, column = np.argwhere(bad)[0]
+        wanted = "in [0, 1]" if high == 1.0 else "of dollars, at least 0"
+        raise ValueError(
+            f"{table.name}: {field} of row {row} ({table.ids[row]!r}), model "
+            f"{table.models[column]!r} is {values[row, column]}; expected a number {wanted}"
+        )
+
+
+def _check_embeddings(table: RoutingTable) -> None:
+    values = table.embeddings
+    if values.ndim != 2 or values.shape[0] != len(table.ids) or values.shape[1] == 0:
+        raise ValueError(
+            f"{table.name}: embeddings have shape {values.shape}; expected ({len(table.ids)}, d)"
+        )
+    norms = np.linalg.norm(values, axis=1)
+    bad = ~(np.abs(norms - 1.0) <= UNIT_TOLERANCE)  # also true where a norm is NaN
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise ValueError(
+            f"{table.name}: the embedding of row {row} ({table.ids[row]!r}) has norm {norms[row]}; "
+            "expected rows of length 1"
+        )

@@ -1,0 +1,229 @@
+"""One run: a policy serves the queue, one query a round (arXiv 2602.02061, section 2).
+
+Order inside a round: serve, observe, let the policy learn, put a retrying query back at the end
+of the queue, then admit the arrival. An empty queue serves nobody. The oracle is a policy like any
+other; run on the same :class:`~cqb.environment.Draws`, its queue is the one that the queue-length
+regret subtracts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from .environment import Draws, Environment
+
+RETRY, IDLE = -1, -2
+
+
+class Waiting(NamedTuple):
+    """The queue as a policy sees it, in queue order (position 0 is the head).
+
+    query : arrival numbers, unique per query. context : rows of the service's context table.
+    row : pool entries, which mean something only to a yardstick that knows the environment.
+    fresh : a query arrived in the round before; it is the last in the queue.
+    """
+
+    query: list[int]
+    context: list[int]
+    row: list[int]
+    fresh: bool
+
+
+class Decision(NamedTuple):
+    """Who is served with what: a queue position, ascending model indices, and why."""
+
+    position: int
+    assortment: tuple[int, ...]
+    forced: bool = False
+
+
+class Policy(Protocol):
+    """Two verbs. A policy never sees odds: only contexts, and what users did."""
+
+    def choose(self, t: int, waiting: Waiting) -> Decision:
+        """Who is served in round t (from 1), with which assortment; the queue is not empty."""
+
+    def observe(
+        self, t: int, query: int, context: int, assortment: tuple[int, ...], pick: int
+    ) -> None:
+        """What the user did: the model picked, or RETRY."""
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """What happened in T rounds; index t - 1 is round t unless said otherwise.
+
+    Attributes
+    ----------
+    queue : (T + 1,) int32, queue length after round t at index t; the start at index 0.
+    regret : (T,) float64, the round's routing regret (0 when idle).
+    query : (T,) int32, arrival number served, or -1. row : (T,) int32, its pool entry, or -1.
+    assortment : (T, K) int16, ascending model indices, -1 when idle.
+    pick : (T,) int16, the model picked, RETRY, or IDLE.
+    forced : (T,) bool, forced exploration.
+    retrial : (T,) bool, the served query had been served before.
+    repeat : (T,) bool, and the assortment holds a model that had failed this very query.
+    arrived : (n,) int32, the round in which each query arrived (0: waiting at the start).
+    departed : (n,) int32, the round in which it departed; 0 if it waits still.
+    """
+
+    queue: np.ndarray
+    regret: np.ndarray
+    query: np.ndarray
+    row: np.ndarray
+    assortment: np.ndarray
+    pick: np.ndarray
+    forced: np.ndarray
+    retrial: np.ndarray
+    repeat: np.ndarray
+    arrived: np.ndarray
+    departed: np.ndarray
+
+
+def simulate(
+    environment: Environment,
+    policy: Policy,
+    K: int,
+    draws: Draws,
+    *,
+    first: int = 1,
+    start: Sequence[int] = (),
+) -> Trajectory:
+    """Run `policy` on `environment` for the rounds of `draws`.
+
+    Parameters
+    ----------
+    K : assortment size, 1 <= K < N.
+    draws : arrivals and uniforms of T rounds, shared by all policies of the run.
+    first : the round to begin with, for a run that starts in the middle.
+    start : pool entries that wait at that moment, in queue order.
+
+    Raises
+    ------
+    ValueError
+        K is not in [1, N), or the policy serves a position or an assortment that does not exist.
+    """
+    check_assortment_size(K, environment.n_models)
+    T = draws.outcome.size
+    log = _Log(T, K, environment)
+    queue = list(range(len(start)))
+    rows = [int(r) for r in start]
+    log.admit(rows, 0)
+    context_of = environment.context_of.tolist()
+    fresh = False
+    for t in range(first, T + 1):
+        if queue:
+            here = [rows[q] for q in queue]
+            waiting = Waiting(list(queue), [context_of[r] for r in here], here, fresh)
+            decision = policy.choose(t, waiting)
+            query = _served(queue, decision, K, environment.n_models)
+            pick = log.serve(t, here, query, rows[query], decision, draws)
+            policy.observe(t, query, waiting.context[decision.position], decision.assortment, pick)
+            del queue[decision.position]
+            if pick == RETRY:
+                queue.append(query)
+        fresh = bool(draws.arrives[t - 1])
+        if fresh:
+            queue.append(len(rows))
+            rows.append(int(draws.row[t - 1]))
+            log.admit(rows[-1:], t)
+        log.queue[t] = len(queue)
+    return log.trajectory(first)
+
+
+def check_assortment_size(K: int, n_models: int) -> None:
+    """Raise ValueError unless ``1 <= K < N``."""
+    if not 1 <= K < n_models:
+        raise ValueError(f"K: found {K}, expected at least 1 and fewer than the {n_models} models")
+
+
+def _served(queue: list[int], decision: Decision, K: int, n_models: int) -> int:
+    position, assortment, _ = decision
+    if not 0 <= position < len(queue):
+        raise ValueError(f"decision: found position {position} in a queue of {len(queue)}")
+    if len(assortment) != K or not assortment[0] >= 0 or not assortment[-1] < n_models:
+        raise ValueError(
+            f"decision: found assortment {assortment}, expected {K} models of {n_models}"
+        )
+    if any(a >= b for a, b in pairwise(assortment)):
+        raise ValueError(f"decision: found assortment {assortment}, expected ascending indices")
+    return queue[position]
+
+
+class _Log:
+    """Collects a run's records, and draws the users' choices."""
+
+    def __init__(self, T: int, K: int, environment: Environment) -> None:
+        self._odds = environment.odds.tolist()
+        self._best = environment.departure_rates(K).tolist()
+        self.queue = np.zeros(T + 1, np.int32)
+        self.regret = np.zeros(T)
+        self.query = np.full(T, -1, np.int32)
+        self.row = np.full(T, -1, np.int32)
+        self.assortment = np.full((T, K), -1, np.int16)
+        self.pick = np.full(T, IDLE, np.int16)
+        self.forced, self.retrial, self.repeat = np.zeros((3, T), bool)
+        self._arrived: list[int] = []
+        self._departed: list[int] = []
+        self._failed: list[set[int] | None] = []
+
+    def admit(self, rows: list[int], t: int) -> None:
+        self._arrived += [t] * len(rows)
+        self._departed += [0] * len(rows)
+        self._failed += [None] * len(rows)
+        if t == 0:
+            self.queue[0] = len(rows)
+
+    def serve(
+        self,
+        t: int,
+        waiting_rows: list[int],
+        query: int,
+        row: int,
+        decision: Decision,
+        draws: Draws,
+    ) -> int:
+        """Record round t and return the user's choice: outcome 0, the retrial, comes first."""
+        i, offered = t - 1, decision.assortment
+        odds = [self._odds[row][j] for j in offered]
+        total = 1.0 + sum(odds)
+        self.regret[i] = max(self._best[r] for r in waiting_rows) - (1.0 - 1.0 / total)
+        pick, edge = RETRY, 1.0
+        target = draws.outcome[i] * total
+        for model, weight in zip(offered, odds, strict=True):
+            if target < edge:
+                break
+            pick, edge = model, edge + weight
+        failed = self._failed[query]
+        if failed is not None:
+            self.retrial[i] = True
+            self.repeat[i] = not failed.isdisjoint(offered)
+        if pick == RETRY:
+            self._failed[query] = set(offered) if failed is None else failed | set(offered)
+        else:
+            self._departed[query] = t
+        self.query[i], self.row[i], self.pick[i] = query, row, pick
+        self.assortment[i], self.forced[i] = offered, decision.forced
+        return pick
+
+    def trajectory(self, first: int) -> Trajectory:
+        if first > 1:
+            self.queue[1:first] = self.queue[0]
+        return Trajectory(
+            self.queue,
+            np.maximum(self.regret, 0.0),
+            self.query,
+            self.row,
+            self.assortment,
+            self.pick,
+            self.forced,
+            self.retrial,
+            self.repeat,
+            np.array(self._arrived, np.int32),
+            np.array(self._departed, np.int32),
+        )

@@ -1,0 +1,88 @@
+"""A routing table as one file: an .npz of plain arrays and a JSON text, hashed as a whole."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cqb.files import atomic_writer
+
+if TYPE_CHECKING:
+    from cqb.routing_table import RoutingTable
+
+FORMAT = "cqb routing table 1"
+ARRAYS = ("scores", "costs", "embeddings")
+TEXTS = ("name", "stand_in", "ids", "prompts", "families", "models", "report")
+
+
+def write_table(path: Path | str, table: RoutingTable) -> None:
+    """Write `table` to `path` atomically; no pickle is involved."""
+    arrays = {field: getattr(table, field) for field in ARRAYS}
+    arrays = {field: array for field, array in arrays.items() if array is not None}
+    text = {field: getattr(table, field) for field in TEXTS} | {"format": FORMAT}
+    text["report"] = dict(table.report)
+    arrays["text"] = np.frombuffer(json.dumps(text).encode(), dtype=np.uint8)
+    write_arrays(path, arrays)
+
+
+def read_table(path: Path | str) -> dict[str, Any]:
+    """The fields of the table at `path`, verified against the hash written with them.
+
+    Raises
+    ------
+    OSError
+        The file cannot be opened.
+    ValueError
+        It is not a routing table, or is damaged; the message names it.
+    """
+    arrays = read_arrays(path)
+    text = json.loads(arrays.pop("text").tobytes()) if "text" in arrays else {}
+    if text.pop("format", None) != FORMAT:
+        raise ValueError(f"{path}: not a file of format {FORMAT!r}")
+    return {**text, **arrays}
+
+
+def write_arrays(path: Path | str, arrays: dict[str, np.ndarray], compress: bool = True) -> None:
+    """Write `arrays` to the .npz file `path` atomically, with the sha256 of their content."""
+    save = np.savez_compressed if compress else np.savez
+    with atomic_writer(path) as handle:
+        save(handle, **arrays, sha256=np.array(content_hash(arrays)))
+
+
+def read_arrays(path: Path | str) -> dict[str, np.ndarray]:
+    """The arrays that `write_arrays` wrote to `path`, verified, without their sha256.
+
+    Raises
+    ------
+    OSError
+        The file cannot be opened.
+    ValueError
+        It is not such a file, or is damaged; the message names it.
+    """
+    try:
+        with open(path, "rb") as handle, np.load(handle, allow_pickle=False) as archive:
+            arrays = {key: archive[key] for key in archive.files}
+    except OSError:
+        raise
+    except Exception as error:  # zip, zlib and array headers fail in too many ways to list
+        raise ValueError(f"{path}: not a readable .npz file ({error})") from error
+    if "sha256" not in arrays:
+        raise ValueError(f"{path}: no sha256 in it; not a file that cqb wrote")
+    if str(arrays.pop("sha256")) != content_hash(arrays):
+        raise ValueError(f"{path}: the content does not match its own sha256; the file is damaged")
+    return arrays
+
+
+def content_hash(arrays: dict[str, np.ndarray]) -> str:
+    """sha256 (hex) over names, dtypes, shapes and bytes, whatever the order of the names."""
+    digest = hashlib.sha256()
+    for key in sorted(arrays):
+        array = np.ascontiguousarray(arrays[key])
+        little = array.astype(array.dtype.newbyteorder("<"), copy=False)
+        digest.update(f"{key} {little.dtype.str} {array.shape}\n".encode())
+        digest.update(little.tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,57 @@
+import pytest
+
+from cqb import paths
+
+NAMES = ("CQB_ROOT", "CQB_DATA", "CQB_FIGURES", "CQB_RUNS", "CQB_ROUTERBENCH_DIR")
+
+
+@pytest.fixture(autouse=True)
+def unset(monkeypatch):
+    for name in NAMES:
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_the_repository_is_found_from_anywhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert (paths.root() / "lib" / "cqb" / "paths.py").is_file()
+    assert paths.data_dir() == paths.root() / "data"
+    assert paths.figures_dir() == paths.root() / "figures"
+    assert paths.runs_dir() == paths.data_dir() / "runs"
+    assert paths.cache_dir() == paths.data_dir() / "cache"
+    assert paths.raw_dir() == paths.data_dir() / "raw"
+    assert paths.routerbench_dir() is None
+
+
+def test_every_place_can_be_moved(tmp_path, monkeypatch):
+    for name in NAMES:
+        monkeypatch.setenv(name, str(tmp_path / name))
+    assert paths.root() == tmp_path / "CQB_ROOT"
+    assert paths.data_dir() == tmp_path / "CQB_DATA"
+    assert paths.raw_dir() == tmp_path / "CQB_DATA" / "raw"
+    assert paths.figures_dir() == tmp_path / "CQB_FIGURES"
+    assert paths.runs_dir() == tmp_path / "CQB_RUNS"
+    assert paths.routerbench_dir() == tmp_path / "CQB_ROUTERBENCH_DIR"
+
+
+def test_a_blank_name_counts_as_unset(monkeypatch):
+    monkeypatch.setenv("CQB_DATA", " ")
+    assert paths.data_dir() == paths.root() / "data"
+
+
+def test_moving_the_data_moves_the_runs_with_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("CQB_DATA", str(tmp_path))
+    assert paths.runs_dir() == tmp_path / "runs"
+
+
+def test_an_installation_without_a_checkout_says_what_to_set(tmp_path, monkeypatch):
+    elsewhere = tmp_path / "site-packages" / "cqb" / "paths.py"
+    monkeypatch.setattr(paths, "__file__", str(elsewhere))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError, match="set CQB_ROOT"):
+        paths.root()
+    checkout = tmp_path / "checkout"
+    (checkout / "lib" / "cqb").mkdir(parents=True)
+    (checkout / "lib" / "cqb" / "paths.py").touch()
+    (checkout / "notebooks").mkdir()
+    monkeypatch.chdir(checkout / "notebooks")
+    assert paths.root() == checkout
