@@ -27,7 +27,7 @@ Assortment = tuple[int, ...]
 
 # A step after which the gradient is longer than this multiple of what it was is taken back.
 OVERSHOOT = 2.0
-MEMORY = 8
+MEMORY = 5
 
 
 @dataclass

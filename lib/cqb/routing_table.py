@@ -95,7 +95,7 @@ class RoutingTable:
 
     def save(self, path: Path | str) -> None:
         """Write the table to one .npz file, atomically and without pickle."""
-        write_table(path, self)
+        write_table(path, vars(self))
 
     @classmethod
     def load(cls, path: Path | str) -> RoutingTable:

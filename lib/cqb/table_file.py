@@ -4,27 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from cqb.files import atomic_writer
-
-if TYPE_CHECKING:
-    from cqb.routing_table import RoutingTable
 
 FORMAT = "cqb routing table 1"
 ARRAYS = ("scores", "costs", "embeddings")
 TEXTS = ("name", "stand_in", "ids", "prompts", "families", "models", "report")
 
 
-def write_table(path: Path | str, table: RoutingTable) -> None:
-    """Write `table` to `path` atomically; no pickle is involved."""
-    arrays = {field: getattr(table, field) for field in ARRAYS}
-    arrays = {field: array for field, array in arrays.items() if array is not None}
-    text = {field: getattr(table, field) for field in TEXTS} | {"format": FORMAT}
-    text["report"] = dict(table.report)
+def write_table(path: Path | str, fields: Mapping[str, Any]) -> None:
+    """Write a routing table's fields to `path` atomically; no pickle is involved."""
+    arrays = {field: fields[field] for field in ARRAYS if fields[field] is not None}
+    text = {field: fields[field] for field in TEXTS} | {"format": FORMAT}
+    text["report"] = dict(fields["report"])
     arrays["text"] = np.frombuffer(json.dumps(text).encode(), dtype=np.uint8)
     write_arrays(path, arrays)
 
