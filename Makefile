@@ -35,8 +35,10 @@ reproduce: $(DATA_READY)  ## Execute the notebooks and draw every figure into fi
 .PHONY: test
 test: lint  ## Check style, run the tests, execute the committed notebooks and compare their outputs
 	$(BIN)/python -m pytest -n $(WORKERS)
-	env -u CQB_ROUTERBENCH_DIR $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope -p no:cacheprovider \
-	    --nbval --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg notebooks
+	scratch=$$(mktemp -d); trap 'rm -rf "$$scratch"' EXIT; \
+	env -u CQB_ROUTERBENCH_DIR CQB_FIGURES="$$scratch" $(BIN)/python -m pytest -n $(WORKERS) \
+	    --dist loadscope -p no:cacheprovider --nbval --nbval-current-env \
+	    --nbval-sanitize-with tests/nbval_sanitize.cfg notebooks
 
 .PHONY: data
 data: $(READY)  ## Download the real data sets at their pinned revisions and verify them
@@ -56,6 +58,14 @@ realrows: $(DATA_READY)  ## Smoke run on the real rows of CQB_ROUTERBENCH_DIR (f
 bench: $(READY)  ## Measure speed; the record goes to .benchmarks/bench.json
 	mkdir -p .benchmarks
 	$(BIN)/python -m pytest tests/benchmarks --benchmark-only --benchmark-json=.benchmarks/bench.json
+
+.PHONY: theory
+theory: $(READY)  ## Every check of the theory at its full size (about an hour; goes on where it stopped)
+	$(BIN)/python -m cqb.theory --full
+
+.PHONY: refresh
+refresh: $(READY)  ## Execute the committed notebooks again, in place, with their figures
+	$(BIN)/python -m cqb.refresh_notebooks
 
 .PHONY: lint
 lint: $(READY)  ## Check style and formatting

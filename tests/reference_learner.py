@@ -10,13 +10,14 @@ import math
 from itertools import combinations
 
 import numpy as np
+from scipy.linalg import solve_triangular
+from scipy.optimize import minimize
+
 from cqb.exploration import solve_c1
 from cqb.policies.base import Service
 from cqb.posterior import optimistic_draws
 from cqb.simulate import Decision, Waiting
 from cqb.streams import Streams
-from scipy.linalg import solve_triangular
-from scipy.optimize import minimize
 
 
 class ReferenceLearner:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from cqb.environment import draw
 from cqb.policies.acqb import acqb
 from cqb.policies.base import LearnerSettings, Service

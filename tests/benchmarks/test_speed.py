@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from cqb import datasets
 from cqb.environment import draw, from_table
 from cqb.policies import POLICIES, Service

@@ -1,0 +1,31 @@
+"""The policies, by printed name. A new one is a file here and a line in :data:`POLICIES`."""
+
+from __future__ import annotations
+
+from .acqb import ACQB, ACQB_T, CQB_EPS
+from .acqb_online import ACQB_ONLINE
+from .base import LearnerSettings, PolicyEntry, Service
+from .cqb_eta2 import CQB_ETA2
+from .cqb_opt import CQB_EPS_UCB, CQB_OPT
+from .fifo_bandits import Q_THS, Q_UCB
+from .oracle import ORACLE
+from .uniform import RANDOM
+
+POLICIES: dict[str, PolicyEntry] = {
+    entry.name: entry
+    for entry in (
+        ORACLE,
+        ACQB,
+        ACQB_T,
+        ACQB_ONLINE,
+        CQB_EPS,
+        CQB_EPS_UCB,
+        CQB_OPT,
+        CQB_ETA2,
+        Q_UCB,
+        Q_THS,
+        RANDOM,
+    )
+}
+
+__all__ = ["POLICIES", "LearnerSettings", "PolicyEntry", "Service"]

@@ -1,0 +1,92 @@
+"""The policy-switching queue: the learner up to a round, the oracle after it.
+
+``Q(s, T)`` is the queue after T rounds when the learner serves in rounds 1 to s and the oracle
+afterwards, all on one set of :class:`~cqb.environment.Draws`. Neighbouring switches differ in one
+round's decision, so ``psi(s, T) = Q(s, T) - Q(s-1, T)`` is -1, 0 or 1 on every path, and the psi sum
+to the queue-length regret ``Q(T) - Q*(T)`` exactly (arXiv 2601.19300, lemma 4.1).
+"""
+
+from __future__ import annotations
+
+from heapq import heappop, heappush
+
+import numpy as np
+
+from .environment import Draws, Environment
+from .policies.oracle import ORACLE
+from .simulate import RETRY, Trajectory, simulate
+
+
+def waiting_rows(trajectory: Trajectory, draws: Draws) -> list[list[int]]:
+    """Pool entries that wait after each round, in queue order: item t is the queue after round t.
+
+    Replayed from the records of a run that began with an empty queue, by the rules of
+    :mod:`cqb.simulate`: a retrying query goes to the back, then the arrival is admitted.
+    """
+    queue: list[tuple[int, int]] = []
+    after: list[list[int]] = [[]]
+    arrivals = 0
+    for t in range(draws.outcome.size):
+        if trajectory.query[t] >= 0:
+            served = (int(trajectory.query[t]), int(trajectory.row[t]))
+            queue.remove(served)
+            if trajectory.pick[t] == RETRY:
+                queue.append(served)
+        if draws.arrives[t]:
+            queue.append((arrivals, int(draws.row[t])))
+            arrivals += 1
+        after.append([row for _, row in queue])
+    return after
+
+
+def switched(
+    environment: Environment, K: int, draws: Draws, learner: Trajectory, s: int
+) -> np.ndarray:
+    """Queue lengths when the oracle takes over after round s: (T + 1,) int32.
+
+    `learner` is the learner's own run on the same draws. A learner sees only its own queue, so its
+    first s rounds are the same whoever serves later.
+    """
+    start = waiting_rows(learner, draws)[s]
+    oracle = ORACLE.from_truth(environment, K)
+    rest = simulate(environment, oracle, K, draws, first=s + 1, start=start)
+    return np.concatenate([learner.queue[: s + 1], rest.queue[s + 1 :]])
+
+
+def terminal_queues(
+    environment: Environment, K: int, draws: Draws, learner: Trajectory
+) -> np.ndarray:
+    """``Q(s, T)`` for s = 0..T: (T + 1,) int64, T the rounds of `draws`.
+
+    Entry 0 is the oracle's queue, entry T the learner's own.
+    """
+    odds = oracle_odds(environment, K)
+    after = waiting_rows(learner, draws)
+    T = draws.outcome.size
+    return np.array([oracle_queue(odds, draws, after[s], s + 1) for s in range(T + 1)])
+
+
+def oracle_odds(environment: Environment, K: int) -> list[float]:
+    """Total odds of the oracle's assortment, per pool entry (summed in the simulator's order)."""
+    best = environment.best_assortments(K)
+    return [sum(environment.odds[row, models].tolist()) for row, models in enumerate(best)]
+
+
+def oracle_queue(odds: list[float], draws: Draws, start: list[int], first: int) -> int:
+    """Length of the oracle's queue after the last round, from entries `start` at round `first`.
+
+    The same queue as :func:`cqb.simulate.simulate` with the oracle, at the cost of a heap.
+    """
+    heap: list[float] = []
+    for row in start:
+        heappush(heap, -odds[row])
+    arrives = draws.arrives[first - 1 :].tolist()
+    rows = draws.row[first - 1 :].tolist()
+    outcomes = draws.outcome[first - 1 :].tolist()
+    for arrival, row, outcome in zip(arrives, rows, outcomes, strict=True):
+        # Outcome 0, the retrial, comes first in the inverse CDF: total odds 1 + sum.
+        if heap and outcome * (1.0 - heap[0]) >= 1.0:
+            heappop(heap)
+        if arrival:
+            heappush(heap, -odds[row])
+    return len(heap)

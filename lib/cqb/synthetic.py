@@ -1,0 +1,208 @@
+"""Synthetic worlds in which the theory's assumptions hold, and degenerate ones with closed forms.
+
+A world is an :class:`~cqb.environment.Environment` whose pool IS the law of the contexts: arrivals
+are uniform draws from a pool of many rows, so a capacity ``1 / E[1/p*]`` over the pool is exact for
+the run, and an estimate, with an error that is told, for the law that the rows were drawn from.
+With K = 1 the world is logistic (arXiv 2601.19300), with K >= 2 multinomial logit (arXiv 2602.02061).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from .environment import Draws, Environment, pooled_environment
+from .streams import Streams
+
+Law = Callable[[np.random.Generator, int, int], np.ndarray]
+
+POOL_SIZE = 20_000  # rows that stand for the context law
+CAP = 0.98  # the largest arrival rate that a world is given
+
+
+def cube(rng: np.random.Generator, n: int, d: int) -> np.ndarray:
+    """Coordinates uniform on (-1, 1), as in arXiv 2601.19300; norms reach sqrt(d)."""
+    return rng.uniform(-1.0, 1.0, (n, d))
+
+
+def unit_cube(rng: np.random.Generator, n: int, d: int) -> np.ndarray:
+    """The cube scaled into the unit ball: ``|x| <= 1`` and ``E[x x^T] = I / (3 d)``."""
+    return cube(rng, n, d) / np.sqrt(d)
+
+
+def sphere(rng: np.random.Generator, n: int, d: int) -> np.ndarray:
+    """Uniform on the unit sphere: ``|x| = 1`` and ``E[x x^T] = I / d``."""
+    rows = rng.standard_normal((n, d))
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def axes(rng: np.random.Generator, n: int, d: int) -> np.ndarray:
+    """A uniformly random coordinate axis: d distinct contexts that tell nothing of each other."""
+    return np.eye(d)[rng.integers(d, size=n)]
+
+
+LAWS: dict[str, Law] = {"cube": cube, "unit cube": unit_cube, "sphere": sphere, "axes": axes}
+
+
+@dataclass(frozen=True)
+class World:
+    """A synthetic instance and the traffic that it is given.
+
+    Attributes
+    ----------
+    environment : the pool of contexts and odds.
+    theta : (N, d) float64, the true parameters; None where the odds come from no linear utility.
+    K : assortment size that the traffic is meant for.
+    arrival_rate : lambda, queries per round.
+    """
+
+    environment: Environment
+    theta: np.ndarray | None
+    K: int
+    arrival_rate: float
+
+    @property
+    def capacity(self) -> float:
+        """Largest stable arrival rate of the oracle, exact for the pool (theory: E4)."""
+        return self.environment.capacity(self.K)
+
+    @property
+    def capacity_error(self) -> float:
+        """Standard error of the capacity as an estimate for the law behind the pool.
+
+        By the delta method on ``1 / mean(1/p)``; 0 would mean that the pool is the law.
+        """
+        inverse = 1.0 / self.environment.departure_rates(self.K)
+        return float(inverse.std(ddof=1) / np.sqrt(inverse.size) / inverse.mean() ** 2)
+
+    @property
+    def slackness(self) -> float:
+        """epsilon, what the arrival rate leaves of the capacity; negative if unstable."""
+        return self.capacity - self.arrival_rate
+
+    @property
+    def load(self) -> float:
+        """rho = lambda E[1/p*]; the oracle's queue is stable if and only if it is below 1."""
+        return self.arrival_rate / self.capacity
+
+    def with_slackness(self, epsilon: float) -> World:
+        """The same instance at ``lambda = 1/E[1/p*] - epsilon``, at most :data:`CAP`.
+
+        Raises
+        ------
+        ValueError
+            No arrival rate is left: `epsilon` is not below the capacity.
+        """
+        if not epsilon < self.capacity:
+            raise ValueError(
+                f"epsilon: found {epsilon}, expected less than the capacity {self.capacity:.3f}"
+            )
+        return replace(self, arrival_rate=min(self.capacity - epsilon, CAP))
+
+
+def linear_world(
+    seed: int,
+    *,
+    N: int,
+    d: int,
+    K: int = 1,
+    epsilon: float = 0.1,
+    contexts: str = "sphere",
+    parameters: str = "sphere",
+    scale: float = 1.0,
+    pool_size: int = POOL_SIZE,
+) -> World:
+    """A realizable instance: utilities ``<x, theta_j>`` with contexts and parameters drawn anew.
+
+    Parameters
+    ----------
+    seed : the instance; parameters and pool come from their own named streams.
+    N, d, K : models, context dimension, assortment size.
+    epsilon : slackness; the arrival rate is ``1/E[1/p*] - epsilon``.
+    contexts, parameters : names of laws in :data:`LAWS`.
+    scale : factor on the parameters (their norm bound S, where the law has norm one).
+
+    Raises
+    ------
+    ValueError
+        A law is unknown, or `epsilon` is not below the capacity.
+    """
+    for name in (contexts, parameters):
+        if name not in LAWS:
+            raise ValueError(f"law: found {name!r}, expected one of {', '.join(LAWS)}")
+    streams = Streams(seed)
+    theta = scale * LAWS[parameters](streams.generator("world parameters"), N, d)
+    rows = LAWS[contexts](streams.generator("world contexts"), pool_size, d)
+    title = f"synthetic, N = {N}, d = {d}, K = {K}"
+    environment = pooled_environment(title, True, rows, np.exp(rows @ theta.T))
+    return World(environment, theta, K, 0.0).with_slackness(epsilon)
+
+
+def predecessor(seed: int, epsilon: float = 0.1, *, published: bool = False) -> World:
+    """The instance of arXiv 2601.19300: 5 servers, d = 5, all coordinates uniform on (-1, 1).
+
+    As published the arrival rate is .7 whatever `epsilon`, which is above the capacity of most
+    such instances (theory: R10); by default the rate is ``1/E[1/p*] - epsilon`` instead.
+    """
+    world = linear_world(seed, N=5, d=5, K=1, epsilon=epsilon, contexts="cube", parameters="cube")
+    return replace(world, arrival_rate=0.7) if published else world
+
+
+def fixed_rates(
+    rates: Sequence[float], arrival_rate: float, *, N: int = 2, weights: Sequence[int] = ()
+) -> World:
+    """Types of queries whose departure rate is the same whichever single model is offered.
+
+    Parameters
+    ----------
+    rates : departure rate of each type, in (0, 1). One type gives the one-context queue of E3.
+    weights : how many pool entries each type has (one each by default).
+    """
+    if not all(0.0 < p < 1.0 for p in rates):
+        raise ValueError(f"rates: found {list(rates)}, expected numbers inside (0, 1)")
+    types = np.repeat(np.arange(len(rates)), list(weights) or [1] * len(rates))
+    p = np.asarray(rates, float)[types]
+    odds = np.repeat((p / (1.0 - p))[:, None], N, axis=1)
+    environment = Environment(np.eye(len(rates)), types, odds, "synthetic, fixed rates", True)
+    return World(environment, None, 1, arrival_rate)
+
+
+def hidden_fit(N: int, good: float, bad: float, arrival_rate: float) -> World:
+    """Contexts that tell nothing: each query has one good model, unknown, for ever (theory: E10).
+
+    One context, N kinds of queries in equal shares; kind j departs at rate `good` with model j
+    and at rate `bad` with any other.
+    """
+    rates = np.full((N, N), bad) + (good - bad) * np.eye(N)
+    odds = rates / (1.0 - rates)
+    environment = Environment(
+        np.ones((1, 1)), np.zeros(N, np.int64), odds, "synthetic, hidden fit", True
+    )
+    return World(environment, None, 1, arrival_rate)
+
+
+def blockwise(world: World, draws: Draws, first_block: int = 16) -> Draws:
+    """The draws with an adversary's contexts: fresh directions just when the old ones are learned.
+
+    Round t's arrival is drawn from the pool rows whose largest coordinate, in absolute value, is
+    the axis of the block that t lies in. Blocks cycle through the d axes and double in length after
+    each cycle, so the contexts are neither independent nor identically distributed, which is what
+    CQB-Opt is meant for (theory: R5). The arrivals' number and the uniforms stay as they are.
+    """
+    environment = world.environment
+    vectors = environment.contexts[environment.context_of]
+    d = vectors.shape[1]
+    leading = np.abs(vectors).argmax(axis=1)
+    groups = [np.flatnonzero(leading == axis) for axis in range(d)]
+    if not all(group.size for group in groups):
+        raise ValueError(f"world: found no context led by some of the {d} axes, expected one each")
+    row, start, block = draws.row.copy(), 0, 0
+    while start < row.size:
+        stop = start + first_block * 2 ** (block // d)
+        group = groups[block % d]
+        share = draws.row[start:stop] / environment.pool_size
+        row[start:stop] = group[(share * group.size).astype(np.int64)]
+        start, block = stop, block + 1
+    return replace(draws, row=row)
