@@ -79,7 +79,7 @@ lock:  ## Choose every version anew and write requirements.lock (CPython 3.11 on
 	    { echo "lock: the lock is made with Python 3.11; name one: make lock PYTHON=python3.11" >&2; exit 1; }
 	scratch=$$(mktemp -d); trap 'rm -rf "$$scratch"' EXIT; \
 	$(PYTHON) -m venv "$$scratch/venv"; \
-	"$$scratch/venv/bin/pip" install --quiet --upgrade --upgrade-strategy eager -e '.[notebooks,test,encode,gpu]'; \
+	"$$scratch/venv/bin/pip" install --quiet --upgrade --upgrade-strategy eager -e '.[notebooks,test,encode,gpu,index]'; \
 	{ sed -n '/^#/p' requirements.lock; \
 	  "$$scratch/venv/bin/pip" list --format=freeze --exclude pip --exclude cqb \
 	  | sed 's/+.*//' | grep -vE '^(nvidia-|cuda-(bindings|toolkit)=|triton=)'; } > "$$scratch/lock"; \

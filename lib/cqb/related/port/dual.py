@@ -1,0 +1,223 @@
+"""Shadow prices: the minimum of the dual of the routing programme, with a certificate.
+
+The linear programme gives each query to at most one model under the models' budgets (arXiv
+2509.02718). With the queries' own multipliers eliminated, its dual is a convex function of the
+prices gamma alone,
+
+    F(gamma) = sum_i gamma_i B_i + sum_j max(0, max_i (d_ij - gamma_i g_ij)).
+
+Mode "reference" leaves out the 0, as the published code does: no query may be declined, and prices
+are kept in [0, 1] on the scale of alpha * d. The sum of maxima is smoothed with a temperature that
+falls level by level, each level solved by Newton's method inside the box.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from . import checks
+
+MODES = ("dual", "reference")
+HOTTEST, COOLING, LEVELS = 0.3, 0.35, 14  # temperatures, in units of the largest score
+COLD = range(LEVELS)
+WARM = range(5, 9)  # enough for re-solving: from similar prices, to a gap of about 1e-6
+WANTED_GAP, ACCEPTED_GAP = 1e-5, 1e-4  # beyond these: solve from scratch, refuse
+MAX_NEWTON = 60
+
+
+class SolverError(RuntimeError):
+    """The prices could not be found to the accuracy that routing by them needs."""
+
+
+@dataclass(frozen=True, eq=False)
+class Prices:
+    """Shadow prices and what certifies them.
+
+    Attributes
+    ----------
+    gamma : (M,) on the scale of alpha = 1: score per dollar.
+    value : F(gamma), an upper bound of the programme. bound : value of a feasible point of it.
+    unlimited : what the programme would reach without budgets.
+    steps : Newton steps taken.
+    """
+
+    gamma: np.ndarray
+    value: float
+    bound: float
+    unlimited: float
+    steps: int
+
+    @property
+    def gap(self) -> float:
+        """Distance of the two values, relative to the value (or to 1e-6 of `unlimited`, if larger)."""
+        distance = self.value - self.bound
+        return distance / max(abs(self.value), 1e-6 * self.unlimited) if distance else 0.0
+
+
+class _Problem(NamedTuple):
+    """The dual in units of mean costs: u_i = gamma_i * (mean cost of model i)."""
+
+    d: np.ndarray  # (M, L)
+    c: np.ndarray  # (M, L) costs over their mean
+    b: np.ndarray  # (M,) budgets over it
+    upper: np.ndarray  # (M,)
+    declines: bool
+
+
+def dual_value(
+    gamma: np.ndarray, scores: np.ndarray, costs: np.ndarray, budgets: np.ndarray, *, mode: str
+) -> float:
+    """F(gamma) for scores and costs (M, L) and budgets (M,), at alpha = 1."""
+    best = (scores - gamma[:, None] * costs).max(axis=0)
+    if mode == "dual":
+        best = np.maximum(best, 0.0)
+    return float(gamma @ budgets + best.sum())
+
+
+def solve(
+    scores: np.ndarray,
+    costs: np.ndarray,
+    budgets: np.ndarray,
+    *,
+    mode: str = "dual",
+    alpha: float = 1e-4,
+    near: np.ndarray | None = None,
+) -> Prices:
+    """Minimise F over the prices.
+
+    Parameters
+    ----------
+    scores, costs : (M, L), L >= 1, costs at least 0. budgets : (M,) for these L queries.
+    alpha : weight of scores in reference mode, where the box keeps gamma below 1 / alpha; without
+        effect in dual mode.
+    near : prices (M,) of a similar problem to start from, for a faster solution to a gap of 1e-5.
+
+    Raises
+    ------
+    ValueError
+        Shapes, signs, NaN, no queries, an unknown mode or alpha <= 0.
+    SolverError
+        The certified gap is above 1e-4.
+    """
+    check_mode(mode, alpha)
+    d = checks.matrix("scores", scores)
+    g = checks.costs("costs", costs, d.shape[0])
+    checks.same_shape("scores", d, "costs", g)
+    B = checks.budgets(budgets, d.shape[0])
+    if d.shape[1] == 0:
+        raise ValueError("scores: found no queries; the prices of an empty sample are not defined")
+    problem, unit = _scaled(d, g, B, mode, alpha)
+    scale = max(float(np.abs(d).max()), 1e-12)
+    starts = [(d.mean(axis=1), COLD, ACCEPTED_GAP)]
+    if near is not None:
+        starts.insert(0, (near * unit, WARM, WANTED_GAP))
+    for start, levels, enough in starts:
+        u, steps = _minimise(problem, np.clip(start, 0.0, problem.upper), scale, levels)
+        gamma = u / unit
+        value, free = (dual_value(y, d, g, B, mode=mode) for y in (gamma, np.zeros_like(gamma)))
+        bound = _primal(problem, u, _temperature(scale, levels[-1]))
+        prices = Prices(gamma, value, bound, abs(free), steps)
+        if prices.gap <= enough:
+            return prices
+    raise SolverError(f"the prices have a relative gap of {prices.gap:.2g}, above {ACCEPTED_GAP}")
+
+
+def check_mode(mode: str, alpha: float) -> None:
+    """Raise ValueError unless the mode is known and alpha positive and finite."""
+    if mode not in MODES:
+        raise ValueError(f"mode: found {mode!r}, expected one of {', '.join(MODES)}")
+    if not (np.isfinite(alpha) and alpha > 0):
+        raise ValueError(f"alpha: found {alpha}, expected a positive number")
+
+
+def _scaled(
+    d: np.ndarray, g: np.ndarray, B: np.ndarray, mode: str, alpha: float
+) -> tuple[_Problem, np.ndarray]:
+    mean = g.mean(axis=1)
+    unit = np.where(mean > 0, mean, 1.0)
+    c, b = g / unit[:, None], B / unit
+    if mode == "reference":
+        return _Problem(d, c, b, unit / alpha, declines=False), unit
+    # No price above max d/g is ever needed: the model is then out of the question for all queries.
+    ratio = np.divide(d, c, out=np.zeros_like(d), where=c > 0)
+    return _Problem(d, c, b, np.maximum(ratio.max(axis=1), 0.0), declines=True), unit
+
+
+def _minimise(p: _Problem, u: np.ndarray, scale: float, levels: range) -> tuple[np.ndarray, int]:
+    """Newton at ever lower temperatures, from u; returns u and the steps taken."""
+    steps = 0
+    for level in levels:
+        u, taken = _newton(p, u, _temperature(scale, level))
+        steps += taken
+    return u, steps
+
+
+def _temperature(scale: float, level: int) -> float:
+    return HOTTEST * scale * COOLING**level
+
+
+def _newton(p: _Problem, u: np.ndarray, tau: float) -> tuple[np.ndarray, int]:
+    """Projected Newton with Armijo backtracking at one temperature."""
+    enough = 1e-9 * np.maximum(p.b, p.c.max(axis=1))
+    value, share = _smooth(p, u, tau)
+    for step in range(MAX_NEWTON):
+        spent = share * p.c
+        gradient = p.b - spent.sum(axis=1)
+        free = ~(((u <= 0.0) & (gradient > 0)) | ((u >= p.upper) & (gradient < 0)))
+        if not free.any() or (np.abs(gradient) <= enough)[free].all():
+            return u, step
+        move = _direction(p, spent, gradient, free, tau)
+        size, slope = 1.0, 1e-4
+        while True:
+            trial = np.clip(u + size * move, 0.0, p.upper)
+            promised = gradient @ (trial - u)
+            new_value, new_share = _smooth(p, trial, tau)
+            if new_value <= value + slope * promised and promised < 0:
+                break
+            size *= 0.5
+            if size < 1e-12:
+                return u, step
+        u, value, share = trial, new_value, new_share
+    return u, MAX_NEWTON
+
+
+def _direction(
+    p: _Problem, spent: np.ndarray, gradient: np.ndarray, free: np.ndarray, tau: float
+) -> np.ndarray:
+    """The Newton direction on the free coordinates, 0 on those that the box holds."""
+    hessian = (np.diag((spent * p.c).sum(axis=1)) - spent @ spent.T) / tau
+    hessian = hessian[np.ix_(free, free)]
+    ridge = 1e-9 * max(float(np.mean(np.diag(hessian))), 1e-12)
+    move = np.zeros_like(gradient)
+    move[free] = np.linalg.solve(hessian + ridge * np.eye(len(hessian)), -gradient[free])
+    return move
+
+
+def _smooth(p: _Problem, u: np.ndarray, tau: float) -> tuple[float, np.ndarray]:
+    """The smoothed F and the shares (M, L) with which each query is split over the models."""
+    z = (p.d - u[:, None] * p.c) / tau
+    top = z.max(axis=0)
+    if p.declines:
+        top = np.maximum(top, 0.0)
+    np.exp(z - top, out=z)
+    total = z.sum(axis=0)
+    if p.declines:
+        total += np.exp(-top)
+    z /= total
+    return float(p.b @ u + tau * (top + np.log(total)).sum()), z
+
+
+def _primal(p: _Problem, u: np.ndarray, tau: float) -> float:
+    """The value of a feasible split: overspending is scaled away, or paid for at the box's price."""
+    _, share = _smooth(p, u, tau)
+    if p.declines:
+        share = np.where(p.d > 0, share, 0.0)
+    spent = (share * p.c).sum(axis=1)
+    paid = float((share * p.d).sum() - p.upper @ np.maximum(spent - p.b, 0.0))
+    if not p.declines:
+        return paid
+    keep = np.divide(p.b, spent, out=np.ones_like(spent), where=spent > p.b)
+    return max(paid, float((keep[:, None] * share * p.d).sum()))
