@@ -30,7 +30,7 @@ help:  ## List the commands
 
 .PHONY: reproduce
 reproduce: $(DATA_READY)  ## Execute the notebooks and draw every figure into figures/
-	$(BIN)/python -m cqb.reproduce
+	$(BIN)/python -m cqb.artifact.reproduce
 
 .PHONY: test
 test: lint  ## Check style, run the tests, execute the committed notebooks and compare their outputs
@@ -52,7 +52,7 @@ lab: $(READY)  ## Open the notebooks in JupyterLab
 realrows: $(DATA_READY)  ## Smoke run on the real rows of CQB_ROUTERBENCH_DIR (few seeds)
 	@[ -n "$${CQB_ROUTERBENCH_DIR:-}" ] || \
 	    { echo "realrows: set CQB_ROUTERBENCH_DIR to a folder of RouterBench CSV files" >&2; exit 1; }
-	$(BIN)/python -m cqb.reproduce --smoke
+	$(BIN)/python -m cqb.artifact.reproduce --smoke
 
 .PHONY: bench
 bench: $(READY)  ## Measure speed; the record goes to .benchmarks/bench.json
@@ -65,7 +65,7 @@ theory: $(READY)  ## Every check of the theory at its full size (about an hour; 
 
 .PHONY: refresh
 refresh: $(READY)  ## Execute the committed notebooks again, in place, with their figures
-	$(BIN)/python -m cqb.refresh_notebooks
+	$(BIN)/python -m cqb.artifact.refresh_notebooks
 
 .PHONY: lint
 lint: $(READY)  ## Check style and formatting

@@ -36,7 +36,10 @@ class ReferenceLearner:
         self.explored = 0
         self.theta = np.zeros((self.N, self.d))
         self.V = np.tile(self.s.lambda0 * np.eye(self.d), (self.N, 1, 1))
-        self.history: list[tuple[np.ndarray, tuple[int, ...], int]] = []
+        self.rounds = 0
+        self.contexts = np.empty((service.T, self.d))
+        self.offered = np.empty((service.T, self.K), int)
+        self.picks = np.empty(service.T, int)
 
     def choose(self, t: int, waiting: Waiting) -> Decision:
         if waiting.fresh and self.coins[t - 2] < min(1.0, self.c1 / math.sqrt(t)):
@@ -71,21 +74,21 @@ class ReferenceLearner:
     def observe(self, t, query, context, assortment, pick) -> None:
         x = self.x[context]
         self.V[list(assortment)] += np.outer(x, x)
-        self.history.append((x, assortment, pick))
-        block = list(assortment)
-        relevant = [h for h in self.history if set(h[1]) & set(block)]
-        contexts = np.array([h[0] for h in relevant])
-        offered = np.array([[j in h[1] for j in block] for h in relevant])
-        picks = np.array([[j == h[2] for j in block] for h in relevant], float)
-        utilities = contexts @ self.theta.T
-        others = [
-            sum(math.exp(utilities[i, j]) for j in h[1] if j not in block)
-            for i, h in enumerate(relevant)
-        ]
+        n = self.rounds
+        self.contexts[n], self.offered[n], self.picks[n] = x, assortment, pick
+        self.rounds = n + 1
+        block = np.array(assortment)
+        in_block = self.offered[: n + 1, :, None] == block  # (rounds, slots, block)
+        rows = np.flatnonzero(in_block.any(axis=(1, 2)))
+        in_block, contexts, theirs = in_block[rows], self.contexts[rows], self.offered[rows]
+        odds = np.exp(np.einsum("td,tkd->tk", contexts, self.theta[theirs]))
+        others = np.where(in_block.any(axis=2), 0.0, odds).sum(axis=1)
+        offered = in_block.any(axis=1)
+        picks = (self.picks[rows, None] == block).astype(float)
         found = minimize(
             self._loss,
             self.theta[block].ravel(),
-            (contexts, offered, picks, 1.0 + np.array(others)),
+            (contexts, offered, picks, 1.0 + others),
             jac=True,
             method="L-BFGS-B",
             options={"gtol": 1e-7, "ftol": 0.0, "maxiter": 2000, "maxcor": 30},

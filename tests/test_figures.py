@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cqb import figures, house_style, sketches, toy
-from cqb.summary import paired, summarise
+from cqb import figures, house_style
+from cqb.artifact import sketches, toy
+from cqb.experiment.summary import paired, summarise
 from made_up import POLICIES, made_up
 
 mpl.use("agg")

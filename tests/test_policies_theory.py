@@ -11,8 +11,13 @@ from scipy.optimize import minimize
 
 from cqb.environment import draw
 from cqb.exploration import decaying
-from cqb.lazy_inverse import LazyInverse
-from cqb.online_estimator import CoupledOnlineEstimator, OnlineEstimator, pick_rates, step_size
+from cqb.learner.lazy_inverse import LazyInverse
+from cqb.learner.online_estimator import (
+    CoupledOnlineEstimator,
+    OnlineEstimator,
+    pick_rates,
+    step_size,
+)
 from cqb.policies import POLICIES, LearnerSettings, Service
 from cqb.policies.acqb import ThompsonLearner, acqb
 from cqb.policies.cqb_eta2 import Phases, cqb_eta2, phases

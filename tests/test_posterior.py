@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cqb import posterior, thompson
-from cqb.lazy_inverse import BLOCK, LazyInverse
+from cqb import posterior
+from cqb.learner import thompson
+from cqb.learner.lazy_inverse import BLOCK, LazyInverse
 
 
 def test_precision_after_many_updates_is_the_direct_inverse():

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from cqb.environment import Environment, from_table
+from cqb.experiment.settings import Settings
+from cqb.experiment.task import Cell
 from cqb.routing_table import RoutingTable
-from cqb.settings import Settings
-from cqb.task import Cell
 
 POOL = 40
 FATAL = "CQB_TEST_FATAL"  # names a file; where it stands, a fatal world ends its process

@@ -1,6 +1,6 @@
 """The figures of an experiment, one function for each kind.
 
-Every function takes the frames that :mod:`cqb.results` makes and returns a matplotlib figure;
+Every function takes the frames that :mod:`cqb.experiment.results` makes and returns a matplotlib figure;
 :func:`save` keeps it. Titles say where the data was generated. The oracle is not drawn: its regret and
 its gap are 0 by definition.
 """
@@ -13,9 +13,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .findings import DECIMALS, last_round
+from .experiment.findings import DECIMALS, last_round
+from .experiment.summary import half_width
 from .house_style import FAINT, INK, WIDTH, in_order, ink, label_ends, looks, save, style
-from .summary import half_width
 
 __all__ = ["curves", "differences", "save", "title", "waiting"]
 
@@ -43,7 +43,7 @@ def curves(summary: pd.DataFrame, *, K: int, value: str) -> Figure:
 
     Parameters
     ----------
-    summary : mean and interval per cell, policy and round (:func:`cqb.summary.summarise`).
+    summary : mean and interval per cell, policy and round (:func:`cqb.experiment.summary.summarise`).
     K : the assortment size to draw. value : "regret" or "gap".
 
     Raises
@@ -104,7 +104,7 @@ def differences(summary: pd.DataFrame, paired: pd.DataFrame, *, value: str) -> F
 
     Parameters
     ----------
-    summary, paired : of :func:`cqb.summary.summarise` and :func:`cqb.summary.paired`.
+    summary, paired : of :mod:`cqb.experiment.summary`, by ``summarise`` and ``paired``.
     value : "regret" or "gap".
     """
     last = last_round(summary)
@@ -176,7 +176,7 @@ def waiting(tidy: pd.DataFrame) -> Figure:
 
     Parameters
     ----------
-    tidy : a row per run and round (:func:`cqb.results.results`).
+    tidy : a row per run and round (:func:`cqb.experiment.results.results`).
     """
     last = last_round(tidy)
     sizes = {K: len(set(rows["policy"])) for K, rows in last.groupby("K")}

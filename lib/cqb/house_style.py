@@ -184,7 +184,7 @@ def save(figure: Figure, name: str, provenance: Mapping[str, Any], folder: Path 
 
     Parameters
     ----------
-    provenance : how the figure was made (:func:`cqb.provenance.stamp`), JSON values.
+    provenance : how the figure was made (:func:`cqb.experiment.provenance.stamp`), JSON values.
     folder : made if it is not there.
 
     Raises

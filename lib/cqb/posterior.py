@@ -4,7 +4,7 @@ The posterior of model j is ``N(theta_j, alpha^2 V_j^{-1})`` with ``V_j = lambda
 the rounds that offered j (arXiv 2602.02061, section 3). A round needs the sampled utilities of
 the waiting queries only, so their joint law ``N(W theta_j, alpha^2 W V_j^{-1} W^T)`` is sampled
 directly from one normal per waiting query. Functions take any leading axes and work in the array
-namespace of their inputs; :mod:`cqb.thompson` is the form that skips work.
+namespace of their inputs; :mod:`cqb.learner.thompson` is the form that skips work.
 """
 
 from __future__ import annotations

@@ -76,7 +76,7 @@ def load(folder: Path | str) -> RoutingTable:
     # A dialogue is encoded as one text; nearly every prompt is a list of one.
     prompts, removed = strip_preambles(["\n\n".join(texts) for texts in turns], families)
     return RoutingTable(
-        name=NAME,
+        name=NAME if files[0].name == PICKLE else _part_name(families),
         stand_in=False,
         ids=tuple(ids),
         prompts=tuple(prompts),
@@ -95,6 +95,12 @@ def load(folder: Path | str) -> RoutingTable:
             "preamble_characters": removed,
         },
     )
+
+
+def _part_name(families: Sequence[str]) -> str:
+    """What CSV files are called: a selection of the set's families, not the whole of it."""
+    count = len(set(families))
+    return f"{NAME}, {count} {'family' if count == 1 else 'families'}"
 
 
 def find_files(folder: Path) -> list[Path]:

@@ -19,11 +19,11 @@ from typing import Protocol
 
 import numpy as np
 
-from .. import thompson
 from ..exploration import ROTATIONS, Schedule, decaying, explore_then_rarely, pure_rounds, solve_c1
-from ..lazy_inverse import LazyInverse
+from ..learner import thompson
+from ..learner.lazy_inverse import LazyInverse
+from ..learner.refit import Estimator
 from ..posterior import confidence_radius, optimistic_draws
-from ..refit import Estimator
 from ..simulate import Decision, Waiting
 from ..streams import Streams
 from .base import PolicyEntry, Service

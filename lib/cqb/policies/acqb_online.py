@@ -7,7 +7,7 @@ estimator's own radius (Lee and Oh, 2024) has a different constant, which `alpha
 from __future__ import annotations
 
 from ..exploration import decaying
-from ..online_estimator import CoupledOnlineEstimator, OnlineEstimator
+from ..learner.online_estimator import CoupledOnlineEstimator, OnlineEstimator
 from ..streams import Streams
 from .acqb import ThompsonLearner, exploration_constant, radius_rule
 from .base import PolicyEntry, Service

@@ -12,8 +12,8 @@ from __future__ import annotations
 import numpy as np
 
 from ..exploration import ROTATIONS, Schedule
-from ..lazy_inverse import LazyInverse
-from ..refit import Estimator
+from ..learner.lazy_inverse import LazyInverse
+from ..learner.refit import Estimator
 from ..simulate import Decision, Waiting
 from ..streams import Streams
 from .acqb import Radius

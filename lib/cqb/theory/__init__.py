@@ -2,8 +2,9 @@
 
 E1 to E10 are exact statements, R1 to R11 asymptotic ones; sources are arXiv 2601.19300 (logistic
 bandits, CQB-eps, CQB-Opt), 2602.02061 (multinomial logit, ACQB) and 2606.09668 (CQB-eta-2), and
-our own derivations. Closed forms and recursions: :mod:`~cqb.theory.queues`,
-:mod:`~cqb.theory.scheduling`, :mod:`~cqb.theory.memory`, :mod:`~cqb.theory.optimism`. Checks:
-:mod:`~cqb.theory.exact`, :mod:`~cqb.theory.pathwise`, :mod:`~cqb.theory.asymptotic` and
-:mod:`~cqb.theory.behaviour`, each with a verdict and the table behind it. Notebook 01 tells the story.
+our own derivations. Closed forms and recursions: :mod:`.queues`, :mod:`.capacities`,
+:mod:`.scheduling`, :mod:`.memory`, :mod:`.optimism`. Checks:
+:mod:`.exact`, :mod:`.queue_laws`,
+:mod:`.overload`, :mod:`.pathwise`, :mod:`.divergence`, :mod:`.behaviour`, :mod:`.plateau` and
+:mod:`.asymptotic`, each with a verdict and the table behind it. Notebook 01 tells the story.
 """

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .. import paths
+from ..experiment.provenance import cores
 from ..files import write_text
-from ..provenance import cores
 from . import asymptotic, verdicts
 from .catalogue import measured, run_all
 from .settings import SETTINGS

@@ -1,86 +1,20 @@
-"""Checks of R6 and R8 to R11: overload, exploration samples, coverage, plateau, radius."""
+"""Checks of R8, R9 and R11: what exploration tells, coverage, and the radius."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
 
-from ..environment import draw
-from ..policies import LearnerSettings, Service
-from ..policies.cqb_opt import cqb_epsilon_ucb
+from ..policies import Service
 from ..posterior import confidence_radius
-from ..simulate import Decision, Policy, Waiting, simulate
+from ..simulate import Decision, Policy, Waiting
 from ..streams import Streams
-from ..synthetic import World, fixed_rates, linear_world, predecessor
-from . import queues
-from .orders import FixedRule, always, head, shuffled
-from .runs import TUNED, Pair, anytime_acqb, play, rate_world, tau
+from ..synthetic import World, linear_world
+from .runs import TUNED, Pair, anytime_acqb, play, rate_world
 from .settings import Setting
 from .verdicts import FAILS, HOLDS, OUT_OF_REACH, Check, Verdict, at_most, exact, interval
 
-PLATEAU_CONSTANT = 0.05  # c of R10's tau: long enough to be seen, and below T/5 at epsilon = .05
 RADII = (0.003, 0.03, 0.3, 1.0)
-
-
-def overload(setting: Setting) -> Check:
-    """R6: beyond its capacity a random-order or FIFO queue grows at the root of an equation."""
-    two = fixed_rates([0.2, 0.9], 0.5)
-    many = linear_world(6, N=3, d=3, scale=2.0, pool_size=400)
-    rows, widest = [], 0.05
-    for name, world in (("two types", two), ("linear world", many)):
-        single = world.environment.odds / (1.0 + world.environment.odds)
-        p = single[:, 0]
-        for order in ("random", "retries at the back"):
-            for load in (0.8, 1.5):
-                rate = min(load * queues.capacity(p), 0.98)
-                grown = [
-                    _growth(world, order, rate, seed, setting.queue_rounds // 2)
-                    for seed in range(setting.queue_runs)
-                ]
-                mean, low, high = interval(np.array(grown), 1.0 - 0.05 / 8)
-                rows.append(
-                    {
-                        "world": name,
-                        "order": order,
-                        "rho": queues.load(rate, p),
-                        "predicted": queues.growth(rate, p),
-                        "simulated": mean,
-                        "low": low,
-                        "high": high,
-                    }
-                )
-    table = pd.DataFrame(rows)
-    # A finite queue that has not quite settled still drifts a little: hence the thousandth.
-    missed = (table["predicted"] < table["low"] - 1e-3) | (
-        table["predicted"] > table["high"] + 1e-3
-    )
-    wide = float((table["high"] - table["low"]).max())
-    first = table.iloc[1]
-    return Check(
-        Verdict(
-            "R6",
-            "RANDOM and FIFO with retries at the back: stable for rho < 1, else linear growth",
-            float(first["simulated"]),
-            float(first["low"]),
-            float(first["high"]),
-            f"all 8 slopes cover the root of lambda E[1/(s + p)] = 1 (this one "
-            f"{first['predicted']:.3f}) to .001, none wider than {widest}",
-            FAILS if bool(missed.any()) else (HOLDS if wide <= widest else OUT_OF_REACH),
-            f"{setting.queue_runs} runs of {setting.queue_rounds // 2} rounds",
-            setting.name,
-        ),
-        table,
-    )
-
-
-def _growth(world: World, order: str, rate: float, seed: int, T: int) -> float:
-    """Queries per round by which the queue grows over the second half of T rounds, model 0 only."""
-    environment = world.environment
-    serve = head if order == "retries at the back" else shuffled(Streams(seed))
-    policy = FixedRule(serve, always([(0,)] * environment.pool_size))
-    draws = draw(Streams(seed), environment.pool_size, rate, T)
-    queue = simulate(environment, policy, 1, draws).queue
-    return float(queue[-1] - queue[T // 2]) / (T - T // 2)
 
 
 def exploration_information(setting: Setting, c1: float = 8.0) -> Check:
@@ -204,95 +138,6 @@ def coverage(setting: Setting) -> Check:
             setting.name,
         ),
         table,
-    )
-
-
-def plateau(setting: Setting) -> tuple[Check, pd.DataFrame]:
-    """R10: CQB-eps' queue builds up while it explores purely, then drops; and how the preset is.
-
-    Returns
-    -------
-    The check, and mean queues by round (long form: epsilon, t, learner, oracle, tau).
-    """
-    T, frames, rows = setting.long_rounds, [], []
-    learner = LearnerSettings(kappa=10.0, alpha_coef=0.01, rotation="balanced")
-    for epsilon in (0.05, 0.1, 0.15, "published"):
-        slack = 0.1 if epsilon == "published" else epsilon
-        pure = tau(5, T, slack, PLATEAU_CONSTANT)
-        pairs = [
-            play(
-                predecessor(seed, slack, published=epsilon == "published"),
-                lambda s, streams, _, pure=pure: cqb_epsilon_ucb(s, streams, pure),
-                T,
-                seed,
-                learner,
-            )
-            for seed in range(setting.plateau_instances)
-        ]
-        queue = np.mean([p.learner.queue for p in pairs], axis=0)
-        ideal = np.mean([p.oracle.queue for p in pairs], axis=0)
-        name = str(epsilon)
-        frames.append(
-            pd.DataFrame(
-                {"epsilon": name, "t": np.arange(T + 1), "learner": queue, "oracle": ideal}
-            )
-        )
-        high = np.flatnonzero(queue > 0.5 * queue.max())
-        rows.append(
-            {
-                "epsilon": name,
-                "tau": pure,
-                "peak": float(queue.max()),
-                "peak at": int(queue.argmax()),
-                "last round above half": int(high[-1]),
-                "queue at T": float(queue[-1]),
-                "oracle at T": float(ideal[-1]),
-            }
-        )
-    table = pd.DataFrame(rows)
-    return _plateau_check(table, setting), pd.concat(frames, ignore_index=True)
-
-
-def _plateau_check(table: pd.DataFrame, setting: Setting) -> Check:
-    stable = table.iloc[:3]
-    lasts = stable["last round above half"].to_numpy()
-    drops = (stable["queue at T"] < 0.5 * stable["peak"]).all()
-    ordered = bool((np.diff(lasts) < 0).all())
-    uncapped = tau(5, setting.long_rounds, 0.05, PLATEAU_CONSTANT) < setting.long_rounds // 5
-    if not (ordered and drops) and not uncapped:
-        verdict = OUT_OF_REACH
-    else:
-        verdict = exact(bool(ordered and drops))
-    capacity = preset_capacities(200)
-    mean, ratio = float(capacity.mean()), float(lasts[0] / lasts[2])
-    return Check(
-        Verdict(
-            "R10",
-            "CQB-eps' queue builds up during tau, then drops; longer for smaller epsilon",
-            ratio,
-            ratio,
-            ratio,
-            "the last round above half the peak comes later for each smaller epsilon, and the queue "
-            "at T is below half the peak (estimate: that round at .05 over that at .15)",
-            verdict,
-            f"c = {PLATEAU_CONSTANT}; the preset as published is unstable: capacity {mean:.3f} +- "
-            f"{capacity.std(ddof=1):.3f} over 200 instances, against lambda = .7"
-            + ("; T = 5,000, where tau is below T/5, decides" if verdict == OUT_OF_REACH else ""),
-            setting.name,
-        ),
-        table,
-    )
-
-
-def preset_capacities(instances: int) -> np.ndarray:
-    """The oracle's largest stable arrival rate in the predecessor's instances: (instances,)."""
-    return np.array(
-        [
-            linear_world(
-                seed, N=5, d=5, contexts="cube", parameters="cube", pool_size=2_000, epsilon=0.0
-            ).capacity
-            for seed in range(instances)
-        ]
     )
 
 

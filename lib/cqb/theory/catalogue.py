@@ -10,9 +10,19 @@ from pathlib import Path
 
 import pandas as pd
 
-from ..code_hash import code_hash
+from ..experiment.code_hash import code_hash
 from ..files import write_text
-from . import asymptotic, behaviour, exact, pathwise, rates
+from . import (
+    asymptotic,
+    behaviour,
+    divergence,
+    exact,
+    overload,
+    pathwise,
+    plateau,
+    queue_laws,
+    rates,
+)
 from .settings import Setting
 from .verdicts import Check, Verdict
 
@@ -22,29 +32,29 @@ ORDER = [f"E{n}" for n in range(1, 11)] + [f"R{n}" for n in range(1, 12)]
 
 
 def _divergence(setting: Setting) -> list[Check]:
-    table, regret = pathwise.divergence(setting)
+    table, regret = divergence.divergence(setting)
     return [
-        pathwise.divergence_bound(table, setting),
-        pathwise.divergence_sum(table, regret, setting),
+        divergence.divergence_bound(table, setting),
+        divergence.divergence_sum(table, regret, setting),
     ]
 
 
 STEPS: dict[str, Step] = {
     "E1": lambda s: [exact.best_assortments(s)],
     "E2": lambda s: [exact.largest_first(s)],
-    "E3": lambda s: [exact.one_queue(s)],
-    "E4": lambda s: [exact.idle_share(s)],
-    "E5": lambda s: [exact.fixed_rules(s)],
+    "E3": lambda s: [queue_laws.one_queue(s)],
+    "E4": lambda s: [queue_laws.idle_share(s)],
+    "E5": lambda s: [queue_laws.fixed_rules(s)],
     "E6": lambda s: [pathwise.switching(s)],
     "E7, R7": _divergence,
     "E8": lambda s: [pathwise.optimism_of_draws(s)],
     "E9": lambda s: [pathwise.forced_exploration(s)],
     "E10": lambda s: [pathwise.memory_serves(s)],
     "R5": lambda s: [asymptotic.adversarial(s)],
-    "R6": lambda s: [behaviour.overload(s)],
+    "R6": lambda s: [overload.overload(s)],
     "R8": lambda s: [behaviour.exploration_information(s)],
     "R9": lambda s: [behaviour.coverage(s)],
-    "R10": lambda s: [behaviour.plateau(s)[0]],
+    "R10": lambda s: [plateau.plateau(s)[0]],
     "R11": lambda s: [behaviour.radius(s)],
 }
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ..code_hash import code_hash
+from ..experiment.code_hash import code_hash
 from ..streams import Streams
 from .runs import ANYTIME, play, rate_world
 

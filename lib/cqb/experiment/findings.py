@@ -1,0 +1,186 @@
+"""What a table of results says, in text: the sentences follow from the numbers, never from hope.
+
+Everything here is plain text with rounded numbers, so that a notebook's output can be compared with an
+earlier one, and so that the words hold for whichever data the notebook was run on.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from ..house_style import in_order
+
+DECIMALS = {"regret": 0, "gap": 1}
+NOUN = {"regret": "regret", "gap": "queue-length regret"}
+# Cumulative regret, mean and standard deviation over 10 runs, by the authors' own code on the 0-shot
+# table: lam = 5, after 5,000 rounds (arXiv 2602.02061, its repository).
+AUTHORS = {
+    1: {"ACQB": (1157.5, 203.2), "Q-UCB": (1953.0, 214.3)},
+    2: {"ACQB": (515.3, 68.8), "CQB-eps": (537.0, 105.2), "RANDOM": (1081.8, 108.8)},
+}
+AUTHORS_LAM, AUTHORS_T, AUTHORS_RATES = 5.0, 5000, {1: 0.5, 2: 0.65}
+
+
+def last_round(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows after the last round."""
+    return frame[frame["t"] == frame["t"].max()]
+
+
+def final_table(summary: pd.DataFrame, paired: pd.DataFrame, *, K: int, value: str) -> str:
+    """Final means and paired differences for one K: a line per policy, two columns per setting.
+
+    Parameters
+    ----------
+    summary, paired : of :mod:`cqb.experiment.summary`, by ``summarise`` and ``paired``.
+    value : "regret" or "gap".
+    """
+    rows = last_round(summary)
+    rows = rows[rows["K"] == K]
+    differences = paired[paired["K"] == K]
+    digits = DECIMALS[value]
+    columns = {}
+    for (rate, lam), cell in rows.groupby(["arrival_rate", "lam"]):
+        here = differences[(differences["lam"] == lam) & (differences["arrival_rate"] == rate)]
+        mean = cell.set_index("policy")[[f"{value}_mean", f"{value}_high"]]
+        gap = here.set_index("policy")[[f"{value}_difference", f"{value}_high"]]
+        columns[f"lam = {lam:g}"] = pd.DataFrame(
+            {
+                "mean": _with_margin(mean, digits, sign=""),
+                "difference": _with_margin(gap, digits, sign="+").reindex(
+                    mean.index, fill_value="-"
+                ),
+            }
+        )
+    table = pd.concat(columns, axis=1).reindex(in_order(rows["policy"]))
+    table.index.name = None
+    return table.to_string()
+
+
+def _with_margin(columns: pd.DataFrame, digits: int, sign: str) -> pd.Series:
+    """ "628 ± 59" from a mean and the upper end of its interval, for each row."""
+    mean, high = (columns.iloc[:, place] for place in (0, 1))
+    return pd.Series(
+        [
+            f"{m:{sign}.{digits}f} ± {h - m:.{digits}f}"
+            for m, h in zip(_unsigned_zero(mean, digits), high, strict=True)
+        ],
+        index=columns.index,
+    )
+
+
+def _unsigned_zero(values: pd.Series, digits: int) -> np.ndarray:
+    """Values that would be printed as -0 without their sign."""
+    return np.where(np.round(values, digits) == 0, 0.0, values)
+
+
+def verdicts(paired: pd.DataFrame, *, value: str, against: str = "ACQB") -> str:
+    """One sentence per policy: in how many settings it is told apart from `against`, and how.
+
+    Told apart means that the 95% interval of the paired difference leaves out 0. A last sentence says
+    how many intervals would do so by chance if no policy differed from `against`.
+    """
+    lines = []
+    for name in in_order(paired["policy"]):
+        if name == "ORACLE":
+            continue
+        rows = paired[paired["policy"] == name]
+        below = int((rows[f"{value}_low"] > 0).sum())
+        above = int((rows[f"{value}_high"] < 0).sum())
+        lines.append(
+            f"{name}: {against} has the lower {NOUN[value]} in {below} of {len(rows)} settings, the "
+            f"higher in {above}, and is not told apart in {len(rows) - below - above}."
+        )
+    count = len(paired[paired["policy"] != "ORACLE"])
+    lines.append(
+        f"By chance alone, about {0.05 * count:.1f} of these {count} intervals would leave out 0."
+    )
+    return "\n".join(lines)
+
+
+def growth(summary: pd.DataFrame, policy: str = "ACQB") -> str:
+    """How a policy's regret grew over the second half of the run, a line per setting.
+
+    The ratio R(T) / R(T/2) is 1.41 where regret grows like the square root of t, and 2 on a line.
+    """
+    rows = summary[summary["policy"] == policy]
+    T = rows["t"].max()
+    middle = min(set(rows["t"]), key=lambda t: (abs(t - T / 2), t))
+    lines = []
+    for (K, rate, lam), cell in rows.groupby(["K", "arrival_rate", "lam"]):
+        regret = cell.set_index("t")["regret_mean"]
+        half, full = regret[middle], regret[T]
+        ratio = f"{full / half:.2f}" if half > 0 else "not defined"
+        lines.append(
+            f"{policy}, K = {K}, lam = {lam:g}, arrival rate {rate:g}: "
+            f"R({T}) / R({middle}) = {full:.0f} / {half:.0f} = {ratio}"
+        )
+    return "\n".join(lines)
+
+
+def side_table(tidy: pd.DataFrame, *, K: int) -> str:
+    """Means over seeds of what regret does not show, for one K: a line per policy and lam.
+
+    Mean queue over all rounds, share of repeated failures, share of waits over 100 rounds (both in
+    percent), dollars per query served, and queries served.
+    """
+    rows = last_round(tidy)
+    rows = rows[rows["K"] == K].assign(per_thousand=lambda r: 1e3 * r["dollars"] / r["served"])
+    mean = rows.groupby(["lam", "policy"])[
+        ["queue_mean", "repeat_share", "wait_over_100", "per_thousand", "served"]
+    ].mean()
+    lams = sorted(set(rows["lam"]))
+    order = [(lam, name) for lam in lams for name in in_order(rows["policy"])]
+    mean = mean.reindex(order)
+    return pd.DataFrame(
+        {
+            "lam": [f"{lam:g}" for lam, _ in order],
+            "policy": [name for _, name in order],
+            "mean queue": mean["queue_mean"].map("{:.1f}".format).to_numpy(),
+            "repeats %": (100 * mean["repeat_share"]).map("{:.0f}".format).to_numpy(),
+            "long waits %": (100 * mean["wait_over_100"]).map("{:.1f}".format).to_numpy(),
+            "$ per 1000 served": mean["per_thousand"].map("{:.2f}".format).to_numpy(),
+            "served": mean["served"].map("{:.0f}".format).to_numpy(),
+        }
+    ).to_string(index=False)
+
+
+def exploring_share(n_models: int, T: int) -> float:
+    """The share of T rounds in which Q-UCB and Q-ThS explore: the mean of min(1, 3 N log(t)^2 / t)."""
+    t = np.arange(1, T + 1)
+    return float(np.minimum(1.0, 3.0 * n_models * np.log(t) ** 2 / t).mean())
+
+
+def seconds_per_run(summary: pd.DataFrame) -> str:
+    """CPU time of one run by policy and K, the mean over settings and seeds."""
+    mean = last_round(summary).groupby(["K", "policy"])["seconds_per_run"].mean()
+    lines = []
+    for K in sorted(set(summary["K"])):
+        times = [f"{name} {mean[K, name]:.2f} s" for name in in_order(mean[K].index)]
+        lines.append(f"K = {K}: {', '.join(times)}")
+    return "\n".join(lines)
+
+
+def beside_authors(tidy: pd.DataFrame) -> str:
+    """The authors' own final regrets beside ours, as context; refused beside generated data."""
+    if tidy["stand_in"].any():
+        return (
+            "Generated data: the authors' numbers are about RouterBench and are not set beside it."
+        )
+    lines = [
+        "Final regret at lam = 5, mean ± standard deviation over seeds (authors: 0-shot table)"
+    ]
+    for K, rate in AUTHORS_RATES.items():
+        rows = tidy[
+            (tidy["t"] == AUTHORS_T)
+            & (tidy["lam"] == AUTHORS_LAM)
+            & (tidy["K"] == K)
+            & (tidy["arrival_rate"] == rate)
+        ]
+        for name, (mean, deviation) in AUTHORS[K].items():
+            regret = rows.loc[rows["policy"] == name, "regret"]
+            ours = "-" if regret.empty else f"{regret.mean():.0f} ± {regret.std():.0f}"
+            lines.append(
+                f"K = {K}  {name:8}  authors {mean:.0f} ± {deviation:.0f}   these rows {ours}"
+            )
+    return "\n".join(lines)

@@ -1,0 +1,129 @@
+"""What an experiment is: its cells, policies, seeds and sizes, and the runs they ask for."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ..policies import POLICIES, LearnerSettings
+from ..simulate import check_assortment_size
+from .metrics import checkpoints
+from .task import Cell, Task
+
+YARDSTICK = "ORACLE"
+STAND_IN = "routerbench-standin"
+# Policies without the learner: quick, and its exploration rate is none of theirs.
+BASELINES = frozenset({"ORACLE", "Q-UCB", "Q-ThS", "RANDOM"})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """An experiment: every policy in every cell with every seed.
+
+    Policies that are defined for K = 1 only are left out of the other cells. The oracle runs in every
+    cell, for the queue-length regret, but is reported only if it is named.
+
+    Attributes
+    ----------
+    dataset : a name that :func:`cqb.experiment.load_table` knows.
+    cells, policies, seeds : what to combine; each without repeats, none empty.
+    T : rounds of a run. pool_size : queries in a run's job pool (of a routing table).
+    learner : settings of the ACQB family.
+    checkpoints : after how many of the rounds results are reported.
+
+    Raises
+    ------
+    ValueError
+        A value is out of range, unknown, repeated or missing; the message names it.
+    """
+
+    dataset: str
+    cells: tuple[Cell, ...]
+    policies: tuple[str, ...]
+    seeds: tuple[int, ...]
+    T: int = 5000
+    pool_size: int = 1000
+    learner: LearnerSettings = field(default_factory=LearnerSettings)
+    checkpoints: int = 50
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "cells", _distinct("cells", self.cells))
+        object.__setattr__(self, "policies", _distinct("policies", self.policies))
+        seeds = _distinct("seeds", map(operator.index, self.seeds))
+        object.__setattr__(self, "seeds", seeds)
+        if min(seeds) < 0:
+            raise ValueError(f"seeds: found {min(seeds)}, expected integers of at least 0")
+        for name in self.policies:
+            if name not in POLICIES:
+                raise ValueError(f"policy: found {name!r}, expected one of {', '.join(POLICIES)}")
+        if self.pool_size < 1:
+            raise ValueError(f"pool_size: found {self.pool_size}, expected at least 1 query")
+        checkpoints(self.T, self.checkpoints)
+        if not BASELINES.issuperset(self.policies):
+            self._check_exploration()
+
+    def _check_exploration(self) -> None:
+        rate, lowest = self.learner.exploration_rate, min(c.arrival_rate for c in self.cells)
+        if not 0 <= rate <= lowest:
+            raise ValueError(
+                f"exploration_rate: found {rate}, expected between 0 and the arrival rate {lowest} "
+                "(only a fresh arrival is explored)"
+            )
+
+    def with_(self, **changes: Any) -> Settings:
+        """A copy with some settings changed."""
+        return replace(self, **changes)
+
+    def on(self, dataset: str) -> Settings:
+        """The same on another data set."""
+        return self.with_(dataset=dataset)
+
+    def policies_in(self, cell: Cell) -> tuple[str, ...]:
+        """The policies reported in `cell`."""
+        return tuple(p for p in self.policies if cell.K == 1 or not POLICIES[p].k1_only)
+
+    def check_models(self, n_models: int) -> None:
+        """Raise ValueError unless every K is below the number of models."""
+        for cell in self.cells:
+            check_assortment_size(cell.K, n_models)
+
+    def tasks(self) -> list[Task]:
+        """Every run of the experiment, in the order in which results are reported."""
+        return [
+            Task(cell, policy, seed, self.T, self.pool_size, self.learner)
+            for cell in self.cells
+            for policy in dict.fromkeys((*self.policies_in(cell), YARDSTICK))
+            for seed in self.seeds
+        ]
+
+
+def longest_first(tasks: Iterable[Task]) -> list[Task]:
+    """The order to run tasks in, so that no core idles while another ends a long one."""
+    return sorted(tasks, key=weight, reverse=True)
+
+
+def weight(task: Task) -> float:
+    """Roughly how long a task takes, in units of an ACQB run with K = 1."""
+    if task.policy in BASELINES:
+        return 0.02
+    return 1.0 if task.cell.K == 1 else 4.0
+
+
+def _distinct(name: str, values: Iterable[Any]) -> tuple[Any, ...]:
+    values = tuple(values)
+    if not values:
+        raise ValueError(f"{name}: found none, expected at least one")
+    for position, value in enumerate(values):
+        if value in values[:position]:
+            raise ValueError(f"{name}: {value} is named twice")
+    return values
+
+
+ROUTERBENCH = Settings(
+    dataset=STAND_IN,
+    cells=tuple(Cell(K, lam, rate) for K, rate in ((1, 0.5), (2, 0.65)) for lam in (0.0, 1.0, 5.0)),
+    policies=("ORACLE", "ACQB", "ACQB-T", "CQB-eps", "Q-UCB", "Q-ThS", "RANDOM"),
+    seeds=tuple(range(42, 52)),
+)

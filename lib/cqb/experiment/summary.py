@@ -1,0 +1,112 @@
+"""Means with intervals over seeds, and paired differences between policies."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from ..files import write_text
+from .metrics import CELL
+from .provenance import stamp
+
+SCHEMA_VERSION = 1
+CONFIDENCE = 0.95
+MEASURES = ("regret", "gap")  # what gets an interval
+SUMMARY_COLUMNS = [
+    *CELL,
+    "policy",
+    "seeds",
+    "t",
+    *(f"{measure}_{part}" for measure in MEASURES for part in ("mean", "low", "high")),
+    "queue_mean",
+    "repeat_share",
+    "seconds_per_run",
+]
+
+
+def summarise(tidy: pd.DataFrame) -> pd.DataFrame:
+    """Means over seeds, a row per cell, policy and t; the columns are :data:`SUMMARY_COLUMNS`.
+
+    `_low` and `_high` bound a 95% t-interval for the mean (NaN for one seed). `repeat_share` is the
+    mean of the runs' shares, over the runs that have one.
+    """
+    groups = tidy.groupby([*CELL, "policy", "t"], sort=False, dropna=False)
+    summary = groups.agg(
+        seeds=("seed", "nunique"),
+        regret_mean=("regret", "mean"),
+        gap_mean=("gap", "mean"),
+        queue_mean=("queue_mean", "mean"),
+        repeat_share=("repeat_share", "mean"),
+        seconds_per_run=("seconds", "mean"),
+    )
+    for measure in MEASURES:
+        half = half_width(groups[measure].std(), summary["seeds"])
+        summary[f"{measure}_low"] = summary[f"{measure}_mean"] - half
+        summary[f"{measure}_high"] = summary[f"{measure}_mean"] + half
+    return summary.reset_index()[SUMMARY_COLUMNS]
+
+
+def paired(tidy: pd.DataFrame, against: str = "ACQB", t: int | None = None) -> pd.DataFrame:
+    """Differences to the policy `against` on the same seeds, a row per cell and other policy.
+
+    Runs of one seed share pool, arrivals and outcome draws, so their difference varies less than
+    either, and its interval is the one to compare policies by.
+
+    Parameters
+    ----------
+    t : the round to compare after; by default the last.
+
+    Returns
+    -------
+    Columns of the cell, `policy`, `seeds`, `t`, and for each measure (`regret`, `gap`):
+    `<measure>_difference`, the mean of policy minus `against`, `_low` and `_high`, its 95% t-interval,
+    and `_lower_share`, the share of seeds on which the policy has the lower value.
+
+    Raises
+    ------
+    ValueError
+        No row at `t`, or a cell or seed without a run of `against`.
+    """
+    t = int(tidy["t"].max()) if t is None else t
+    rows = tidy[tidy["t"] == t]
+    if rows.empty:
+        raise ValueError(f"t: found {t}, expected one of the rounds in the table")
+    base = rows[rows["policy"] == against].set_index([*CELL, "seed"])[list(MEASURES)]
+    others = rows[rows["policy"] != against]
+    keys = pd.MultiIndex.from_frame(others[[*CELL, "seed"]])
+    if not keys.isin(base.index).all():
+        raise ValueError(f"against: a cell or a seed has no run of {against!r}")
+    difference = others[list(MEASURES)] - base.loc[keys].to_numpy()
+    groups = difference.groupby([others[key] for key in [*CELL, "policy", "t"]], sort=False)
+    table = pd.DataFrame({"seeds": groups.size()})
+    for measure in MEASURES:
+        mean, half = groups[measure].mean(), half_width(groups[measure].std(), table["seeds"])
+        table[f"{measure}_difference"] = mean
+        table[f"{measure}_low"], table[f"{measure}_high"] = mean - half, mean + half
+        table[f"{measure}_lower_share"] = groups[measure].agg(lambda values: (values < 0).mean())
+    return table.reset_index()
+
+
+def half_width(deviation: pd.Series, count: pd.Series) -> pd.Series:
+    """Half the 95% t-interval of a mean of `count` values; NaN for a single value."""
+    freedom = count.where(count > 1) - 1
+    return stats.t.ppf(0.5 + CONFIDENCE / 2, freedom) * deviation / np.sqrt(count)
+
+
+def write_summary(tidy: pd.DataFrame, path: Path, **about: Any) -> None:
+    """Write the summary after the last round as CSV, and a record (with `about`) beside it.
+
+    Numbers have six significant digits, truth values are ``true`` and ``false``, and what is not
+    defined is empty. Each file is written whole or not at all; OSError if that cannot be done.
+    """
+    # The oracle's regret is 0 up to rounding; what rounding leaves is no result.
+    final = summarise(tidy[tidy["t"] == tidy["t"].max()]).round(9)
+    final["stand_in"] = final["stand_in"].map({True: "true", False: "false"})
+    write_text(path, final.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
+    record = stamp(schema_version=SCHEMA_VERSION, columns=SUMMARY_COLUMNS, rows=len(final), **about)
+    write_text(path.with_suffix(".json"), json.dumps(record, indent=2) + "\n")

@@ -1,0 +1,103 @@
+"""Constant-time estimates: one mirror-descent step a round, no history (Lee and Oh, 2024).
+
+With ``g`` the gradient and ``H`` the Hessian of the round's own loss in the offered models'
+parameters, the next estimate minimises ``<g(theta_t), theta> + |theta - theta_t|^2 / (2 eta)`` in the
+norm of ``H_sum + eta H(theta_t)``; then ``H_sum`` grows by ``H(theta_{t+1})``. The step size is
+``eta = log(K + 1)/2 + 2`` and ``H_sum`` starts at ``lambda0 I``. The estimates are not projected onto
+a ball, since a service does not know how long its parameters are.
+
+:class:`OnlineEstimator` keeps the curvature per model (diagonal blocks, K d^2 a round);
+:class:`CoupledOnlineEstimator` keeps all of it, as the yardstick of what the blocks lose. With K = 1
+they are the same. Both have the interface of :class:`cqb.learner.refit.Estimator`.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from .lazy_inverse import LazyInverse
+
+Assortment = tuple[int, ...]
+
+LARGEST = 500  # N d up to which the coupled curvature is kept
+
+
+def step_size(K: int) -> float:
+    """eta, ``log(K + 1)/2 + 2``."""
+    return 0.5 * math.log(K + 1.0) + 2.0
+
+
+def pick_rates(theta: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Pick probabilities (K,) of the offered models: parameters (K, d), query (d,)."""
+    utilities = theta @ x
+    peak = max(0.0, float(utilities.max()))
+    odds = np.exp(utilities - peak)
+    return odds / (math.exp(-peak) + odds.sum())
+
+
+class OnlineEstimator:
+    """theta of all N models, moved by one step a round; the curvature is kept per model.
+
+    Parameters
+    ----------
+    n_models : N. d : context dimension. K : assortment size. ridge : lambda0 > 0.
+    """
+
+    def __init__(self, n_models: int, d: int, K: int, ridge: float) -> None:
+        self.theta = np.zeros((n_models, d))
+        self._eta = step_size(K)
+        self._curvature = [LazyInverse(d, ridge) for _ in range(n_models)]
+
+    def observe(self, context: int, x: np.ndarray, assortment: Assortment, pick: int) -> None:
+        """Learn from one round; `pick` is the model picked, or negative."""
+        models = list(assortment)
+        rates = pick_rates(self.theta[models], x)
+        weights = rates * (1.0 - rates)
+        for j, rate, weight in zip(models, rates, weights, strict=True):
+            k = self._curvature[j].dot(x)
+            # (H_sum + eta w x x^T)^{-1} x, by Sherman-Morrison.
+            direction = k / (1.0 + self._eta * weight * float(x @ k))
+            self.theta[j] -= self._eta * (rate - (j == pick)) * direction
+        rates = pick_rates(self.theta[models], x)
+        for j, weight in zip(models, rates * (1.0 - rates), strict=True):
+            self._curvature[j].grow(x, max(float(weight), 1e-12))
+
+
+class CoupledOnlineEstimator:
+    """The same with the whole curvature of all N d coordinates: (K d)^3 a round, (N d)^2 memory.
+
+    Raises
+    ------
+    ValueError
+        N d is larger than :data:`LARGEST`.
+    """
+
+    def __init__(self, n_models: int, d: int, K: int, ridge: float) -> None:
+        if n_models * d > LARGEST:
+            raise ValueError(
+                f"N d: found {n_models * d}, expected at most {LARGEST} for the coupled curvature; "
+                "use OnlineEstimator"
+            )
+        self.theta = np.zeros((n_models, d))
+        self._eta = step_size(K)
+        self._curvature = ridge * np.eye(n_models * d)
+
+    def observe(self, context: int, x: np.ndarray, assortment: Assortment, pick: int) -> None:
+        """Learn from one round; `pick` is the model picked, or negative."""
+        models = list(assortment)
+        d = x.size
+        at = (np.array(models)[:, None] * d + np.arange(d)).ravel()
+        rates = pick_rates(self.theta[models], x)
+        gradient = np.outer(rates - (np.array(models) == pick), x).ravel()
+        metric = self._curvature[np.ix_(at, at)] + self._eta * _round_hessian(rates, x)
+        step = np.linalg.solve(metric, gradient)
+        self.theta[models] -= self._eta * step.reshape(len(models), d)
+        rates = pick_rates(self.theta[models], x)
+        self._curvature[np.ix_(at, at)] += _round_hessian(rates, x)
+
+
+def _round_hessian(rates: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """``(diag(p) - p p^T) (x) x x^T``, shape (K d, K d)."""
+    return np.kron(np.diag(rates) - np.outer(rates, rates), np.outer(x, x))

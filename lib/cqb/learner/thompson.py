@@ -1,0 +1,137 @@
+"""The Thompson choice, skipping exactly what cannot win.
+
+Same law and same decisions as sampling every score (:func:`cqb.posterior.sampled_scores`). The
+normals of a round are drawn first; a joint draw of the scores of model j is ``mean + alpha L z`` with
+L the Cholesky factor of their covariance, so query i's score lies within
+``alpha * sd_i * |z_{<=i}|`` of its mean whatever L is, and ``sd_i`` is known to be at most
+``1/sqrt(lambda0/|x|^2 + n)`` after n observations of the very same vector. Queries and models whose
+upper bound stays below a lower bound of the best are out before any covariance is formed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from ..posterior import DEPENDENT
+
+# Bounds are compared with a little room, so that rounding never prunes a tie.
+ROOM = 1e-9
+
+
+def choose(
+    mean: np.ndarray,
+    deviation: np.ndarray,
+    normals: np.ndarray,
+    alpha: float,
+    K: int,
+    gram: Callable[[int, np.ndarray], np.ndarray],
+) -> tuple[int, tuple[int, ...]]:
+    """The query and assortment of largest sampled departure rate.
+
+    Parameters
+    ----------
+    mean : (q, N) ``<x, theta_j>`` of the distinct waiting queries, in the order of their normals.
+    deviation : (q, N) upper bounds of the posterior standard deviations at alpha = 1.
+    normals : (q, N, M) standard normals.
+    alpha : confidence radius. K : assortment size.
+    gram : (model, positions) -> ``W V_j^{-1} W^T`` of those queries.
+
+    Returns
+    -------
+    (position in 0..q-1, ascending model indices)
+    """
+    reach = alpha * deviation[:, :, None] * np.sqrt(np.cumsum(normals * normals, axis=0))
+    upper = mean + reach.max(axis=2)
+    lower = mean - reach.min(axis=2)
+    alive = _survivors(lower, upper, K)
+    rows = np.flatnonzero(alive.any(axis=1))
+    if rows.size == 1 and np.count_nonzero(alive[rows[0]]) == K:
+        return int(rows[0]), tuple(np.flatnonzero(alive[rows[0]]).tolist())
+    scores = np.full(mean.shape, -np.inf)
+    for j in np.flatnonzero(alive.any(axis=0)):
+        mine = np.flatnonzero(alive[:, j])
+        drawn = _draws(int(j), mine, normals, gram)
+        scores[mine, j] = mean[mine, j] + alpha * drawn.max(axis=1)
+    return _best(scores, rows, K)
+
+
+def _survivors(lower: np.ndarray, upper: np.ndarray, K: int) -> np.ndarray:
+    """(q, N) bool: which scores can still be among the K of the best query."""
+    N = lower.shape[1]
+    kth_lower = np.partition(lower, N - K, axis=1)[:, N - K]
+    if K == 1:
+        query_lower, query_upper = kth_lower, upper.max(axis=1)
+    else:
+        query_lower, query_upper = _log_odds(lower, K), _log_odds(upper, K)
+    keep = query_upper >= query_lower.max() - ROOM
+    return keep[:, None] & (upper >= kth_lower[:, None] - ROOM)
+
+
+def _log_odds(scores: np.ndarray, K: int) -> np.ndarray:
+    """log of the summed odds of the K largest scores per row."""
+    N = scores.shape[1]
+    top = np.partition(scores, N - K, axis=1)[:, N - K :]
+    peak = top.max(axis=1, keepdims=True)
+    return peak[:, 0] + np.log(np.exp(top - peak).sum(axis=1))
+
+
+def _draws(
+    j: int,
+    mine: np.ndarray,
+    normals: np.ndarray,
+    gram: Callable[[int, np.ndarray], np.ndarray],
+) -> np.ndarray:
+    """(len(mine), M) rows of ``L z`` for model j; L's leading block is all they need."""
+    leading = np.arange(mine[-1] + 1)
+    factor, pivots = cholesky(gram(j, leading))
+    return factor[mine] @ normals[pivots, j]
+
+
+def cholesky(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray | slice]:
+    """Columns of the lower factor of a positive semi-definite matrix, and which they are.
+
+    LAPACK's factor where the matrix is safely definite; else only the columns of independent
+    queries, (q, r), with their positions: :func:`cqb.posterior.dependent_cholesky` without its
+    zero columns.
+    """
+    if matrix.shape[0] == 1:
+        return np.sqrt(matrix), slice(0, 1)
+    try:
+        lower = np.linalg.cholesky(matrix)
+    except np.linalg.LinAlgError:
+        return _independent_columns(matrix)
+    pivots = np.diagonal(lower) ** 2
+    if (pivots > 1e3 * DEPENDENT * np.diagonal(matrix)).all():
+        return lower, slice(0, matrix.shape[0])
+    return _independent_columns(matrix)
+
+
+def _independent_columns(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    diagonal = np.diagonal(matrix)
+    rest = diagonal.copy()
+    columns: list[np.ndarray] = []
+    pivots: list[int] = []
+    while (free := np.flatnonzero(rest > DEPENDENT * diagonal)).size:
+        i = int(free[0])
+        column = matrix[:, i].copy()
+        for known in columns:
+            column -= known[i] * known
+        column /= np.sqrt(rest[i])
+        column[:i] = 0.0
+        columns.append(column)
+        pivots.append(i)
+        rest -= column * column
+        rest[: i + 1] = 0.0
+    return np.array(columns).T, np.array(pivots)
+
+
+def _best(scores: np.ndarray, rows: np.ndarray, K: int) -> tuple[int, tuple[int, ...]]:
+    if K == 1:
+        flat = int(np.argmax(scores[rows].max(axis=1)))
+        row = int(rows[flat])
+        return row, (int(np.argmax(scores[row])),)
+    row = int(rows[int(np.argmax(_log_odds(scores[rows], K)))])
+    order = np.argsort(-scores[row], kind="stable")[:K]
+    return row, tuple(sorted(order.tolist()))

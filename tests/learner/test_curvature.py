@@ -1,0 +1,85 @@
+"""The carried inverse Hessian against the exact one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from cqb import mnl
+from cqb.learner.curvature import Curvature
+from cqb.learner.history import History
+
+RIDGE, N, D = 0.5, 5, 4
+
+
+def _history(K: int, rounds: int = 60) -> History:
+    """Random rounds at a random theta, so that pick rates differ and some are extreme."""
+    rng = np.random.default_rng(10 + K)
+    history = History(N, D, K, RIDGE)
+    history.theta[:] = rng.normal(size=(N, D))
+    contexts = rng.normal(size=(12, D))
+    for _ in range(rounds):
+        context = int(rng.integers(12))
+        assortment = tuple(sorted(rng.permutation(N)[:K].tolist()))
+        history.observe(context, contexts[context], assortment, assortment[0])
+    return history
+
+
+def _exact_inverse(history: History, models: tuple[int, ...]) -> np.ndarray:
+    block = history.block(models)
+    return np.linalg.inv(mnl.hessian(history.theta[list(models)], block, RIDGE))
+
+
+def _matrix(curvature: Curvature, n: int) -> np.ndarray:
+    unit = np.eye(n * D).reshape(n * D, n, D)
+    return np.array([curvature.dot(row).ravel() for row in unit])
+
+
+# With K = 3, other assortments share one or two models with ours: all ranks of terms occur.
+@pytest.mark.parametrize(("K", "models"), [(1, (2,)), (2, (1, 3)), (3, (0, 2, 4))])
+def test_all_rounds_taken_in_at_once_give_the_exact_inverse(K, models):
+    history = _history(K)
+    curvature = Curvature(models, D, RIDGE)
+    curvature.catch_up(history)
+    exact = _exact_inverse(history, models)
+    np.testing.assert_allclose(_matrix(curvature, K), exact, rtol=1e-4, atol=1e-5)
+
+
+def test_rounds_are_taken_in_once_and_after_a_reset_only_the_new_ones():
+    history, pair = _history(2), (1, 3)
+    curvature = Curvature(pair, D, RIDGE)
+    block = history.block(pair)
+    curvature.reset(mnl.hessian(history.theta[list(pair)], block, RIDGE), history)
+    history.observe(99, np.array([1.0, -2.0, 0.5, 1.0]), pair, 1)
+    history.observe(98, np.array([0.3, 0.2, -1.5, 0.1]), (1, 2), 2)
+    curvature.catch_up(history)
+    curvature.catch_up(history)
+    exact = _exact_inverse(history, pair)
+    np.testing.assert_allclose(_matrix(curvature, 2), exact, rtol=1e-4, atol=1e-5)
+
+
+def test_a_secant_is_reproduced_and_scales_the_next_step():
+    rng = np.random.default_rng(3)
+    history = _history(2)
+    curvature = Curvature((0, 1), D, RIDGE)
+    curvature.catch_up(history)
+    root = rng.normal(size=(2 * D, 2 * D))
+    hessian = root @ root.T + np.eye(2 * D)
+    before = rng.normal(size=(2, D))
+    step = -curvature.dot(before)
+    after = before + (hessian @ step.ravel()).reshape(2, D)
+    ahead = curvature.learn(before, after, step)
+    np.testing.assert_allclose(curvature.dot(after - before), step, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(curvature.dot(after), ahead, rtol=1e-3, atol=1e-4)
+
+
+def test_a_secant_without_curvature_is_not_learned():
+    curvature = Curvature((0,), 2, 1.0)
+    before = np.array([[1.0, 0.0]])
+    after = before.copy()  # the gradient did not change
+    curvature.learn(before, after, -curvature.dot(before))
+    np.testing.assert_array_equal(_matrix_2(curvature), np.eye(2))
+
+
+def _matrix_2(curvature: Curvature) -> np.ndarray:
+    return np.array([curvature.dot(row[None, :])[0] for row in np.eye(2)])

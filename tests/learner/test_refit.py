@@ -1,0 +1,83 @@
+"""The fast estimator against the plain full-history estimate."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from cqb import mnl
+from cqb.learner import refit
+from cqb.learner.refit import Estimator
+from cqb.learner.secants import Secants
+
+
+def _plain_refit(theta, rounds, block, contexts, ridge):
+    """Every round is a row; the estimate of the block's models from all rounds that offered any."""
+    relevant = [r for r in rounds if set(r[1]) & set(block)]
+    x = contexts[[r[0] for r in relevant]]
+    offered = np.array([[j in r[1] for j in block] for r in relevant], float)
+    picks = np.array([[j == r[2] for j in block] for r in relevant], float)
+    others = [
+        sum(np.exp(theta[j] @ contexts[r[0]]) for j in r[1] if j not in block) for r in relevant
+    ]
+    history = mnl.BlockHistory(
+        x, offered, picks, np.ones(len(relevant)), np.log1p(np.array(others))
+    )
+    return mnl.ridge_mle(theta[list(block)], history, ridge)
+
+
+def _observe_random_rounds(fast: Estimator, count: int, seed: int) -> None:
+    """Feed random rounds; after each, the offered models stand at the full-history minimum."""
+    rng = np.random.default_rng(seed)
+    N, d, K, pool = fast.n_models, fast.d, fast.K, 25
+    contexts, truth = rng.normal(size=(pool, d)), rng.normal(size=(N, d))
+    rounds = []
+    for _ in range(count):
+        context = int(rng.integers(pool))
+        block = tuple(sorted(rng.permutation(N)[:K].tolist()))
+        chances = mnl.choice_probabilities(contexts[context] @ truth[list(block)].T)
+        outcome = int(mnl.sample_choice(chances, np.asarray(rng.random())))
+        pick = block[outcome - 1] if outcome else -1
+        rounds.append((context, block, pick))
+        before = fast.theta.copy()
+        fast.observe(context, contexts[context], block, pick)
+        exact = _plain_refit(before, rounds, block, contexts, fast.ridge)
+        # A gradient of at most the tolerance lies within tolerance / ridge of the minimum.
+        allowed = fast.tolerance / fast.ridge + 1e-9
+        assert np.linalg.norm(fast.theta[list(block)] - exact) <= allowed
+        others = [j for j in range(N) if j not in block]
+        np.testing.assert_array_equal(fast.theta[others], before[others])
+
+
+@pytest.mark.parametrize(("K", "ridge"), [(1, 1.0), (1, 1 / 64), (2, 1.0), (2, 1 / 16), (3, 0.5)])
+def test_every_refit_reaches_the_full_history_minimum(K, ridge):
+    fast = Estimator(5, 7, K, ridge, tolerance=1e-7)
+    _observe_random_rounds(fast, 220, seed=10 * K)
+
+
+@pytest.mark.parametrize("K", [1, 2])
+def test_the_safeguards_reach_the_same_minimum(monkeypatch, K):
+    # Steps are taken back nearly always, so that exact Hessians and Newton solves do the work.
+    monkeypatch.setattr(refit, "OVERSHOOT", 0.05)
+    fast = Estimator(4, 5, K, 0.3, tolerance=1e-7)
+    _observe_random_rounds(fast, 60, seed=K)
+    assert fast.counts.rebuilds > 10
+    assert fast.counts.exact > 10
+
+
+def test_secants_reproduce_a_quadratic():
+    # After as many independent pairs as dimensions, the last step maps exactly.
+    rng = np.random.default_rng(1)
+    root = rng.normal(size=(4, 4))
+    curvature = root @ root.T + np.eye(4)
+    secants = Secants(8)
+    for _ in range(6):
+        step = rng.normal(size=4)
+        secants.learn(step, curvature @ step)
+    np.testing.assert_allclose(secants.apply(curvature @ step, lambda x: x.copy()), step, atol=1e-9)
+
+
+def test_a_pair_without_curvature_is_not_learned():
+    secants = Secants(8)
+    secants.learn(np.array([1.0, 0.0]), np.array([-1.0, 0.0]))
+    np.testing.assert_array_equal(secants.apply(np.array([3.0, 4.0]), lambda x: 2 * x), [6.0, 8.0])

@@ -1,0 +1,291 @@
+"""Predictions E1 to E10 and R6 to R8 at CI's size; each test names the mutation that it kills."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import combinations
+
+import numpy as np
+import pytest
+
+from cqb.environment import draw
+from cqb.learner import thompson
+from cqb.mnl import best_assortment, departure_rate
+from cqb.policies import LearnerSettings, Service
+from cqb.policies.acqb import acqb
+from cqb.posterior import optimistic_draws
+from cqb.simulate import Waiting, simulate
+from cqb.streams import Streams
+from cqb.synthetic import fixed_rates, linear_world
+from cqb.theory import (
+    behaviour,
+    divergence,
+    exact,
+    memory,
+    optimism,
+    overload,
+    pathwise,
+    queue_laws,
+    queues,
+    scheduling,
+)
+from cqb.theory.orders import FixedRule, always, head
+from cqb.theory.settings import CI
+from cqb.theory.verdicts import FAILS, HOLDS, at_most, interval, near, proportion
+
+SMALL = replace(CI, queue_runs=8, queue_rounds=4_000, switch_runs=12, coverage_runs=6)
+
+
+# --- E1: assortments -------------------------------------------------------------------------------
+
+
+def test_e1_the_best_assortment_by_enumeration():
+    """Kills: the best assortment taken in a wrong order (the K smallest utilities, say)."""
+    check = exact.best_assortments(SMALL)
+    assert check.verdict.verdict == HOLDS
+    utilities = np.random.default_rng(1).normal(size=(30, 6))
+    for K in (1, 2, 3):
+        every = list(combinations(range(6), K))
+        rates = np.array([departure_rate(utilities[:, list(S)]) for S in every])
+        chosen = best_assortment(utilities, K)
+        assert [every[i] for i in rates.argmax(axis=0)] == [tuple(S) for S in chosen.tolist()]
+
+
+def test_e1_oracle_and_learner_offer_it():
+    """The oracle's table, and ACQB's choice with hardly any noise. Kills: the same mutation in
+    the environment, and in the learner's choice."""
+    world = linear_world(3, N=6, d=3, K=3, pool_size=40)
+    environment = world.environment
+    every = list(combinations(range(6), 3))
+    totals = np.array([environment.odds[:, list(S)].sum(axis=1) for S in every])
+    best = [every[i] for i in totals.argmax(axis=0)]
+    assert best == [tuple(S) for S in environment.best_assortments(3).tolist()]
+    np.testing.assert_allclose(
+        environment.departure_rates(3), totals.max(axis=0) / (1 + totals.max(axis=0))
+    )
+    service = Service(environment.contexts, 6, 3, 10, 0.5, LearnerSettings(alpha_coef=1e-12))
+    policy = acqb(service, Streams(1))
+    policy._coins[:] = 1.0
+    policy._estimator.theta[:] = world.theta
+    for row in range(0, 40, 5):
+        context = int(environment.context_of[row])
+        decision = policy.choose(9, Waiting([0], [context], [row], False))
+        assert decision.assortment == best[row]
+
+
+def test_e1_the_choice_among_sampled_scores():
+    """With bounds so wide that nothing is skipped and draws so small that the means decide: the
+    best (query, assortment) by enumeration. Kills: the same mutation in the choice by scores."""
+    rng = np.random.default_rng(4)
+    for K in (1, 2, 3):
+        mean = rng.normal(size=(5, 6))
+        every = [(q, S) for q in range(5) for S in combinations(range(6), K)]
+        rates = [departure_rate(mean[q, list(S)]) for q, S in every]
+        chosen = thompson.choose(
+            mean,
+            np.full((5, 6), 10.0),
+            rng.normal(size=(5, 6, 2)),
+            1.0,
+            K,
+            lambda j, at: 1e-20 * np.eye(len(at)),
+        )
+        assert chosen == every[int(np.argmax(rates))]
+
+
+# --- E2: scheduling --------------------------------------------------------------------------------
+
+
+def test_e2_largest_first_is_optimal_and_smallest_first_is_not():
+    """Exact recursion. Kills: a wrong order of service (excess .98 queries and more)."""
+    check = exact.largest_first(SMALL)
+    assert check.verdict.verdict == HOLDS
+    assert check.table["largest first"].max() == 0.0
+
+
+def test_e2_the_recursion_by_hand():
+    """One round, one query each of two types, no arrivals: serving p leaves 2 - p."""
+    rates, shares = np.array([0.3, 0.8]), np.array([0.5, 0.5])
+    gap = scheduling.terminal_queue_gap(rates, 0.0, shares, 1, most=1, order=np.array([0, 1]))
+    assert gap == pytest.approx(0.8 - 0.3)
+
+
+# --- E3 to E5: queues ------------------------------------------------------------------------------
+
+
+def test_e3_closed_form_and_transition_matrix_agree():
+    for arrival_rate, mu in ((0.5, 0.7), (0.2, 0.9), (0.6, 0.8)):
+        law = queues.chain_law(arrival_rate, mu, 150)
+        np.testing.assert_allclose(queues.stationary_law(arrival_rate, mu, 150), law, atol=1e-10)
+        assert law @ np.arange(151) == pytest.approx(queues.mean_queue(arrival_rate, mu))
+    with pytest.raises(ValueError, match="arrival_rate"):
+        queues.stationary_law(0.7, 0.7, 5)
+
+
+def test_e3_the_simulated_law():
+    """P(Q = 0) has a 95% half-width of .02. Kills: admit before serve (P(Q = 0) .571, not .286)."""
+    check = queue_laws.one_queue(SMALL)
+    assert check.verdict.verdict != FAILS
+    assert check.verdict.high - check.verdict.low < 0.06
+
+
+def test_e3_every_path_follows_the_recursion():
+    """Exactly, in every round. Kills: admit before serve, an arrival served in its own round,
+    uniforms drawn elsewhere."""
+    world = fixed_rates([0.7], 0.5)
+    draws = draw(Streams(4), 1, 0.5, 3_000)
+    run = simulate(world.environment, FixedRule(head, always([(0,)])), 1, draws)
+    queue = 0
+    for t in range(3_000):
+        if queue and draws.outcome[t] >= 0.3 + 1e-12:
+            queue -= 1
+        queue += bool(draws.arrives[t])
+        assert run.queue[t + 1] == queue
+    done = run.departed > 0
+    assert (run.departed[done] > run.arrived[done]).all()
+
+
+def test_e4_the_idle_share_is_the_same_for_all_orders():
+    """Half-widths about .025. Kills: an order that idles, and admit before serve (share .35)."""
+    check = queue_laws.idle_share(SMALL)
+    assert check.verdict.verdict != FAILS
+    assert (check.table["high"] - check.table["low"]).max() < 0.09
+    shortest = check.table.loc[check.table["mean queue"].idxmin(), "quantity"]
+    assert shortest == "largest rate first"
+
+
+def test_e5_rules_meet_their_capacities():
+    """Kills: a capacity from the arithmetic mean (RANDOM's would be 8% higher, its idle share
+    .14 instead of .2), a cycle that forgets where it was."""
+    check = queue_laws.fixed_rules(SMALL)
+    assert check.verdict.verdict != FAILS
+    rates = np.array([[0.5, 0.25]])
+    # Serves: .5 + .5 (1 + .25 + .75 (1 + ...)) solves to 2 serves + (.375) a cycle.
+    assert queues.cycle_capacity(rates) == pytest.approx((1 - 0.375) / 1.5)
+
+
+def test_e5_capacities_of_the_real_slice():
+    """theory.md's table to two hundredths (pools differ), where CQB_ROUTERBENCH_DIR names the rows."""
+    from cqb import paths
+    from cqb.datasets import load
+    from cqb.routing_table import departure_odds
+
+    if paths.routerbench_dir() is None:
+        pytest.skip("CQB_ROUTERBENCH_DIR is not set")
+    table = load("routerbench", paths.routerbench_dir())
+    pools = [np.random.default_rng(s).permutation(len(table.ids))[:1_000] for s in range(5)]
+    for lam, wanted in {0.0: (0.81, 0.54, 0.46), 5.0: (0.90, 0.64, 0.62)}.items():
+        found = []
+        for pool in pools:
+            odds = departure_odds(table.utility(lam)[pool])
+            p = odds / (1 + odds)
+            singles = [queues.capacity(p[:, j]) for j in range(p.shape[1])]
+            found.append(
+                (queues.capacity(p.max(axis=1)), queues.capacity(p.mean(axis=1)), max(singles))
+            )
+        np.testing.assert_allclose(np.mean(found, axis=0), wanted, atol=0.02)
+
+
+# --- E6, E7, R7: switching -------------------------------------------------------------------------
+
+
+def test_e6_no_term_is_off():
+    """Kills: arrivals or uniforms not shared."""
+    assert pathwise.switching(SMALL).verdict.verdict == HOLDS
+
+
+def test_e7_and_r7_the_bound_and_its_factors():
+    """24 runs of 120 rounds: no block's interval lies above the bound, and the sum of the bounds
+    exceeds the regret. Kills: survival measured between different draws (delta would not rise)."""
+    table, regret = divergence.divergence(replace(SMALL, switch_runs=24))
+    assert divergence.divergence_bound(table, SMALL).verdict.verdict != FAILS
+    assert divergence.divergence_sum(table, regret, SMALL).verdict.verdict == HOLDS
+    assert table["delta"].iloc[-1] > 0.8
+
+
+# --- E8: optimism ----------------------------------------------------------------------------------
+
+
+def test_e8_the_number_of_draws_is_the_smallest_that_is_guaranteed():
+    """Kills: M = 1 at K = 2, and any M that is one too small or too large."""
+    draws = {1: 1, 2: 9, 3: 14, 4: 17, 8: 25}
+    assert pytest.approx(0.08555, abs=1e-5) == optimism.BOUND
+    for K, M in draws.items():
+        assert optimistic_draws(K) == M
+        assert optimism.guaranteed(M, K, optimism.BOUND) >= optimism.BOUND - 1e-12
+        assert optimism.guaranteed(M - 1, K, optimism.BOUND) < optimism.BOUND
+
+
+def test_e8_draws_at_one_radius_exceed_the_bound():
+    """20,000 / K samples. Kills: M = 1 at K = 2 (share .025), a draw off by a factor of 10."""
+    check = pathwise.optimism_of_draws(SMALL)
+    assert check.verdict.verdict == HOLDS
+    assert pathwise.optimistic_hits(2, 1, 1.0, 20_000).mean() < optimism.BOUND
+
+
+# --- E9, R8: exploration ---------------------------------------------------------------------------
+
+
+def test_e9_the_count_of_forced_explorations():
+    """Six runs, 80 expected. Kills: exploration that never decays (300 and more, 25 deviations)."""
+    assert pathwise.forced_exploration(SMALL).verdict.verdict == HOLDS
+
+
+def test_r8_exploration_samples_inform_in_every_direction():
+    """18 models with 45 samples and more. Kills: exploration that repeats one direction."""
+    check = behaviour.exploration_information(SMALL)
+    assert check.verdict.verdict == HOLDS
+    assert check.table["n"].min() > 30
+
+
+# --- E10: memory -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("N", "serves", "capacities"),
+    [
+        (11, (9.18, 5.53, 4.43), (0.109, 0.181, 0.226)),
+        (4, (7.75, 3.10, 2.29), (0.129, 0.323, 0.436)),
+    ],
+)
+def test_e10_by_value(N, serves, capacities):
+    rules = (memory.same_model_serves, memory.random_model_serves, memory.greedy_memory_serves)
+    found = [rule(N, 0.99, 0.1) for rule in rules]
+    np.testing.assert_allclose(found, serves, atol=0.005)
+    np.testing.assert_allclose(1.0 / np.array(found), capacities, atol=0.0006)
+
+
+def test_e10_simulated_serves():
+    """Half-widths of 6% at most. Kills: outcomes drawn anew by context instead of by query."""
+    assert pathwise.memory_serves(replace(SMALL, queue_rounds=3_000)).verdict.verdict == HOLDS
+
+
+# --- R6: overload ----------------------------------------------------------------------------------
+
+
+def test_r6_the_root_by_value_and_in_simulation():
+    """Eight runs of 2,000 rounds. Kills: a retrying query put at the front (FIFO then serves one
+    query until it departs, whose growth .10 at rho = 1.5 is beyond the interval)."""
+    s = queues.growth(0.7, np.array([0.2, 0.9]))
+    assert 0.7 * np.mean(1.0 / (s + np.array([0.2, 0.9]))) == pytest.approx(1.0)
+    assert queues.growth(0.3, np.array([0.5])) == 0.0
+    assert overload.overload(SMALL).verdict.verdict != FAILS
+
+
+# --- verdicts --------------------------------------------------------------------------------------
+
+
+def test_verdicts_need_narrow_intervals_and_fail_outside():
+    assert at_most(0.3, 0.45, 0.5, 0.3) == HOLDS
+    assert at_most(-2.0, 0.45, 0.5, 0.3).startswith("out of reach")
+    assert at_most(0.51, 0.6, 0.5, 0.3) == FAILS
+    assert near(0.2, 0.3, 0.25, 0.2) == HOLDS
+    assert near(0.2, 0.3, 0.35, 0.2) == FAILS
+    assert near(0.0, 0.9, 0.35, 0.2).startswith("out of reach")
+
+
+def test_intervals_by_value():
+    mean, low, high = interval(np.array([1.0, 2.0, 3.0, 4.0]))
+    assert (mean, low, high) == pytest.approx((2.5, 0.4457, 4.5543), abs=1e-4)
+    assert proportion(0, 20) == pytest.approx((0.0, 0.0, 0.1684), abs=1e-4)
+    with pytest.raises(ValueError, match="values"):
+        interval(np.array([1.0]))
