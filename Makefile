@@ -3,6 +3,7 @@
 #   PYTHON=python3.12        the interpreter the environment is made from (3.11 or newer)
 #   WORKERS=2                test processes side by side
 #   CQB_ROUTERBENCH_DIR=...  a folder of RouterBench CSV files: run on real rows, not the stand-in
+#   CQB_SPROUT_DIR=..., CQB_EMBEDLLM_DIR=...  likewise the published files of these sets
 
 SHELL       := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -22,7 +23,7 @@ export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 
 # Only real rows have prompts to encode, and only they need the large encoder packages.
-DATA_READY := $(READY) $(if $(CQB_ROUTERBENCH_DIR),$(ENCODE))
+DATA_READY := $(READY) $(if $(CQB_ROUTERBENCH_DIR)$(CQB_SPROUT_DIR)$(CQB_EMBEDLLM_DIR),$(ENCODE))
 
 .PHONY: help
 help:  ## List the commands
@@ -36,7 +37,7 @@ reproduce: $(DATA_READY)  ## Execute the notebooks and draw every figure into fi
 test: lint  ## Check style, run the tests, execute the committed notebooks and compare their outputs
 	$(BIN)/python -m pytest -n $(WORKERS)
 	scratch=$$(mktemp -d); trap 'rm -rf "$$scratch"' EXIT; \
-	env -u CQB_ROUTERBENCH_DIR CQB_FIGURES="$$scratch" $(BIN)/python -m pytest -n $(WORKERS) \
+	env -u CQB_ROUTERBENCH_DIR -u CQB_SPROUT_DIR -u CQB_EMBEDLLM_DIR CQB_FIGURES="$$scratch" $(BIN)/python -m pytest -n $(WORKERS) \
 	    --dist loadscope -p no:cacheprovider --nbval --nbval-current-env \
 	    --nbval-sanitize-with tests/nbval_sanitize.cfg notebooks
 

@@ -2,7 +2,8 @@ import pytest
 
 from cqb import paths
 
-NAMES = ("CQB_ROOT", "CQB_DATA", "CQB_FIGURES", "CQB_RUNS", "CQB_ROUTERBENCH_DIR")
+SETS = ("CQB_ROUTERBENCH_DIR", "CQB_SPROUT_DIR", "CQB_EMBEDLLM_DIR")
+NAMES = ("CQB_ROOT", "CQB_DATA", "CQB_FIGURES", "CQB_RUNS", *SETS)
 
 
 @pytest.fixture(autouse=True)
@@ -20,6 +21,8 @@ def test_the_repository_is_found_from_anywhere(tmp_path, monkeypatch):
     assert paths.cache_dir() == paths.data_dir() / "cache"
     assert paths.raw_dir() == paths.data_dir() / "raw"
     assert paths.routerbench_dir() is None
+    assert paths.sprout_dir() is None
+    assert paths.embedllm_dir() is None
 
 
 def test_every_place_can_be_moved(tmp_path, monkeypatch):
@@ -31,6 +34,8 @@ def test_every_place_can_be_moved(tmp_path, monkeypatch):
     assert paths.figures_dir() == tmp_path / "CQB_FIGURES"
     assert paths.runs_dir() == tmp_path / "CQB_RUNS"
     assert paths.routerbench_dir() == tmp_path / "CQB_ROUTERBENCH_DIR"
+    assert paths.sprout_dir() == tmp_path / "CQB_SPROUT_DIR"
+    assert paths.embedllm_dir() == tmp_path / "CQB_EMBEDLLM_DIR"
 
 
 def test_a_blank_name_counts_as_unset(monkeypatch):

@@ -66,3 +66,13 @@ def raw_dir() -> Path:
 def routerbench_dir() -> Path | None:
     """The folder CQB_ROUTERBENCH_DIR names, if it names one."""
     return _override("CQB_ROUTERBENCH_DIR")
+
+
+def sprout_dir() -> Path | None:
+    """The folder CQB_SPROUT_DIR names, if it names one."""
+    return _override("CQB_SPROUT_DIR")
+
+
+def embedllm_dir() -> Path | None:
+    """The folder CQB_EMBEDLLM_DIR names, if it names one."""
+    return _override("CQB_EMBEDLLM_DIR")

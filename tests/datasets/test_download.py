@@ -231,11 +231,35 @@ def test_the_command_line_reports_errors_with_a_status(entry, capsys, tmp_path):
     assert "absent" in capsys.readouterr().err
 
 
+def test_unpinned_sets_do_not_stop_the_others(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("CQB_DATA", str(tmp_path))
+    entries = {
+        "first": Entry("datasets/someone/first", None, (remote(sha256=None, size=None),)),
+        "second": Entry("datasets/someone/second", REVISION, (remote("table.pkl"),)),
+    }
+    monkeypatch.setattr(download, "ENTRIES", entries)
+    monkeypatch.setattr(download, "_open", opener(CONTENT))
+    assert download.main([]) == 0
+    out, err = capsys.readouterr()
+    assert files_below(tmp_path) == ["raw/second/table.pkl"]
+    assert "fetched, verified" in out
+    assert "left out: first: nobody has pinned" in err
+    assert "choose a commit of" in err
+    assert download.main(["first"]) == 1  # asked for by name, it is refused
+
+
+def test_a_known_revision_is_told_to_whoever_pins(entry):
+    entry(remote(sha256=None))
+    with pytest.raises(DownloadError, match=f"take commit {REVISION} of"):
+        fetch("set")
+
+
 @pytest.mark.parametrize("name", ENTRIES)
 def test_the_entries_are_pinned_in_form(name):
     made = ENTRIES[name]
-    assert made.pinned
-    assert re.fullmatch("[0-9a-f]{40}", made.revision)
+    assert made.pinned or name in ("sprout", "embedllm")
+    assert re.fullmatch("[0-9a-f]{40}", made.revision or "0" * 40)
     for file in made.files:
-        assert re.fullmatch("[0-9a-f]{64}", file.sha256)
+        assert made.pinned == bool(file.sha256)
+        assert re.fullmatch("[0-9a-f]{64}", file.sha256 or "0" * 64)
         assert made.url(file).startswith("https://huggingface.co/")

@@ -8,10 +8,13 @@ from sklearn.metrics import roc_auc_score
 
 import cqb.datasets
 from cqb import paths
-from cqb.datasets import standin
+from cqb.datasets import prices, standin
 from cqb.table_file import content_hash, read_arrays
 
 FOLDER = paths.root() / "data" / "standin"
+
+
+OTHERS = ("sprout", "embedllm")
 
 
 @pytest.fixture(scope="module")
@@ -24,9 +27,17 @@ def table():
     return cqb.datasets.load("routerbench-standin", FOLDER)
 
 
-def test_the_recipe_gives_the_committed_file(recipe):
-    committed = read_arrays(FOLDER / standin.FILE)
-    assert content_hash(standin.generate(recipe)) == content_hash(committed)
+@pytest.fixture(scope="module", params=OTHERS)
+def other(request):
+    """The stand-in of another set, as (its set, its recipe, its table)."""
+    recipe = standin.read_recipe(FOLDER / standin.FILES[request.param][1])
+    return request.param, recipe, cqb.datasets.load(f"{request.param}-standin", FOLDER)
+
+
+@pytest.mark.parametrize(("file", "recipe_file"), standin.FILES.values(), ids=standin.FILES)
+def test_the_recipe_gives_the_committed_file(file, recipe_file):
+    generated = standin.generate(standin.read_recipe(FOLDER / recipe_file))
+    assert content_hash(generated) == content_hash(read_arrays(FOLDER / file))
 
 
 def test_the_committed_files_are_small():
@@ -124,3 +135,63 @@ def test_the_command_writes_where_cqb_data_says(tmp_path, monkeypatch, capsys):
     standin.main()
     assert "2400 rows" in capsys.readouterr().out
     assert cqb.datasets.load("routerbench-standin").stand_in
+
+
+def test_no_other_stand_in_can_be_mistaken_for_real_data(other):
+    dataset, recipe, table = other
+    assert table.stand_in
+    assert table.name == {"sprout": "SPROUT stand-in", "embedllm": "EmbedLLM stand-in"}[dataset]
+    assert all(prompt.startswith("[stand-in] ") for prompt in table.prompts)
+    assert all(name.startswith("stand-in-") for name in (*table.ids, *table.families))
+    assert f"not {table.name.removesuffix(' stand-in')} data" in table.report["generated"]
+    assert "made up" in recipe["about"]
+
+
+def test_the_others_have_the_size_of_their_sets_and_room_for_a_pool(other):
+    dataset, _, table = other
+    assert len(table.models) == {"sprout": 14, "embedllm": 112}[dataset]
+    assert table.embeddings.shape == (2000, 384)
+    assert table.report["distinct_vectors"] == 2000
+    assert np.abs(np.linalg.norm(table.embeddings, axis=1) - 1).max() < 1e-12
+    assert 2000 - 2000 // 5 >= 1000 + 110  # the tuning fifth, the pool, the refinement set
+
+
+def test_the_means_of_the_others_are_those_of_their_recipes(other):
+    _, recipe, table = other
+    for j, model in enumerate(recipe["models"]):
+        assert table.models[j] == model["name"]
+        assert table.scores[:, j].mean() == pytest.approx(model["score"], abs=0.002)
+        assert table.costs[:, j].mean() == pytest.approx(model["cost"], rel=0.01)
+
+
+def test_sprout_has_the_published_means_and_models_that_have_prices():
+    table = cqb.datasets.load("sprout-standin", FOLDER)
+    assert sorted(table.models) == sorted(json.loads(prices.SPROUT.read_text())["models"])
+    means = dict(zip(table.models, table.scores.mean(axis=0), strict=True))
+    assert means["openai-o3-mini"] == pytest.approx(0.9061, abs=0.002)
+    assert means["wxai-llama-3-405b-instruct"] == pytest.approx(0.7756, abs=0.002)
+    assert means["wxai-llama-3-2-1b-instruct"] == pytest.approx(0.4625, abs=0.002)
+
+
+def test_embedllm_costs_are_tokens_times_the_price_of_the_size_class():
+    table = cqb.datasets.load("embedllm-standin", FOLDER)
+    classes = json.loads(prices.EMBEDLLM.read_text())["classes"]
+    known = {"stand-in-" + name.lower().replace(" ", "-"): name for name in classes}
+    price = np.array([classes[known[model[:-3]]]["price"] for model in table.models])
+    tokens = table.costs * 1e6 / price
+    # The same tokens for every model, but for the whole hundred-millionths that are kept.
+    assert np.abs(tokens / tokens.mean(axis=1, keepdims=True) - 1).max() < 0.01
+    assert tokens.mean() == pytest.approx(105, rel=0.01)
+    assert np.isin(table.scores, (0, 1)).all()
+
+
+def test_the_skill_of_the_others_can_be_learnt_from_the_embedding(other):
+    _, _, table = other
+    train = np.arange(len(table)) % 2 == 0
+    areas = []
+    for j in np.linspace(0, len(table.models) - 1, 5).astype(int):
+        right = table.scores[:, j] >= 0.5
+        model = LogisticRegression(max_iter=300).fit(table.embeddings[train], right[train])
+        guess = model.decision_function(table.embeddings[~train])
+        areas.append(roc_auc_score(right[~train], guess))
+    assert 0.6 < np.mean(areas) < 0.8

@@ -8,15 +8,18 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from cqb.routing_table import RoutingTable
 
-NAMES = ("routerbench", "routerbench-standin")
+STAND_INS = ("routerbench-standin", "sprout-standin", "embedllm-standin")
+NAMES = ("routerbench", "sprout", "embedllm", *STAND_INS)
 
 
 def load(name: str, folder: Path | str | None = None) -> RoutingTable:
     """Load the data set called `name`.
 
-    "routerbench" reads the CSV files or the published pickle in `folder` (default: the folder
-    that `make data` downloads into) and comes without embeddings: see `cqb.encoder`.
-    "routerbench-standin" is the generated table committed with the code, embeddings included;
+    "routerbench" reads the CSV files or the published pickle in `folder`, "sprout" the published
+    parquet files and "embedllm" the published CSV files. By default SPROUT and EmbedLLM are read
+    from the folder that CQB_SPROUT_DIR or CQB_EMBEDLLM_DIR names, and every set otherwise from
+    the one that `make data` downloads into. They come without embeddings: see `cqb.encoder`.
+    A name with "-standin" is the generated table committed with the code, embeddings included;
     `folder` overrides where its file is looked for.
 
     Raises
@@ -27,10 +30,21 @@ def load(name: str, folder: Path | str | None = None) -> RoutingTable:
         The files are not there.
     """
     from cqb import paths
-    from cqb.datasets import routerbench, standin
 
     if name == "routerbench":
-        return routerbench.load(folder if folder is not None else paths.raw_dir() / "routerbench")
-    if name == "routerbench-standin":
-        return standin.load(folder)
+        from cqb.datasets import routerbench
+
+        return routerbench.load(folder if folder is not None else paths.raw_dir() / name)
+    if name == "sprout":
+        from cqb.datasets import sprout
+
+        return sprout.load(folder or paths.sprout_dir() or paths.raw_dir() / name)
+    if name == "embedllm":
+        from cqb.datasets import embedllm
+
+        return embedllm.load(folder or paths.embedllm_dir() or paths.raw_dir() / name)
+    if name in STAND_INS:
+        from cqb.datasets import standin
+
+        return standin.load(folder, name.removesuffix("-standin"))
     raise ValueError(f"no data set {name!r}; expected one of {', '.join(NAMES)}")

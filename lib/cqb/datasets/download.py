@@ -86,15 +86,30 @@ def _entry(name: str) -> Entry:
         raise DownloadError(f"no entry {name!r}; expected one of {', '.join(ENTRIES)}")
     entry = ENTRIES[name]
     if not entry.pinned:
-        raise DownloadError(
-            f"{name}: nobody has pinned its revision and checksums yet, so it is not fetched.\n"
-            f"To pin it: choose a commit of {entry.page} and fetch "
-            f"{', '.join(file.path for file in entry.files)} at that commit by hand; run\n"
-            "    python -m cqb.datasets.download --pin FILE\n"
-            f"on each file, and put the commit hash and the printed lines into the entry {name!r} "
-            "of lib/cqb/datasets/pins.py."
-        )
+        raise DownloadError(_how_to_pin(name, entry))
     return entry
+
+
+def _how_to_pin(name: str, entry: Entry) -> str:
+    commit = f"take commit {entry.revision}" if entry.revision else "choose a commit"
+    return (
+        f"{name}: nobody has pinned its revision and checksums yet, so it is not fetched.\n"
+        f"To pin it: {commit} of {entry.page} and fetch "
+        f"{', '.join(file.path for file in entry.files)} at that commit by hand; run\n"
+        "    python -m cqb.datasets.download --pin FILE\n"
+        f"on each file, and put the commit hash and the printed lines into the entry {name!r} "
+        "of lib/cqb/datasets/pins.py. To use the files without pinning them, name their folder "
+        "in the variable that data/README.md tells."
+    )
+
+
+def _by_default() -> list[str]:
+    """The pinned data sets; of those that are not pinned it says so, and goes on."""
+    chosen = [name for name, entry in ENTRIES.items() if entry.by_default]
+    for name in chosen:
+        if not ENTRIES[name].pinned:
+            print(f"left out: {_how_to_pin(name, ENTRIES[name])}", file=sys.stderr)
+    return [name for name in chosen if ENTRIES[name].pinned]
 
 
 def _open(url: str) -> BinaryIO:
@@ -153,7 +168,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.pin:
             print(pin_lines(options.pin))
             return 0
-        for name in options.names or [n for n, entry in ENTRIES.items() if entry.by_default]:
+        for name in options.names or _by_default():
             fetch(name)
     except (DownloadError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)

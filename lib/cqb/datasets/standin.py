@@ -1,9 +1,8 @@
-"""A generated table with the habits of RouterBench, so that everything runs without any download.
+"""Generated tables with the habits of the real sets, so that everything runs without a download.
 
-`data/standin/recipe.json` holds the numbers and the seed, `generate` turns them into a table, and
-`python -m cqb.datasets.standin` writes the file that is committed beside the recipe. Mean score
-and mean cost of every model are those of RouterBench (Hu et al., arXiv 2403.12031); prompts,
-families and everything else are made up, and every name says so.
+A recipe in `data/standin/` holds the numbers and the seed, `generate` turns them into a table, and
+`python -m cqb.datasets.standin` writes the file that is committed beside the recipe. What is taken
+from the real set stands in the recipe and in `data/README.md`; all else is made up, and says so.
 
 How a row comes about. Its family and topic, a difficulty and a point in a small content space are
 drawn. A model's skill on it is its level, plus its taste for family, topic and content, minus the
@@ -27,6 +26,11 @@ from cqb.table_file import content_hash, read_arrays, write_arrays
 
 FILE = "routerbench_standin.npz"
 RECIPE = "recipe.json"
+FILES = {  # data set -> the file of its stand-in and the recipe of that file
+    "routerbench": (FILE, RECIPE),
+    "sprout": ("sprout_standin.npz", "sprout_recipe.json"),
+    "embedllm": ("embedllm_standin.npz", "embedllm_recipe.json"),
+}
 FORMAT = "cqb stand-in recipe 1"
 SCORE_UNIT = 100  # scores are kept as whole hundredths
 COST_UNIT = 10**8  # costs are kept as whole hundred-millionths of a dollar
@@ -36,26 +40,22 @@ Arrays = dict[str, np.ndarray]
 Recipe = dict[str, Any]
 
 
-def load(folder: Path | str | None = None) -> RoutingTable:
-    """The committed stand-in as a table with embeddings, verified against its own hash.
+def load(folder: Path | str | None = None, dataset: str = "routerbench") -> RoutingTable:
+    """The committed stand-in of a data set as a table with embeddings, verified by its own hash.
 
     Whole numbers are stored, and the unit rows follow from them by one exact norm and one
     division, so every platform gets the same bits.
 
-    Raises
-    ------
-    FileNotFoundError
-        The file or the recipe is not there.
-    ValueError
-        One of them is damaged.
+    Raises FileNotFoundError if the file or the recipe is not there, ValueError if one is damaged.
     """
     folder = paths.data_dir() / "standin" if folder is None else Path(folder)
-    path = folder / FILE
+    file, recipe = FILES[dataset]
+    path = folder / file
     if not path.is_file():
         raise FileNotFoundError(
             f"{path}: the stand-in is not there; `python -m cqb.datasets.standin` makes it"
         )
-    return assemble(read_recipe(folder / RECIPE), read_arrays(path))
+    return assemble(read_recipe(folder / recipe), read_arrays(path))
 
 
 def read_recipe(path: Path | str) -> Recipe:
@@ -75,6 +75,7 @@ def assemble(recipe: Recipe, arrays: Arrays) -> RoutingTable:
     families = tuple(names[index] for index in arrays["family"])
     items = arrays["item"]
     codes = arrays["embedding"].astype(np.float64)
+    real = recipe["name"].removesuffix(" stand-in")
     return RoutingTable(
         name=recipe["name"],
         stand_in=True,
@@ -89,7 +90,7 @@ def assemble(recipe: Recipe, arrays: Arrays) -> RoutingTable:
         costs=arrays["cost"] / COST_UNIT,
         embeddings=codes / np.sqrt((codes**2).sum(axis=1, keepdims=True)),
         report={
-            "generated": f"recipe with seed {recipe['seed']}; not RouterBench data",
+            "generated": f"recipe with seed {recipe['seed']}; not {real} data",
             "rows_read": len(items),
             "rows_dropped": {},
             "truncated_share": 0.0,
@@ -237,11 +238,12 @@ def _embeddings(recipe: Recipe, rows: Arrays) -> np.ndarray:
 
 
 def main() -> None:
-    """Write the stand-in beside its recipe."""
+    """Write the stand-ins whose recipes are there, each beside its recipe."""
     folder = paths.data_dir() / "standin"
-    arrays = generate(read_recipe(folder / RECIPE))
-    write_arrays(folder / FILE, arrays)
-    print(f"{folder / FILE}: {len(arrays['item'])} rows, content {content_hash(arrays)}")
+    for file, recipe in (pair for pair in FILES.values() if (folder / pair[1]).is_file()):
+        arrays = generate(read_recipe(folder / recipe))
+        write_arrays(folder / file, arrays)
+        print(f"{folder / file}: {len(arrays['item'])} rows, content {content_hash(arrays)}")
 
 
 if __name__ == "__main__":

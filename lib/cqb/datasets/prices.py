@@ -1,0 +1,118 @@
+"""What a query costs: price tables kept as data files, and the tokenizer that counts for them.
+
+The tables lie in the folder `prices/` beside this module, each with its source and date. A model
+that is not in its table is an error that names both; nothing is priced by guess.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+FOLDER = Path(__file__).with_name("prices")
+SPROUT = FOLDER / "sprout.json"
+EMBEDLLM = FOLDER / "embedllm.json"
+TOKEN_PRICES = "cqb token prices 1"
+PRICE_CLASSES = "cqb price classes 1"
+MILLION = 1e6
+# Up to 8 letters of a word, up to 3 digits of a number, or one mark. On the RouterBench slice it
+# counts .98 to 1.04 times the tokens of all-MiniLM-L6-v2, and needs nothing installed.
+TOKEN = re.compile(r"[^\W\d_]{1,8}|\d{1,3}|[^\w\s]|_")
+
+
+@dataclass(frozen=True, eq=False)
+class TokenPrices:
+    """US dollars per token of N models: `prompt` and `answer`, float64 of shape (N,)."""
+
+    prompt: np.ndarray
+    answer: np.ndarray
+
+
+def count_tokens(texts: Sequence[str]) -> np.ndarray:
+    """Tokens of each text by one fixed rule, the same for every model: float64, shape (texts,)."""
+    return np.array([sum(1 for _ in TOKEN.finditer(text)) for text in texts], dtype=np.float64)
+
+
+def token_prices(models: Sequence[str], path: Path | str = SPROUT) -> TokenPrices:
+    """Prices of prompt and answer tokens, by model.
+
+    Raises
+    ------
+    OSError
+        The table is not there.
+    ValueError
+        It is another kind of file, holds a wrong price, or lacks a model.
+    """
+    table = _read(path, TOKEN_PRICES)
+    entries = [_entry(table["models"], model, path) for model in models]
+    prompt, answer = (
+        np.array(
+            [_price(entry, side, model, path) for model, entry in zip(models, entries, strict=True)]
+        )
+        for side in ("input", "output")
+    )
+    return TokenPrices(prompt / MILLION, answer / MILLION)
+
+
+def class_prices(models: Sequence[str], path: Path | str = EMBEDLLM) -> np.ndarray:
+    """US dollars per token of the prompt, by the size class of each model: float64, shape (N,).
+
+    A model is found by its name as ORGANISATION/MODEL; the double underscore that data files put
+    for the slash, and the difference between `_`, `.` and `-`, do not matter.
+
+    Raises
+    ------
+    OSError, ValueError
+        As for `token_prices`; also a model whose class the table does not price.
+    """
+    table = _read(path, PRICE_CLASSES)
+    classes = {plain_name(model): name for model, name in table["models"].items()}
+    prices = []
+    for model in models:
+        name = _entry(classes, model, path, key=plain_name(model))
+        if name not in table["classes"]:
+            raise ValueError(f"{path}: {model!r} is in class {name!r}, which has no price there")
+        prices.append(_price(table["classes"][name], "price", name, path))
+    return np.array(prices) / MILLION
+
+
+def plain_name(model: str) -> str:
+    """The name of a model without what differs from file to file."""
+    return re.sub(r"[_.]", "-", model.replace("__", "/").lower())
+
+
+def _read(path: Path | str, form: str) -> dict[str, Any]:
+    try:
+        table = json.loads(Path(path).read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path}: not readable as JSON ({error})") from error
+    if not isinstance(table, dict) or table.get("format") != form:
+        raise ValueError(f"{path}: not of format {form!r}")
+    return table
+
+
+def _entry(table: dict[str, Any], model: str, path: Path | str, key: str | None = None) -> Any:
+    key = model if key is None else key
+    if key not in table:
+        raise ValueError(
+            f'model {model!r} has no price; add it under "models" to the table {path}, which '
+            f"prices {len(table)} models"
+        )
+    return table[key]
+
+
+def _price(entry: dict[str, Any], side: str, name: str, path: Path | str) -> float:
+    """One price in US dollars per million tokens, checked."""
+    value = entry.get(side) if isinstance(entry, dict) else None
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not (number and 0 <= value < np.inf):
+        raise ValueError(
+            f"{path}: {side!r} of {name!r} is {value!r}; expected US dollars per million tokens"
+        )
+    return float(value)

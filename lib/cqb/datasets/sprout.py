@@ -1,0 +1,213 @@
+"""SPROUT: one row per prompt, one struct column per model with its score and token counts.
+
+Source: Somerstep et al., "CARROT: A Cost Aware Rate Optimal Router", arXiv 2502.03261; the train
+split of the Hugging Face data set CARROT-LLM-Routing/SPROUT-o3mini. It records tokens, not
+dollars: a query costs its tokens at the prices of `prices/sprout.json`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cqb.datasets.prices import token_prices
+from cqb.datasets.routerbench import strip_preambles
+from cqb.files import sha256_file
+from cqb.routing_table import RoutingTable
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+NAME = "SPROUT"
+TRAIN = "train-*.parquet"
+TEXT_COLUMNS = ("key", "dataset", "prompt")
+OTHER_COLUMNS = ("dataset_level", "dataset_idx", "golden_answer", "__index_level_0__")
+FIELDS = ("score", "num_input_tokens", "num_output_tokens")
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """What one file holds: for each row its key, data set and prompt, and by field the numbers.
+
+    The numbers of a field of `FIELDS` are of shape (rows, N), NaN where missing.
+    """
+
+    file: str
+    texts: list[tuple[str, str, str]]
+    numbers: dict[str, np.ndarray]
+
+
+def load(folder: Path | str) -> RoutingTable:
+    """Read the train split in `folder`, or in its subfolder `data`; nothing is encoded.
+
+    Rows without a score or without token counts for some model are dropped and counted in the
+    report. The opening lines that all prompts of a data set share are removed
+    (`cqb.datasets.routerbench.strip_preambles`).
+
+    Raises
+    ------
+    FileNotFoundError
+        The folder is missing or holds no parquet file.
+    ValueError
+        A column or a struct field is missing or of another type, files disagree about the
+        models, a value is out of range, two complete rows carry one key, or a model has no price.
+        The message names file, row and column.
+    """
+    files = find_files(Path(folder))
+    models = _common_models(files)
+    prices = token_prices(models)
+    parts = [_read_part(path, models) for path in files]
+    places = [f"{part.file}, row {row}" for part in parts for row in range(len(part.texts))]
+    score, prompt_tokens, answer_tokens = (
+        np.concatenate([part.numbers[field] for part in parts]) for field in FIELDS
+    )
+    no_score = np.isnan(score).any(axis=1)
+    no_tokens = (np.isnan(prompt_tokens) | np.isnan(answer_tokens)).any(axis=1)
+    keep = np.flatnonzero(~no_score & ~no_tokens)
+    if keep.size == 0:
+        raise ValueError(
+            f"{folder}: none of the {len(score)} rows has every score and every token count"
+        )
+    texts = [text for part in parts for text in part.texts]
+    ids, families, whole = zip(*(texts[row] for row in keep), strict=True)
+    _check_unique(ids, [places[row] for row in keep])
+    prompts, removed = strip_preambles(whole, families)
+    return RoutingTable(
+        name=NAME,
+        stand_in=False,
+        ids=ids,
+        prompts=tuple(prompts),
+        families=families,
+        models=models,
+        scores=score[keep],
+        costs=prompt_tokens[keep] * prices.prompt + answer_tokens[keep] * prices.answer,
+        report={
+            "files": {path.name: sha256_file(path) for path in files},
+            "rows_read": len(score),
+            "rows_dropped": {
+                "without a score": int(no_score.sum()),
+                "without token counts": int((no_tokens & ~no_score).sum()),
+            },
+            "preamble_characters": removed,
+        },
+    )
+
+
+def find_files(folder: Path) -> list[Path]:
+    """The train split in `folder` or its `data`, else whatever parquet files are in one of them."""
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder}: no such folder of SPROUT files")
+    places = (folder, folder / "data")
+    for pattern in (TRAIN, "*.parquet"):
+        for place in places:
+            if files := sorted(place.glob(pattern)):
+                return files
+    raise FileNotFoundError(f"{folder}: no .parquet file in it or in its subfolder data")
+
+
+def _common_models(files: Sequence[Path]) -> tuple[str, ...]:
+    found = {path.name: _models(path) for path in files}
+    first_file, models = next(iter(found.items()))
+    for file, others in found.items():
+        if others != models:
+            extra = sorted(set(others) ^ set(models))
+            raise ValueError(f"{file} and {first_file} differ in their models: {extra}")
+    return models
+
+
+def _models(path: Path) -> tuple[str, ...]:
+    """The models of a file, sorted; every one is a struct with the fields of a SPROUT answer."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        schema = pq.read_schema(path)
+    except pa.ArrowInvalid as error:
+        raise ValueError(f"{path}: not a readable parquet file ({error})") from error
+    for column in TEXT_COLUMNS:
+        if column not in schema.names:
+            raise ValueError(f"{path.name}: no column {column!r}; not a SPROUT table")
+    models = sorted(set(schema.names) - {*TEXT_COLUMNS, *OTHER_COLUMNS})
+    if not models:
+        raise ValueError(f"{path.name}: no model columns; not a SPROUT table")
+    for model in models:
+        _check_struct(path.name, model, schema.field(model).type)
+    return tuple(models)
+
+
+def _check_struct(file: str, model: str, kind: pa.DataType) -> None:
+    import pyarrow as pa
+
+    if not pa.types.is_struct(kind):
+        raise ValueError(
+            f"{file}: column {model!r} is of type {kind}; expected a struct with the fields "
+            f"{', '.join(FIELDS)}"
+        )
+    types = {field.name: field.type for field in kind}
+    for field in FIELDS:
+        if field not in types:
+            raise ValueError(
+                f"{file}: column {model!r} has no field {field!r}; it has {', '.join(types)}"
+            )
+        numeric = (pa.types.is_integer, pa.types.is_floating, pa.types.is_null)
+        if not any(test(types[field]) for test in numeric):
+            raise ValueError(
+                f"{file}: field {field!r} of column {model!r} is of type {types[field]}; "
+                "expected numbers"
+            )
+
+
+def _read_part(path: Path, models: Sequence[str]) -> Part:
+    import pyarrow.parquet as pq
+
+    # The answers are most of the file, and are left where they are.
+    wanted = [f"{model}.{field}" for model in models for field in FIELDS]
+    with pq.ParquetFile(path) as file:
+        table = file.read(columns=[*TEXT_COLUMNS, *wanted])
+    texts = {column: table.column(column).to_pylist() for column in TEXT_COLUMNS}
+    for column, values in texts.items():
+        for row, value in enumerate(values):
+            if not isinstance(value, str | int) or not str(value).strip():
+                raise ValueError(f"{path.name}, row {row}: {column!r} is {value!r}; expected text")
+    ids = [str(value) for value in texts["key"]]
+    places = [f"{path.name}, row {row} ({name!r})" for row, name in enumerate(ids)]
+    return Part(
+        file=path.name,
+        texts=list(
+            zip(ids, *(map(str, texts[column]) for column in TEXT_COLUMNS[1:]), strict=True)
+        ),
+        numbers={
+            field: np.column_stack(
+                [_numbers(table.column(model), field, places, model) for model in models]
+            )
+            for field in FIELDS
+        },
+    )
+
+
+def _numbers(column: pa.ChunkedArray, field: str, places: list[str], model: str) -> np.ndarray:
+    """One field of a struct column as float64, shape (rows,), NaN where field or struct is null."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    values = pc.cast(pc.struct_field(column, field), pa.float64()).to_numpy()
+    high = 1.0 if field == "score" else np.inf
+    bad = np.flatnonzero((values < 0) | (values > high) | np.isinf(values))
+    if bad.size:
+        wanted = "a score in [0, 1]" if field == "score" else "a number of tokens, at least 0"
+        raise ValueError(
+            f"{places[bad[0]]}: {field!r} of {model!r} is {values[bad[0]]}; expected {wanted}"
+        )
+    return values
+
+
+def _check_unique(ids: Sequence[str], places: Sequence[str]) -> None:
+    first: dict[str, str] = {}
+    for name, place in zip(ids, places, strict=True):
+        if name in first:
+            raise ValueError(f"two complete rows with key {name!r}: {first[name]} and {place}")
+        first[name] = place
