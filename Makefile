@@ -15,6 +15,7 @@ VENV    := .venv
 BIN     := $(VENV)/bin
 READY   := $(VENV)/.ready
 ENCODE  := $(VENV)/.encode
+INDEX   := $(VENV)/.index
 PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock
 
 # Runs lie side by side over the cores, so each process keeps to one BLAS thread. It also keeps
@@ -56,13 +57,22 @@ realrows: $(DATA_READY)  ## Smoke run on the real rows of CQB_ROUTERBENCH_DIR (f
 	$(BIN)/python -m cqb.artifact.reproduce --smoke
 
 .PHONY: bench
-bench: $(READY)  ## Measure speed; the record goes to .benchmarks/bench.json
+bench: $(READY)  ## Measure speed: the table figures/speed.json, its figure, and .benchmarks/bench.json
 	mkdir -p .benchmarks
+	$(BIN)/python tests/benchmarks/speed.py
 	$(BIN)/python -m pytest tests/benchmarks --benchmark-only --benchmark-json=.benchmarks/bench.json
 
 .PHONY: theory
-theory: $(READY)  ## Every check of the theory at its full size (about an hour; goes on where it stopped)
+theory: $(READY)  ## Every check of the theory at its full size (a quarter of an hour; goes on where it stopped)
 	$(BIN)/python -m cqb.theory --full
+
+.PHONY: port
+port: $(DATA_READY) $(INDEX)  ## PORT against its baselines: comparison, sweeps, queue (goes on where it stopped)
+	$(BIN)/python -m cqb.related.port
+
+.PHONY: qos
+qos: $(READY)  ## Every baseline of the QoS system (6 minutes of CPU; goes on where it stopped)
+	$(BIN)/python -m cqb.related.qos
 
 .PHONY: refresh
 refresh: $(READY)  ## Execute the committed notebooks again, in place, with their figures
@@ -103,4 +113,8 @@ $(READY): pyproject.toml requirements.lock
 $(ENCODE): $(READY)
 	@echo "Adding the sentence encoder (once, a minute or more)"
 	$(PIP) -e '.[encode]'
+	@touch $@
+
+$(INDEX): $(READY)
+	$(PIP) -e '.[index]'
 	@touch $@

@@ -151,7 +151,8 @@ def test_conda_installs_through_the_lock():
 
 def test_make_installs_through_the_lock():
     installs = re.findall(r"^\t\$\(PIP\) .*$", MAKEFILE, re.MULTILINE)
-    assert installs == ["\t$(PIP) -e '.[notebooks,test]'", "\t$(PIP) -e '.[encode]'"]
+    extras = ("notebooks,test", "encode", "index")
+    assert installs == [f"\t$(PIP) -e '.[{extra}]'" for extra in extras]
     assert re.search(r"^PIP +:= .* -c requirements\.lock$", MAKEFILE, re.MULTILINE)
 
 

@@ -25,7 +25,11 @@ IDS = [path.stem for path in NOTEBOOKS]
 MOST_LINES = 15
 TINY = {
     "00_start_here": {"ROUNDS": 6, "LONG": 20},
+    "02_contrastive_refinement": {"EPOCHS": 2, "SEEDS": 2, "T": 60},
     "03_routerbench": {"SEEDS": 2, "T": 60},
+    "04_sprout": {"SEEDS": 2, "T": 60},
+    "05_embedllm": {"SEEDS": 2, "T": 60},
+    "07_qos_edge_experts": {"REQUESTS": 40, "SEEDS": 2, "SMALL": 100, "RETRYING": 20},
 }
 
 

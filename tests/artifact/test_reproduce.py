@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import tiny
-from cqb import experiment
+from cqb import experiment, paths
 from cqb.artifact import reproduce
 from cqb.artifact.notebooks import NotebookError, check_parameters, execute
 from cqb.artifact.reproduce import compared, main
@@ -42,11 +42,14 @@ def write_notebook(path: Path, parameters: str, *cells: str) -> Path:
 @pytest.fixture
 def checkout(tmp_path, monkeypatch) -> Path:
     """A checkout whose experiment is tiny and whose notebook only says what it was given."""
-    for name in ("CQB_DATA", "CQB_RUNS", "CQB_FIGURES", "CQB_ROUTERBENCH_DIR"):
+    sets = ("CQB_ROUTERBENCH_DIR", "CQB_SPROUT_DIR", "CQB_EMBEDLLM_DIR")
+    for name in ("CQB_DATA", "CQB_RUNS", "CQB_FIGURES", *sets):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("CQB_ROOT", str(tmp_path))
     monkeypatch.setattr(experiment, "load_table", lambda name: TABLE)
-    monkeypatch.setattr(reproduce, "ROUTERBENCH", SETTINGS)
+    monkeypatch.setattr(reproduce, "EXPERIMENTS", {"03_routerbench": SETTINGS})
+    real = (paths.routerbench_dir, SETTINGS.on("routerbench"))
+    monkeypatch.setattr(reproduce, "REAL", {"03_routerbench": real})
     monkeypatch.setattr(reproduce, "SMOKE", {"seeds": (42,), "T": 50})
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     write_notebook(tmp_path / "notebooks" / "03_routerbench.ipynb", PARAMETERS, DRAW)

@@ -17,7 +17,7 @@ from cqb.experiment import results
 from cqb.experiment.metrics import CELL, COLUMNS, KEYS, MEASURES
 from cqb.experiment.results import StaleResultsWarning
 from cqb.experiment.run_store import RunStore
-from cqb.experiment.settings import ROUTERBENCH
+from cqb.experiment.settings import EXPERIMENTS, ROUTERBENCH
 from cqb.experiment.summary import SCHEMA_VERSION, SUMMARY_COLUMNS, paired, summarise, write_summary
 
 TABLE = tiny.table()
@@ -220,8 +220,10 @@ def stand_in():
     return experiment.load_table(STAND_IN)
 
 
-def test_the_committed_table_is_of_this_code_data_and_settings(committed, stand_in):
-    assert committed[1]["key"] == results.key(ROUTERBENCH, stand_in), (
+@pytest.mark.parametrize("settings", EXPERIMENTS.values(), ids=EXPERIMENTS)
+def test_the_committed_tables_are_of_this_code_data_and_settings(settings):
+    table = experiment.load_table(settings.dataset)
+    assert results.load(settings.dataset)[1]["key"] == results.key(settings, table), (
         "code or data behind data/results have changed: `make reproduce` writes the table anew"
     )
 
@@ -251,8 +253,9 @@ def test_a_run_made_now_is_the_committed_one(committed, stand_in, policy):
     )
 
 
-def test_the_committed_summary_is_that_of_the_committed_table(committed, tmp_path):
-    write_summary(committed[0], tmp_path / "summary.csv")
+def test_the_committed_summary_is_that_of_the_committed_tables(tmp_path):
+    tables = [results.load(settings.dataset)[0] for settings in EXPERIMENTS.values()]
+    write_summary(pd.concat(tables), tmp_path / "summary.csv")
     assert (tmp_path / "summary.csv").read_text() == (
         paths.root() / "figures" / "summary.csv"
     ).read_text()

@@ -81,5 +81,15 @@ def test_a_secant_without_curvature_is_not_learned():
     np.testing.assert_array_equal(_matrix_2(curvature), np.eye(2))
 
 
+@pytest.mark.parametrize(("K", "models"), [(1, (2,)), (2, (1, 3))])
+def test_an_inverse_that_rounding_has_spoilt_is_noticed_and_left_alone(K, models):
+    history = _history(K)
+    curvature = Curvature(models, D, RIDGE)
+    curvature._inverse.append(np.full(K * D, 1e3), -1.0)  # negative along every context's way
+    before = _matrix(curvature, K)
+    assert not curvature.catch_up(history)
+    np.testing.assert_array_equal(_matrix(curvature, K), before)
+
+
 def _matrix_2(curvature: Curvature) -> np.ndarray:
     return np.array([curvature.dot(row[None, :])[0] for row in np.eye(2)])

@@ -65,6 +65,15 @@ def test_the_safeguards_reach_the_same_minimum(monkeypatch, K):
     assert fast.counts.exact > 10
 
 
+@pytest.mark.parametrize("K", [1, 2])
+def test_a_spoilt_inverse_is_made_anew(monkeypatch, K):
+    # Every inverse says that it is spoilt: the refit goes on from exact ones, to the same minimum.
+    monkeypatch.setattr(refit.Curvature, "catch_up", lambda self, history: False)
+    fast = Estimator(4, 5, K, 0.3, tolerance=1e-7)
+    _observe_random_rounds(fast, 40, seed=K)
+    assert fast.counts.rebuilds >= 40
+
+
 def test_secants_reproduce_a_quadratic():
     # After as many independent pairs as dimensions, the last step maps exactly.
     rng = np.random.default_rng(1)

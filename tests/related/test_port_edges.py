@@ -17,6 +17,7 @@ from cqb.related.port import (
     budgets,
     dual,
     measure,
+    oracles,
     replay,
 )
 from cqb.related.port.beyond import BeyondPort
@@ -217,6 +218,7 @@ def test_prices_of_nothing_and_uncertified_prices_are_refused(monkeypatch):
     with pytest.raises(ValueError, match="no queries"):
         dual.solve(D[:, :0], G[:, :0], B)
     monkeypatch.setattr(dual, "MAX_NEWTON", 0)
+    monkeypatch.setattr(dual, "exact_prices", lambda *_, **__: None)
     with pytest.raises(dual.SolverError, match="relative gap"):
         dual.solve(D, G, B / 3)
 
@@ -271,3 +273,19 @@ def test_approximate_neighbours_are_mostly_the_exact_ones():
     assert recall(ApproximateIndex(vectors).nearest(vectors[:200], 5), exact) >= 0.9
     few = ApproximateIndex(vectors[:40], lists=10, probes=1).nearest(vectors[:5], 30)
     assert (np.sort(few) == np.sort(ExactIndex(vectors[:40]).nearest(vectors[:5], 30))).all()
+
+
+@pytest.mark.parametrize("mode", dual.MODES)
+def test_where_smoothing_fails_a_linear_programme_gives_the_prices(monkeypatch, mode):
+    rng = np.random.default_rng(5)
+    scores, costs = rng.random((4, 30)), rng.random((4, 30)) * 1e-4
+    budgets = 0.1 * costs.sum(axis=1)
+    budgets[2] = 0.0
+    smooth = dual.solve(scores, costs, budgets, mode=mode)
+    monkeypatch.setattr(dual, "MAX_NEWTON", 0)
+    exact = dual.solve(scores, costs, budgets, mode=mode)
+    assert abs(exact.gap) < 1e-9
+    assert exact.value == pytest.approx(smooth.value, rel=2e-4)
+    assert exact.value <= smooth.value * (1 + 1e-9)
+    if mode == "dual":
+        assert exact.value == pytest.approx(oracles.lp_value(scores, costs, budgets), rel=1e-5)

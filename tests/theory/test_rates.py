@@ -192,3 +192,27 @@ def test_the_committed_verdicts_cover_every_prediction():
     found = verdicts.committed(paths.root() / "figures" / "theory_verdicts.json")
     assert found["id"].tolist() == catalogue.ORDER
     assert set(MAKERS) >= {"ACQB", "CQB-eps", "CQB-Opt", "CQB-eta-2"}
+
+
+def test_r10_is_judged_by_what_the_instances_agree_on():
+    """Queues that end at known rounds. Kills: a verdict without regard to the spread."""
+    setting = replace(SMALL, plateau_instances=12)
+    table = pd.DataFrame(
+        {"last round above half": [60, 40, 20], "queue at T": [0.0] * 3, "peak": [9.0] * 3}
+    )
+
+    def made(at: list[int], spread: int) -> np.ndarray:
+        rng = np.random.default_rng(3)
+        queues = np.zeros((3, 12, 101))
+        for queue, end in zip(queues, at, strict=True):
+            for path in queue:
+                path[: end + int(rng.integers(-spread, spread + 1))] = 9.0
+        return queues
+
+    def judged(at: list[int], spread: int) -> str:
+        return plateau._plateau_check(table, made(at, spread), setting).verdict.verdict
+
+    assert plateau.ends(np.array([[0, 4, 9, 5, 4, 0], [9, 0, 0, 0, 0, 0]])).tolist() == [3, 0]
+    assert judged([60, 40, 20], 3) == HOLDS
+    assert judged([60, 20, 40], 3) == FAILS
+    assert judged([60, 41, 40], 15) == OUT_OF_REACH

@@ -1,7 +1,8 @@
-"""From data to figures: run the experiment, write its tables, execute the notebooks.
+"""From data to figures: run the experiments, write their tables, execute the notebooks.
 
-On the stand-in, or on the real rows in the folder that CQB_ROUTERBENCH_DIR names. A smoke run goes
-the same way with two seeds and 1,000 rounds, and leaves all that it makes in a temporary folder.
+On the stand-ins, or on the real rows in the folders that CQB_ROUTERBENCH_DIR, CQB_SPROUT_DIR and
+CQB_EMBEDLLM_DIR name. A smoke run goes the same way with two seeds and 1,000 rounds, and leaves all
+that it makes in a temporary folder.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,13 +25,16 @@ from .. import experiment, paths
 from ..experiment import results
 from ..experiment.metrics import KEYS, MEASURES
 from ..experiment.run_store import RunStore, ensure_writable
-from ..experiment.settings import ROUTERBENCH, Settings
+from ..experiment.settings import EMBEDLLM, EXPERIMENTS, ROUTERBENCH, SPROUT, Settings
 from ..experiment.summary import write_summary
 from ..routing_table import RoutingTable
 from .notebooks import check_parameters, execute
 
-REAL = "routerbench"
-ROUTERBENCH_NOTEBOOK = "03_routerbench"
+REAL = {
+    "03_routerbench": (paths.routerbench_dir, ROUTERBENCH.on("routerbench")),
+    "04_sprout": (paths.sprout_dir, SPROUT.on("sprout")),
+    "05_embedllm": (paths.embedllm_dir, EMBEDLLM.on("embedllm")),
+}
 SMOKE: dict[str, Any] = {"seeds": (42, 43), "T": 1000}
 
 
@@ -74,17 +78,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--workers", type=int, help="processes side by side (default: all cores)")
     options = parser.parse_args(arguments)
-    real = paths.routerbench_dir() is not None
-    settings = ROUTERBENCH.on(REAL) if real else ROUTERBENCH
+    found = {name: settings for name, (folder, settings) in REAL.items() if folder() is not None}
+    real = bool(found)
+    chosen = found or EXPERIMENTS
     try:
         if options.smoke:
             folder = Path(tempfile.mkdtemp(prefix="cqb-smoke-"))
             places = Places(folder / "runs", folder / "results", folder / "figures", real)
-            settings = settings.with_(**SMOKE)
+            chosen = {name: settings.with_(**SMOKE) for name, settings in chosen.items()}
         else:
             tables = paths.data_dir() / "results"
             places = Places(paths.runs_dir(), tables, paths.figures_dir(), real)
-        reproduce(settings, places, options.workers)
+        reproduce(chosen, places, options.workers)
     except KeyboardInterrupt:
         print(
             "\nreproduce: interrupted; finished runs are kept, run it again to go on",
@@ -98,8 +103,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def reproduce(settings: Settings, places: Places, workers: int | None = None) -> None:
-    """Run the experiment, write table and summary, execute the notebooks, say where to look.
+def reproduce(
+    experiments: Mapping[str, Settings], places: Places, workers: int | None = None
+) -> None:
+    """Run the experiments, write tables and summary, execute the notebooks, say where to look.
+
+    Parameters
+    ----------
+    experiments : settings by the name of the notebook that shows them.
 
     Raises
     ------
@@ -111,7 +122,25 @@ def reproduce(settings: Settings, places: Places, workers: int | None = None) ->
         A worker died twice over one run, or a notebook failed (:class:`.notebooks.NotebookError`).
     """
     places.check()
-    chosen = _notebooks(settings, places)
+    chosen = _notebooks(experiments, places)
+    tables, keys = [], {}
+    for settings in experiments.values():
+        tidy, keys[settings.dataset] = _experiment(settings, places, workers)
+        tables.append(tidy)
+    write_summary(pd.concat(tables), places.drawn / "summary.csv", keys=keys)
+    for notebook, parameters in chosen.items():
+        variables = {"CQB_RUNS": str(places.runs), "CQB_FIGURES": str(places.figures)}
+        with _step(f"execute {notebook.name}"):
+            execute(notebook, places.notebooks / notebook.name, parameters, variables)
+    print(f"figures and summary.csv: {places.drawn}")
+    print(f"executed notebooks:      {places.notebooks}")
+    print(f"every run's numbers:     {places.tables}")
+
+
+def _experiment(
+    settings: Settings, places: Places, workers: int | None
+) -> tuple[pd.DataFrame, dict[str, str]]:
+    """Make and store the runs of one experiment: its tidy table, as stored, and the table's key."""
     with _step(f"load {settings.dataset}"):
         table = experiment.load_table(settings.dataset)
     print(f"  {_described(table)}")
@@ -121,14 +150,9 @@ def reproduce(settings: Settings, places: Places, workers: int | None = None) ->
         tidy = experiment.sweep(settings, table, store=runs, workers=workers)
     tidy = results.as_stored(tidy)
     print(f"  {compared(tidy, earlier)}")
-    stored = _write(tidy, settings, table, places)
-    for notebook, parameters in chosen.items():
-        variables = {"CQB_RUNS": str(places.runs), "CQB_FIGURES": str(places.figures)}
-        with _step(f"execute {notebook.name}"):
-            execute(notebook, places.notebooks / notebook.name, parameters, variables)
-    print(f"figures and summary.csv: {places.drawn}")
-    print(f"executed notebooks:      {places.notebooks}")
-    print(f"every run's numbers:     {stored}")
+    about = {"report": dict(table.report), "peak_memory_mib": _peak_memory()}
+    results.store(tidy, settings, table, folder=places.tables, **about)
+    return tidy, results.key(settings, table)
 
 
 def compared(tidy: pd.DataFrame, earlier: pd.DataFrame | None) -> str:
@@ -142,33 +166,21 @@ def compared(tidy: pd.DataFrame, earlier: pd.DataFrame | None) -> str:
     return f"differs from the stored table, in cumulative regret by up to {apart:.3g} departures"
 
 
-def _notebooks(settings: Settings, places: Places) -> dict[Path, dict[str, Any]]:
+def _notebooks(experiments: Mapping[str, Settings], places: Places) -> dict[Path, dict[str, Any]]:
     """The notebooks to execute, with their parameters: those on real rows, or all of them."""
     folder = paths.root() / "notebooks"
-    subject = folder / f"{ROUTERBENCH_NOTEBOOK}.ipynb"
-    parameters = {
-        "DATA": settings.dataset,
-        "SEEDS": len(settings.seeds),
-        "T": settings.T,
-        "FIGURES": str(places.drawn),
-    }
+    subjects = {}
+    for name, settings in experiments.items():
+        parameters = {
+            "DATA": settings.dataset,
+            "SEEDS": len(settings.seeds),
+            "T": settings.T,
+            "FIGURES": str(places.drawn),
+        }
+        check_parameters(folder / f"{name}.ipynb", parameters)
+        subjects[folder / f"{name}.ipynb"] = parameters
     others = [] if places.real else sorted(folder.glob("*.ipynb"))
-    check_parameters(subject, parameters)
-    return {**{path: {} for path in others}, subject: parameters}
-
-
-def _write(tidy: pd.DataFrame, settings: Settings, table: RoutingTable, places: Places) -> Path:
-    """Write the table and the summary, with their records; returns the table's path."""
-    about = {"report": dict(table.report), "peak_memory_mib": _peak_memory()}
-    stored = results.store(tidy, settings, table, folder=places.tables, **about)
-    write_summary(
-        tidy,
-        places.drawn / "summary.csv",
-        dataset=table.name,
-        stand_in=table.stand_in,
-        key=results.key(settings, table),
-    )
-    return stored
+    return {**{path: {} for path in others}, **subjects}
 
 
 def _earlier(settings: Settings, table: RoutingTable, folder: Path) -> pd.DataFrame | None:

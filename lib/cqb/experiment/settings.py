@@ -121,9 +121,28 @@ def _distinct(name: str, values: Iterable[Any]) -> tuple[Any, ...]:
     return values
 
 
+def _cells(k1: float, k2: float) -> tuple[Cell, ...]:
+    """The settings of one experiment: an arrival rate for each assortment size, three lam each."""
+    return tuple(Cell(K, lam, rate) for K, rate in ((1, k1), (2, k2)) for lam in (0.0, 1.0, 5.0))
+
+
+# The paper's settings (arXiv 2602.02061, experiments), each at its first or middle arrival rate.
 ROUTERBENCH = Settings(
     dataset=STAND_IN,
-    cells=tuple(Cell(K, lam, rate) for K, rate in ((1, 0.5), (2, 0.65)) for lam in (0.0, 1.0, 5.0)),
+    cells=_cells(0.5, 0.65),
     policies=("ORACLE", "ACQB", "ACQB-T", "CQB-eps", "Q-UCB", "Q-ThS", "RANDOM"),
     seeds=tuple(range(42, 52)),
 )
+SPROUT = ROUTERBENCH.with_(
+    dataset="sprout-standin",
+    cells=_cells(0.8, 0.85),
+    learner=LearnerSettings(alpha_coef=1e-3, exploration_rate=0.05),
+)
+EMBEDLLM = ROUTERBENCH.with_(dataset="embedllm-standin", cells=_cells(0.4, 0.55))
+# What the default run shows of the two larger sets: fewer seeds and rounds, on their stand-ins.
+SHORT: dict[str, Any] = {"seeds": (42, 43, 44), "T": 2000}
+EXPERIMENTS = {
+    "03_routerbench": ROUTERBENCH,
+    "04_sprout": SPROUT.with_(**SHORT),
+    "05_embedllm": EMBEDLLM.with_(**SHORT),
+}

@@ -99,13 +99,14 @@ def half_width(deviation: pd.Series, count: pd.Series) -> pd.Series:
 
 
 def write_summary(tidy: pd.DataFrame, path: Path, **about: Any) -> None:
-    """Write the summary after the last round as CSV, and a record (with `about`) beside it.
+    """Write the summary after each data set's last round as CSV, and a record (with `about`) beside.
 
     Numbers have six significant digits, truth values are ``true`` and ``false``, and what is not
     defined is empty. Each file is written whole or not at all; OSError if that cannot be done.
     """
     # The oracle's regret is 0 up to rounding; what rounding leaves is no result.
-    final = summarise(tidy[tidy["t"] == tidy["t"].max()]).round(9)
+    last = tidy.groupby("dataset")["t"].transform("max")
+    final = summarise(tidy[tidy["t"] == last]).round(9)
     final["stand_in"] = final["stand_in"].map({True: "true", False: "false"})
     write_text(path, final.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
     record = stamp(schema_version=SCHEMA_VERSION, columns=SUMMARY_COLUMNS, rows=len(final), **about)

@@ -123,7 +123,8 @@ def sweep(
 def load_table(name: str) -> RoutingTable:
     """The table of an experiment, encoded.
 
-    "routerbench" is read from the folder that CQB_ROUTERBENCH_DIR names, or else from the download.
+    A real set is read from the folder that CQB_ROUTERBENCH_DIR (or CQB_SPROUT_DIR, CQB_EMBEDLLM_DIR)
+    names, or else from the download.
     Raises what :func:`cqb.datasets.load` and :func:`cqb.encoder.encode_table` raise.
     """
     folder = paths.routerbench_dir() if name == "routerbench" else None

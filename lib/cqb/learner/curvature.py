@@ -33,8 +33,8 @@ class Curvature:
         self._inverse = LazyInverse.of(np.linalg.inv(hessian).astype(np.float32))
         self._taken = [history.models[j].serves.view.copy() for j in self.models]
 
-    def catch_up(self, history: History) -> None:
-        """Take in the rounds since the last use."""
+    def catch_up(self, history: History) -> bool:
+        """Take in the rounds since the last use; False if rounding has spoilt the inverse."""
         news: dict[int, tuple[float, list[tuple[int, int]]]] = {}
         for k, j in enumerate(self.models):
             model, taken = history.models[j], self._taken[k]
@@ -44,14 +44,14 @@ class Curvature:
             for place in np.flatnonzero(extra).tolist():
                 entry = int(model.entry.array[place])
                 news.setdefault(entry, (float(extra[place]), []))[1].append((k, place))
-        for serves, parts in news.values():
-            self._take(serves, parts, history)
+        return all(self._take(serves, parts, history) for serves, parts in news.values())
 
-    def _take(self, serves: float, parts: list[tuple[int, int]], history: History) -> None:
+    def _take(self, serves: float, parts: list[tuple[int, int]], history: History) -> bool:
         """Add ``serves (diag(p) - p p^T)`` times ``x x^T`` of one entry, in the slots of our models.
 
         Woodbury, with the root L of the weights and the rows ``M`` of the inverse times x in each
-        slot: the inverse falls by ``M^T L (I + L^T G L)^{-1} L^T M``, G what M says of x.
+        slot: the inverse falls by ``M^T L (I + L^T G L)^{-1} L^T M``, G what M says of x. False, and
+        nothing added, where the inverse is no longer positive definite.
         """
         models = [history.models[self.models[k]] for k, _ in parts]
         x = models[0].contexts.array[models[0].entry_row.array[parts[0][1]]]
@@ -60,15 +60,23 @@ class Curvature:
         mine = [slice(k * self._d, (k + 1) * self._d) for k, _ in parts]
         if len(parts) == 1:
             weight = max(serves * p[0] * (1.0 - p[0]), LEAST)
-            scale = 1.0 / weight + float(x @ seen[0][mine[0]])
-            self._inverse.append(seen[0] / np.sqrt(scale), -1.0)
-            return
+            quadratic = float(x @ seen[0][mine[0]])
+            if not quadratic >= 0.0:
+                return False
+            self._inverse.append(seen[0] / np.sqrt(1.0 / weight + quadratic), -1.0)
+            return True
         gram = np.array([[float(x @ row[part]) for part in mine] for row in seen])
         weights = serves * (np.diag(p) - np.outer(p, p)) + LEAST * np.eye(len(p))
         root = np.linalg.cholesky(weights)
-        inner = np.linalg.cholesky(np.eye(len(p)) + root.T @ gram @ root)
+        if not np.diagonal(gram).min() >= 0.0:
+            return False
+        try:
+            inner = np.linalg.cholesky(np.eye(len(p)) + root.T @ gram @ root)
+        except np.linalg.LinAlgError:
+            return False
         for term in np.linalg.solve(inner, root.T).astype(np.float32) @ np.array(seen):
             self._inverse.append(term, -1.0)
+        return True
 
     def dot(self, slope: np.ndarray) -> np.ndarray:
         """The inverse times a joint gradient, shape (n, d)."""

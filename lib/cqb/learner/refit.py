@@ -49,9 +49,9 @@ class Blocks:
         self.parts = parts
         self._secants = Secants(MEMORY)
 
-    def catch_up(self, history: History) -> None:
-        for part in self.parts:
-            part.catch_up(history)
+    def catch_up(self, history: History) -> bool:
+        """Take in the rounds since the last use; False if an inverse is spoilt."""
+        return all(part.catch_up(history) for part in self.parts)
 
     def dot(self, slope: np.ndarray) -> np.ndarray:
         """The sharpened inverse times a joint gradient (K, d)."""
@@ -113,14 +113,18 @@ class Estimator:
             # The other models of their entries have moved since their own last refit.
             self.counts.passes += 1
             slope = history.gradient(assortment)
-        self._refit(assortment, slope)
+        # Small single-precision products may raise the flag for lanes that BLAS only pads; what is
+        # not finite is noticed by its gradient.
+        with np.errstate(invalid="ignore"):
+            self._refit(assortment, slope)
 
     def _refit(self, assortment: Assortment, slope: np.ndarray) -> None:
         """Quasi-Newton steps from the joint gradient `slope` (K, d) until it is within tolerance."""
         self.counts.refits += 1
         history, models = self._history, list(assortment)
         curvature = self._curvature(assortment)
-        curvature.catch_up(history)
+        if not curvature.catch_up(history):
+            curvature = self._rebuild(assortment)
         step, exact = -curvature.dot(slope), False
         size = float(np.linalg.norm(slope))
         for _ in range(self.most_passes):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .acqb import ACQB, ACQB_T, CQB_EPS
+from .acqb_cl import ACQB_CL, ACQB_CL_LN
 from .acqb_online import ACQB_ONLINE
 from .base import LearnerSettings, PolicyEntry, Service
 from .cqb_eta2 import CQB_ETA2
@@ -18,6 +19,8 @@ POLICIES: dict[str, PolicyEntry] = {
         ACQB,
         ACQB_T,
         ACQB_ONLINE,
+        ACQB_CL,
+        ACQB_CL_LN,
         CQB_EPS,
         CQB_EPS_UCB,
         CQB_OPT,

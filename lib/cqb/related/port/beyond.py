@@ -3,7 +3,8 @@
 PORT-R re-solves on a schedule, with the queries seen so far and the budgets that are left. PORT-H
 takes its prices from estimates on the history (each query without its own outcome), so that no
 query has to be spent on a random phase. PORT-RH does both: the history's estimates stand for
-the queries still to come, and the budgets that are left for those they may spend.
+the queries still to come, and the budgets that are left for those they may spend. Where the order
+of arrival cannot be trusted to be random, the history is weighted by what is still to come of it.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy as np
 from . import checks, dual
 from .admission import DECLINED
 from .features import Estimates
+from .remaining import Remaining
 from .router import PortSettings, best_models, joined
 
 EVERY = 50  # queries between two solutions
@@ -27,12 +29,14 @@ class BeyondPort:
     budgets : (M,) dollars for all `horizon` queries. horizon : N.
     every : re-solve before each query whose number is a multiple of it; None: solve once.
     history : leave-one-out estimates (M, E) of the history.
+    depleting : weigh the history by the kinds of queries still to come (:mod:`.remaining`).
     random : generator of PORT-R's random first phase, which lasts `every` queries.
 
     Raises
     ------
     ValueError
-        Neither a schedule nor a history, or a random phase without a generator.
+        Neither a schedule nor a history, a random phase without a generator, or `depleting` without a
+        history.
     """
 
     def __init__(
@@ -42,6 +46,7 @@ class BeyondPort:
         *,
         every: int | None = EVERY,
         history: Estimates | None = None,
+        depleting: bool = False,
         random: np.random.Generator | None = None,
     ) -> None:
         M = checks.budgets(budgets).size
@@ -49,10 +54,13 @@ class BeyondPort:
             raise ValueError(f"every: found {every}, expected at least 1 query, or None")
         if history is None and (every is None or random is None):
             raise ValueError("history: found none, so a schedule and a generator are needed")
+        if depleting and history is None:
+            raise ValueError("depleting: there is no history to weigh")
         self._every, self._history = every, history
         self.horizon, self.arrived, self.gamma = horizon, 0, None
         self.solutions = 0
         self._seen: list[Estimates] = []
+        self._remaining = Remaining(history, horizon) if depleting else None
         first = min(every, horizon) if history is None else 0
         self._warm_up = random.integers(0, M + 1, size=first) if first else np.empty(0, np.int64)
         self._warm_up[self._warm_up == M] = DECLINED
@@ -69,6 +77,8 @@ class BeyondPort:
         self.arrived += n
         if self._history is None:
             self._seen.append(estimates)
+        if self._remaining is not None:
+            self._remaining.see(estimates)
         if at < self._warm_up.size:
             return self._warm_up[at : at + n]
         return best_models(self.gamma, estimates, RULE)
@@ -78,9 +88,16 @@ class BeyondPort:
 
     def _solve(self, left: np.ndarray) -> None:
         """Prices for what is to come: the sample stands for it, so the budgets are scaled to it."""
-        if self._history is None:
-            self._seen = [joined(self._seen)]
-        sample = self._seen[0] if self._history is None else self._history
-        share = sample.scores.shape[1] / (self.horizon - self.arrived)
+        sample, size = self._sample()
+        share = size / (self.horizon - self.arrived)
         self.gamma = dual.solve(*sample, np.maximum(left, 0) * share, near=self.gamma).gamma
         self.solutions += 1
+
+    def _sample(self) -> tuple[Estimates, float]:
+        """Queries like those to come, and how many arrivals they stand for as they are."""
+        if self._remaining is not None:
+            return self._remaining.sample(), self.horizon - self.arrived
+        if self._history is not None:
+            return self._history, self._history.scores.shape[1]
+        self._seen = [joined(self._seen)]
+        return self._seen[0], self._seen[0].scores.shape[1]

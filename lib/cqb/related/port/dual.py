@@ -8,7 +8,8 @@ prices gamma alone,
 
 Mode "reference" leaves out the 0, as the published code does: no query may be declined, and prices
 are kept in [0, 1] on the scale of alpha * d. The sum of maxima is smoothed with a temperature that
-falls level by level, each level solved by Newton's method inside the box.
+falls level by level, each level solved by Newton's method inside the box. Where that leaves too wide a
+gap (a handful of queries, say), a solver of linear programmes has the last word.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import NamedTuple
 import numpy as np
 
 from . import checks
+from .exact_prices import exact_prices
 
 MODES = ("dual", "reference")
 HOTTEST, COOLING, LEVELS = 0.3, 0.35, 14  # temperatures, in units of the largest score
@@ -121,6 +123,11 @@ def solve(
         bound = _primal(problem, u, _temperature(scale, levels[-1]))
         prices = Prices(gamma, value, bound, abs(free), steps)
         if prices.gap <= enough:
+            return prices
+    if (found := exact_prices(*problem[:4], declines=problem.declines)) is not None:
+        gamma, least = np.clip(found[0], 0.0, problem.upper) / unit, found[1]
+        prices = Prices(gamma, dual_value(gamma, d, g, B, mode=mode), least, abs(free), steps)
+        if abs(prices.gap) <= ACCEPTED_GAP:
             return prices
     raise SolverError(f"the prices have a relative gap of {prices.gap:.2g}, above {ACCEPTED_GAP}")
 

@@ -1,0 +1,163 @@
+"""A small trained predictor: ridge regression on similarities, cross-validated part by part.
+
+It stands where arXiv 2509.02718 fine-tunes a text encoder (its Roberta baselines): anything that
+makes (M, n) matrices of scores and costs fits the routers.
+
+What models have in common (how hard a query is) can be predicted better than what tells them apart,
+and wants a weaker penalty. So the models' scores are turned into their principal components, and so
+are their costs, and each component gets the width and the penalty of the least leave-one-out error.
+That error follows in closed form (residual over one minus leverage), from the history alone: no
+width or penalty is chosen on a reported query.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from scipy.linalg import eigh
+
+from . import checks
+from .features import Estimates, History
+
+ANCHORS = 1500  # historical queries that similarities are taken to, at most
+WIDTHS = (0.5, 1.0, 2.0, 4.0)  # how fast similarity falls off
+RIDGES = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)  # penalties
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """One regression per component of some targets, each with the settings of its least error.
+
+    Attributes
+    ----------
+    error : (t,) mean leave-one-out squared error. width, ridge : (t,) the settings it is reached at.
+    weights : (anchors, t). left_out : (E, t) predictions of the history, each without its own outcome.
+    mean : (t,) of the components. back : (t, t) that turns components into targets.
+    """
+
+    error: np.ndarray
+    width: np.ndarray
+    ridge: np.ndarray
+    weights: np.ndarray
+    left_out: np.ndarray
+    mean: np.ndarray
+    back: np.ndarray
+
+    def predict(self, vectors: np.ndarray, anchors: np.ndarray) -> np.ndarray:
+        """Predicted targets (n, t) for unit rows (n, D)."""
+        components = np.tile(self.mean, (len(vectors), 1))
+        for width in np.unique(self.width):
+            these = self.width == width
+            components[:, these] += similarity(vectors, anchors, width) @ self.weights[:, these]
+        return components @ self.back
+
+
+class SimilarityRidge:
+    """Predicts every model's score and cost from similarities exp(width (cosine - 1)).
+
+    With as many anchors as historical queries this is kernel ridge regression; with fewer, evenly
+    spaced ones, its Nystrom approximation.
+
+    Parameters
+    ----------
+    widths, ridges : candidates, of which leave-one-out errors choose. anchors : at most so many.
+
+    Raises
+    ------
+    ValueError
+        A candidate or the number of anchors is not positive.
+    """
+
+    def __init__(
+        self,
+        history: History,
+        widths: Sequence[float] = WIDTHS,
+        ridges: Sequence[float] = RIDGES,
+        anchors: int = ANCHORS,
+    ) -> None:
+        for name, value in (("widths", min(widths)), ("ridges", min(ridges)), ("anchors", anchors)):
+            if not value > 0:
+                raise ValueError(f"{name}: found {value}, expected a positive number")
+        vectors = history.vectors.astype(np.float64)
+        chosen = np.linspace(0, len(vectors) - 1, min(anchors, len(vectors))).astype(int)
+        self._anchors = vectors[chosen]
+        bases = [basis(vectors, self._anchors, width) for width in widths]
+        self.scores = cross_validated(bases, history.scores.T, ridges)
+        self.costs = cross_validated(bases, history.costs.T, ridges)
+
+    def estimate(self, embeddings: np.ndarray) -> Estimates:
+        """Predictions for queries with the vectors (n, D), of any length but 0."""
+        queries = checks.embeddings("embeddings", embeddings, self._anchors.shape[1])
+        fits = (self.scores, self.costs)
+        return _estimates(*(fit.predict(queries, self._anchors) for fit in fits))
+
+    def leave_one_out(self) -> Estimates:
+        """Predictions for the history, each query without its own outcome (but in the mean)."""
+        return _estimates(*(fit.left_out @ fit.back for fit in (self.scores, self.costs)))
+
+
+class Basis(NamedTuple):
+    """Similarities of one width, decomposed: features (E, r) that are orthogonal to each other.
+
+    spectrum : (r,) their squared lengths. back : (anchors, r) that makes them from similarities.
+    """
+
+    width: float
+    features: np.ndarray
+    spectrum: np.ndarray
+    back: np.ndarray
+
+
+def basis(vectors: np.ndarray, anchors: np.ndarray, width: float) -> Basis:
+    """The features of unit rows (E, D) and anchors (a, D)."""
+    values, axes = eigh(similarity(anchors, anchors, width))
+    kept = values > 1e-10 * values[-1]  # what rounding leaves
+    whiten = axes[:, kept] / np.sqrt(values[kept])
+    plain = similarity(vectors, anchors, width) @ whiten
+    spectrum, axes = eigh(plain.T @ plain)
+    return Basis(width, plain @ axes, spectrum, whiten @ axes)
+
+
+def similarity(vectors: np.ndarray, anchors: np.ndarray, width: float) -> np.ndarray:
+    """exp(width (cosine - 1)) between unit rows (n, D) and (a, D): (n, a)."""
+    return np.exp(width * (vectors.astype(np.float64) @ anchors.T - 1.0))
+
+
+def cross_validated(bases: Sequence[Basis], targets: np.ndarray, ridges: Sequence[float]) -> Fit:
+    """Each principal component of the targets (E, t) with the settings of its least error."""
+    into, back = principal(targets)
+    components = targets @ into
+    mean = components.mean(axis=0)
+    t = mean.size
+    error, width, ridge = np.full(t, np.inf), np.empty(t), np.empty(t)
+    weights, left_out = np.empty((len(bases[0].back), t)), np.empty_like(components)
+    for base in bases:
+        along = base.features.T @ (components - mean)
+        for penalty in ridges:
+            shrunk = along / (base.spectrum + penalty)[:, None]
+            leverage = (np.square(base.features) / (base.spectrum + penalty)).sum(axis=1)
+            fitted = base.features @ shrunk
+            residual = (components - mean - fitted) / (1.0 - leverage)[:, None]
+            found = np.square(residual).mean(axis=0)
+            better = found < error
+            error[better], width[better], ridge[better] = found[better], base.width, penalty
+            weights[:, better] = base.back @ shrunk[:, better]
+            left_out[:, better] = (components - residual)[:, better]
+    return Fit(error, width, ridge, weights, left_out, mean, back)
+
+
+def principal(targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Matrices (t, t) that turn targets (E, t) into principal components, and back."""
+    spread = targets.std(axis=0)
+    spread = np.where(spread > 0, spread, 1.0)
+    standard = (targets - targets.mean(axis=0)) / spread
+    _, axes = eigh(standard.T @ standard)
+    return axes / spread[:, None], axes.T * spread
+
+
+def _estimates(scores: np.ndarray, costs: np.ndarray) -> Estimates:
+    """From targets as columns, (n, M); no cost is predicted below 0."""
+    return Estimates(np.ascontiguousarray(scores.T), np.maximum(costs.T, 0.0, order="C"))

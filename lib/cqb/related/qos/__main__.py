@@ -1,0 +1,52 @@
+"""Every baseline on every load: ``python -m cqb.related.qos``.
+
+Chooses the prices on training seeds, runs all policies on others, and writes the rows to
+``qos-sweep.parquet`` in the results folder and the summary to ``qos_summary.csv`` in the figures
+folder, each with its record. Finished parts are kept in the runs folder, so that the same command
+goes on after an interruption.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from ... import paths
+from . import tables
+from .findings import qos_table
+from .sweep import DEFAULT, Settings, best_prices, run
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the sweep; returns the exit status."""
+    standard = Settings()
+    parser = argparse.ArgumentParser(
+        prog="python -m cqb.related.qos",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--requests", type=int, default=standard.requests, help="of a run")
+    parser.add_argument("--seeds", type=int, default=len(standard.seeds), help="how many, from 200")
+    parser.add_argument("--results", type=Path, default=None, help="where the rows go")
+    parser.add_argument("--figures", type=Path, default=None, help="where the summary goes")
+    options = parser.parse_args(arguments)
+    first = standard.seeds[0]
+    settings = standard.with_(
+        requests=options.requests, seeds=tuple(range(first, first + options.seeds))
+    )
+    tidy = run(settings, say=_say)
+    tables.store(tidy, settings, options.results)
+    place = options.figures or paths.figures_dir()
+    tables.write_summary(tidy, place / "qos_summary.csv", key=tables.key(settings))
+    _say(f"prices: {best_prices(tidy)}")
+    _say(qos_table(tidy, settings.loads[DEFAULT]).to_string())
+    return 0
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

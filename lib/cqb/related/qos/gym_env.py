@@ -1,0 +1,93 @@
+"""The router's task as a Gymnasium environment, for any reinforcement-learning library.
+
+``reset(seed=s)`` serves the generated workload of seed s, the one that the sweep runs under that seed; a
+reset without a seed draws a new workload. An episode ends with the last request, whose reward
+includes all that was still to finish.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from .episodes import Episodes
+from .evaluate import batch_of
+from .observe import SHOWN, Observation, observe
+from .synthetic import Load
+from .system import System
+
+try:
+    import gymnasium
+    from gymnasium import spaces
+except ImportError as missing:
+    raise ImportError(
+        f"the environment needs Gymnasium: install it with `pip install 'cqb[rl]'` ({missing})"
+    ) from missing
+
+
+class QosEnv(gymnasium.Env):
+    """Route T requests to N experts; action N drops.
+
+    Observations are those of :mod:`.observe`, float32 and bool without the axis B, as a dict.
+
+    Parameters
+    ----------
+    loads : each episode has one of them, drawn at reset; ``options={"load": load}`` names one.
+    T : requests of an episode. beta : weight of the impact in the reward.
+    """
+
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": []}
+
+    def __init__(self, loads: Sequence[Load], system: System, T: int, beta: float = 0.0) -> None:
+        if not loads:
+            raise ValueError("loads: found none, expected at least one")
+        self._loads, self._system, self._T, self._beta = tuple(loads), system, T, beta
+        self.action_space = spaces.Discrete(system.N + 1)
+        self.observation_space = spaces.Dict(_spaces(system.N))
+        self.episodes: Episodes | None = None
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        super().reset(seed=seed)
+        load = (options or {}).get("load")
+        if load is None:
+            load = self._loads[int(self.np_random.integers(len(self._loads)))]
+        chosen = int(self.np_random.integers(2**31)) if seed is None else seed
+        batch = batch_of([load], [chosen], self._T, self._system)
+        self.episodes = Episodes(batch, self._system, self._beta)
+        return _as_dict(observe(self.episodes.decision)), {"load": str(load), "seed": chosen}
+
+    def step(self, action: int) -> tuple[dict[str, np.ndarray], float, bool, bool, dict[str, Any]]:
+        before = self.episodes.decision
+        decision, reward = self.episodes.step(np.array([int(action)]))
+        # The last observation is that of the last decision: nothing arrives after it.
+        shown = _as_dict(observe(decision or before))
+        return shown, float(reward[0]), decision is None, False, {}
+
+
+def _as_dict(seen: Observation) -> dict[str, np.ndarray]:
+    """One environment's arrays by name."""
+    arrays = {name: values[0] for name, values in seen._asdict().items()}
+    return {
+        name: np.asarray(a, np.int8 if a.dtype == bool else np.float32)
+        for name, a in arrays.items()
+    }
+
+
+def _spaces(N: int) -> dict[str, spaces.Space]:
+    """The space of each array of an observation."""
+    shapes = {
+        "arrived": (N, 4),
+        "experts": (N, 4),
+        "running": (N, SHOWN, 5),
+        "waiting": (N, SHOWN, 5),
+        "rate": (),
+    }
+    found: dict[str, spaces.Space] = {
+        name: spaces.Box(-np.inf, np.inf, shape, np.float32) for name, shape in shapes.items()
+    }
+    masks = {name: spaces.MultiBinary((N, SHOWN)) for name in ("running_mask", "waiting_mask")}
+    return found | masks

@@ -1,0 +1,106 @@
+"""The experts behind the router, and the latency that a user is promised (arXiv 2508.00234).
+
+Times follow a simple cost model of iteration-level scheduling: a prefill iteration takes
+``c0 + k1 x (tokens prefilled)`` and a decode iteration ``c0 + k2 x (tokens in memory)``. k1 and k2 are
+constants that the system's authors published with their code; c0, the memory and the batch cap are
+ours. The defaults are not a calibrated GPU.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+
+# The models of the published experiments, in their order.
+NAMES = ("alpaca-native", "chatglm-6b", "mpt-7b-instruct", "koala-7b", "baize-7b", "mpt-7b")
+LATENCY_LIMIT = 0.030  # L, seconds per generated token
+
+
+@dataclass(frozen=True)
+class Expert:
+    """One model on its own accelerator.
+
+    Attributes
+    ----------
+    c0 : seconds that any iteration takes at least. k1 : seconds per prefilled token.
+    k2 : seconds per token in memory and decode iteration.
+    memory : tokens that the key-value cache holds. batch : requests that run at once, at most.
+    """
+
+    name: str
+    c0: float = 0.012
+    k1: float = 7.2e-5
+    k2: float = 2.5e-5
+    memory: int = 14_000
+    batch: int = 256
+
+    def __post_init__(self) -> None:
+        for field, least in (("k1", 0.0), ("k2", 0.0), ("memory", 2), ("batch", 1)):
+            if not least <= (found := getattr(self, field)) < math.inf:
+                raise ValueError(f"{self.name}.{field}: found {found}, expected at least {least}")
+        if not 0.0 < self.c0 < math.inf:
+            raise ValueError(f"{self.name}.c0: found {self.c0}, expected a positive time")
+
+
+class Constants(NamedTuple):
+    """The experts' settings as arrays (N,), in their order."""
+
+    c0: np.ndarray
+    k1: np.ndarray
+    k2: np.ndarray
+    memory: np.ndarray
+    batch: np.ndarray
+
+
+@dataclass(frozen=True)
+class System:
+    """N experts and L, the latency limit in seconds per generated token (infinity: none).
+
+    Raises
+    ------
+    ValueError
+        There is no expert, or the limit is not positive.
+    """
+
+    experts: tuple[Expert, ...]
+    limit: float = LATENCY_LIMIT
+
+    def __post_init__(self) -> None:
+        if not self.experts:
+            raise ValueError("experts: found none, expected at least one")
+        if not self.limit > 0.0:
+            raise ValueError(f"limit: found {self.limit}, expected a positive latency per token")
+
+    @property
+    def N(self) -> int:
+        """How many experts there are; as an action, N drops the request."""
+        return len(self.experts)
+
+    @property
+    def constants(self) -> Constants:
+        """The experts' settings as arrays (N,): float64, and int64 for memory and batch."""
+        return Constants(
+            *(np.array([getattr(e, name) for e in self.experts]) for name in Constants._fields)
+        )
+
+    def with_(self, *, limit: float | None = None, **expert: float) -> System:
+        """A copy with another limit, or with settings changed in every expert."""
+        experts = tuple(replace(e, **expert) for e in self.experts)
+        return System(experts, self.limit if limit is None else limit)
+
+
+def default_system(N: int = 3) -> System:
+    """The first N of the published models with the default settings.
+
+    Raises
+    ------
+    ValueError
+        N is not between 1 and 6.
+    """
+    if not 0 <= N <= len(NAMES):
+        raise ValueError(f"N: found {N}, expected 1 to {len(NAMES)} experts")
+    k1 = {"chatglm-6b": 6.8e-5}
+    return System(tuple(Expert(name, k1=k1.get(name, Expert.k1)) for name in NAMES[:N]))

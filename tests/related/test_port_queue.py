@@ -1,0 +1,139 @@
+"""PORT and ACQB in one queue: money, order of service, retrials, and shared chance."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from cqb.environment import pooled_environment
+from cqb.related.port import Estimates, History, Ledger
+from cqb.related.port.beyond import BeyondPort
+from cqb.related.port.queue_policies import FirstInFirstOut, expected_attempts
+from cqb.related.port.stage import Stage, paid, serve
+from cqb.simulate import Decision
+
+N, M = 30, 3
+RNG = np.random.default_rng(3)
+
+
+def platform(rates=0.5, budgets=(9.0, 9.0, 9.0), rounds=2000, arrival_rate=0.5, costs=1.0):
+    """A stage on which every model departs with the same probability; costs are whole dollars."""
+    odds = np.full((N, M), rates / (1 - rates))
+    environment = pooled_environment("tiny", True, np.eye(N), odds)
+    scores = np.tile(np.arange(1, M + 1)[:, None] / M, (1, N))
+    rng = np.random.default_rng(0)
+    return Stage(
+        environment,
+        scores,
+        np.full((M, N), float(costs)),
+        np.array(budgets),
+        rng.random(rounds) < arrival_rate,
+        rng.random(rounds),
+        arrival_rate,
+    )
+
+
+class Fixed:
+    """Serves the head with the same models, and remembers what it saw."""
+
+    def __init__(self, offered):
+        self.offered, self.served, self.picks = offered, [], []
+
+    def choose(self, t, waiting):
+        self.served.append((t, waiting.query[0]))
+        return Decision(0, self.offered)
+
+    def observe(self, t, query, context, assortment, pick):
+        self.picks.append((query, pick))
+
+
+def test_every_attempt_is_paid_and_only_what_fits_runs():
+    here = platform(budgets=(9.0, 9.0, 9.0))
+    purse, policy = Ledger(here.budgets), Fixed((0, 2))
+    report = serve(here, policy, purse)
+    assert report.attempts == 9
+    assert purse.spent.tolist() == [9.0, 0.0, 9.0]
+    assert report.cost == 18.0
+    assert report.departed + report.lost == N
+    assert len(policy.picks) == 9
+
+
+def test_an_attempt_runs_only_if_all_models_fit():
+    purse = Ledger(np.array([1.0, 0.5, 2.0]))
+    costs = np.array([0.6, 0.6, 0.6])
+    assert not paid(purse, (0, 1), costs)
+    assert purse.spent.tolist() == [0.0, 0.0, 0.0]
+    assert paid(purse, (0, 2), costs)
+    assert not paid(purse, (0,), costs)
+    assert purse.spent.tolist() == [0.6, 0.0, 0.6]
+
+
+def test_retrials_go_to_the_back_and_scores_are_those_of_the_picked_model():
+    here = platform(rates=0.4, budgets=(1e3, 1e3, 1e3), arrival_rate=1.0)
+    policy = Fixed((1,))
+    report = serve(here, policy, Ledger(here.budgets))
+    assert (report.departed, report.lost) == (N, 0)
+    assert report.perf == pytest.approx(N * 2 / 3)
+    assert report.attempts == report.cost == len(policy.picks) > N
+    tries = Counter(query for _, query in policy.served)
+    assert all(
+        sum(q == query and pick < 0 for q, pick in policy.picks) == tries[query] - 1
+        for query in tries
+    )
+    order = [query for _, query in policy.served]
+    first_retry = next(q for q, pick in policy.picks if pick < 0)
+    gap = order.index(first_retry, order.index(first_retry) + 1) - order.index(first_retry)
+    assert gap >= 1
+
+
+def test_a_sure_departure_waits_one_round_and_declined_queries_leave_as_lost():
+    """Little's law in its simplest form: served in the round after its arrival."""
+    here = platform(rates=1 - 1e-12, budgets=(1e3,) * 3, arrival_rate=0.3)
+    report = serve(here, Fixed((0,)), Ledger(here.budgets))
+    assert (report.wait, report.wait_95, report.lost) == (1.0, 1.0, 0)
+    declined = serve(here, Fixed(()), Ledger(here.budgets))
+    assert (declined.lost, declined.cost, declined.attempts) == (N, 0.0, 0)
+
+
+def test_mean_attempts_match_the_departure_rate():
+    """Geometric with mean 1 / r = 2.5 (400 draws of queries would err by .1; 30 by .35)."""
+    found = []
+    for seed in range(12):
+        here = platform(rates=0.4, budgets=(1e4,) * 3)
+        rng = np.random.default_rng(seed)
+        here = Stage(**{**vars(here), "outcome": rng.random(here.outcome.size)})
+        found.append(serve(here, Fixed((0,)), Ledger(here.budgets)).attempts / N)
+    assert np.mean(found) == pytest.approx(2.5, abs=4 * np.sqrt(3.75 / (12 * N)))
+
+
+def test_running_out_of_draws_is_an_error():
+    with pytest.raises(RuntimeError, match="still wait after 40 rounds"):
+        serve(
+            platform(rates=0.01, budgets=(1e4,) * 3, rounds=40),
+            Fixed((0,)),
+            Ledger(np.full(3, 1e4)),
+        )
+
+
+def test_the_router_meets_each_query_once_however_often_it_retries():
+    here = platform(rates=0.3, budgets=(40.0, 40.0, 40.0))
+    known = Estimates(RNG.random((M, 50)), np.ones((M, 50)))
+    router = BeyondPort(here.budgets / 3, N, every=10, history=known)
+    purse = Ledger(here.budgets)
+    estimates = Estimates(RNG.random((M, N)), np.ones((M, N)))
+    serve(here, FirstInFirstOut(router, estimates, purse, 3.0), purse)
+    assert router.arrived == N
+    assert router.solutions == 3
+    assert (purse.spent <= purse.budgets).all()
+
+
+def test_expected_attempts_are_those_of_the_models_that_queries_are_sent_to():
+    """Model 0 always succeeds (r = .99), model 1 never (r = .1): who is chosen decides."""
+    E = 60
+    scores = np.vstack([np.ones(E), np.zeros(E)])
+    history = History(RNG.normal(size=(E, 4)), scores, np.ones((2, E)))
+    loose = np.full(2, 1e3)
+    right = Estimates(scores, np.ones((2, E)))
+    wrong = Estimates(scores[::-1].copy(), np.ones((2, E)))
+    assert expected_attempts(history, right, loose, E) == pytest.approx(1 / 0.99)
+    assert expected_attempts(history, wrong, loose, E) == pytest.approx(10.0)
