@@ -207,7 +207,9 @@ def figure(rows: Sequence[dict[str, Any]], machine: str) -> plt.Figure:
     with house_style.style():
         drawn, axes = plt.subplots(1, 2, figsize=(house_style.WIDTH, 4.2), layout="constrained")
     whole = [r for r in rows if r["floor_seconds"] is not None]
-    names = [f"{r['case']}, N = {r['N']}, d = {r['d']}, K = {r['K']}, T = {r['t']:,}" for r in whole]
+    names = [
+        f"{r['case']}, N = {r['N']}, d = {r['d']}, K = {r['K']}, T = {r['t']:,}" for r in whole
+    ]
     at = np.arange(len(whole))[::-1]
     axes[0].barh(at, [r["fast_seconds"] for r in whole], height=0.6, label="run")
     axes[0].barh(at, [r["floor_seconds"] for r in whole], height=0.25, label="its products alone")

@@ -1,0 +1,5 @@
+"""Beyond ACQB: policies that learn from the retrials of the same query, tuned and compared."""
+
+from .play import play
+
+__all__ = ["play"]

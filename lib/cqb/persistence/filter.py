@@ -1,0 +1,168 @@
+"""The joint filter: parameters, the waiting queries' own effects, and which hypothesis holds.
+
+A round in which the assortment S was offered to query q costs one rank-one update of size N per
+hypothesis for the effect b_q, and one of size d per offered model for theta. The parameters see the
+MARGINAL likelihood of the round given the query's past: a retrial that b_q explains moves theta little,
+so that hard queries, which are served often, do not dominate it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import ndtr
+
+from .evidence import likelihoods, mix, moments
+from .slots import Slots
+from .utilities import Utilities
+from .worlds import WORLDS, Persistence
+
+
+@dataclass(frozen=True)
+class Prior:
+    """Standard deviations of the latent utilities' parts, in units of an attempt's total noise.
+
+    Attributes
+    ----------
+    context : of a model's own part at a unit context. intercept : of its intercept.
+    shared : variance of the part that all models share, relative to their own; 0 for none.
+    worlds : the hypotheses of persistence, with equal weights.
+    """
+
+    context: float = 1.0
+    intercept: float = 1.0
+    shared: float = 0.0
+    worlds: tuple[Persistence, ...] = WORLDS
+
+
+class Filter:
+    """Beliefs about all waiting queries.
+
+    Parameters
+    ----------
+    contexts : (C, d) float64; only rows of queries that have arrived are read.
+    n_models : N. prior : see :class:`Prior`.
+    correlations : (H, N, N) correlation of the effects by hypothesis; by default each world's own.
+    """
+
+    def __init__(
+        self,
+        contexts: np.ndarray,
+        n_models: int,
+        prior: Prior,
+        correlations: np.ndarray | None = None,
+    ) -> None:
+        worlds = prior.worlds
+        self._contexts, self._prior = contexts, prior
+        self.share, self.low, self.high = (
+            np.array([getattr(world, name) for world in worlds])
+            for name in ("share", "low", "high")
+        )
+        if correlations is None:
+            correlations = np.array([world.correlation(n_models) for world in worlds])
+        self.covariance = self.share[:, None, None] * correlations
+        self._by_prompt = np.array([world.unit == "prompt" for world in worlds])
+        self.utilities = Utilities(n_models, contexts.shape[1] + 1, prior.shared)
+        self.log_evidence = np.zeros(len(worlds))
+        self._slots = Slots(self.covariance, self._by_prompt, contexts.shape[1] + 1)
+
+    @property
+    def weights(self) -> np.ndarray:
+        """(H,) posterior probabilities of the hypotheses."""
+        weight = np.exp(self.log_evidence - self.log_evidence.max())
+        return weight / weight.sum()
+
+    def arrive(self, queries: list[int], contexts: list[int]) -> np.ndarray:
+        """Slots of the waiting queries, opened for those that are new: (q,) int."""
+        for query, context in zip(queries, contexts, strict=True):
+            if query not in self._slots.of:
+                phi = self._features(self._contexts[context])
+                self._slots.open(query, context, phi, self.utilities.of(phi))
+        return self._slots.at(queries)
+
+    def _features(self, x: np.ndarray) -> np.ndarray:
+        return np.append(self._prior.context * x, self._prior.intercept)
+
+    def latent(self, at: np.ndarray, live: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and variance of the latent numbers at the slots: (q, H, N) each, live worlds only."""
+        s = self._slots
+        mean = s.utility[at][:, None, :] + s.effect[at][:, live]
+        variance = s.spread[at][:, live] + (1.0 - self.share[live])[:, None]
+        return mean, variance
+
+    def uncertainty(self, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Variances of the utilities' own parts (q, N) and shared parts (q,)."""
+        return np.maximum(self._slots.own[at], 0.0), np.maximum(self._slots.common[at], 0.0)
+
+    def effects(self, at: np.ndarray, live: np.ndarray, models: np.ndarray) -> np.ndarray:
+        """Covariances of the effects with that of one model per slot: (q, H, N)."""
+        return self._slots.covariance[at[:, None], np.flatnonzero(live), :, models[:, None]]
+
+    def observe(self, query: int, assortment: tuple[int, ...], pick: int) -> float:
+        """Learn from one round; returns the log probability that the filter had given to it."""
+        slot = self._slots.of[query]
+        order = sorted(assortment, key=lambda j: j != pick)  # the picked model first
+        weights = self.weights
+        for rank, j in enumerate(order):
+            Z, slope, curvature = self._moments(slot, j, pick, [i for i in order if i != j])
+            joint = weights * Z
+            self._move(slot, j, slope, curvature, joint / joint.sum())
+            if rank == 0:
+                # The others are summed over, so this is the probability of the whole round.
+                total, first = float(joint.sum()), np.log(Z)
+        self.log_evidence += first
+        self._slots.share_prompt(slot)
+        if pick >= 0:
+            self._slots.close(query)
+        return float(np.log(total))
+
+    def _moments(self, slot: int, j: int, pick: int, others: list[int]) -> tuple[np.ndarray, ...]:
+        s = self._slots
+        mean = s.utility[slot] + s.effect[slot]
+        noise = s.own[slot] + s.common[slot] + (1.0 - self.share)[:, None]
+        variance = s.spread[slot] + noise
+        capable = ndtr(mean / np.sqrt(variance))
+        l0, l1 = likelihoods(j, pick, others, capable, self.low, self.high)
+        return moments(mean[:, j], variance[:, j], l0, l1)
+
+    def _move(
+        self, slot: int, j: int, slope: np.ndarray, curvature: np.ndarray, weight: np.ndarray
+    ) -> None:
+        """Move the query's effect in every hypothesis, and the parameters by their mixture."""
+        self._slots.move_effect(slot, j, slope, curvature)
+        a, b = mix(weight, slope, curvature)
+        phi = self._slots.features[slot]
+        own, common, b = self.utilities.observe(j, phi, a, b)
+        self._slots.move_utilities(j, own, common, a, b)
+
+    def study(self, contexts: np.ndarray, capable: np.ndarray) -> None:
+        """Learn the parameters from fully scored rows.
+
+        The scores of a row pass through one effect b, so that eleven scores of one prompt count for
+        as much as the correlation between models leaves of them, and no more.
+
+        Parameters
+        ----------
+        contexts : (n, d). capable : (n, N) bool, the models that answer each row.
+        """
+        kept = self.log_evidence.copy()
+        for row, (x, scores) in enumerate(zip(contexts, capable, strict=True)):
+            phi, name = self._features(x), -1 - row
+            self._slots.open(name, name, phi, self.utilities.of(phi))
+            for j, able in enumerate(scores.tolist()):
+                self.observe_score(name, j, able)
+            self._slots.close(name)
+            self._slots.forget(name)
+        self.log_evidence = kept
+
+    def observe_score(self, query: int, j: int, able: bool) -> None:
+        """Learn from one score of a query, which tells the model's capability without guesswork."""
+        slot, s = self._slots.of[query], self._slots
+        mean = s.utility[slot, j] + s.effect[slot, :, j]
+        variance = s.spread[slot, :, j] + s.own[slot, j] + s.common[slot] + 1.0 - self.share
+        l0, l1 = (0.001, 0.999) if able else (0.999, 0.001)
+        Z, slope, curvature = moments(mean, variance, l0, l1)
+        joint = self.weights * Z
+        self._move(slot, j, slope, curvature, joint / joint.sum())
+        self.log_evidence += np.log(Z)

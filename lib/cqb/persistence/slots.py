@@ -1,0 +1,111 @@
+"""The waiting queries' beliefs in arrays that are reused as queries come and go."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+class Slots:
+    """One slot per waiting query; `of` maps an arrival number to its slot.
+
+    Attributes (first axis: slots)
+    ----------
+    utility, own : (n, N) posterior mean of the utilities, variance of the models' own parts.
+    common : (n,) variance of the shared part. features : (n, D).
+    effect, spread : (n, H, N) mean and variance of the query's effect, by hypothesis.
+    covariance : (n, H, N, N) of which `spread` is the diagonal.
+
+    Parameters
+    ----------
+    prior : (H, N, N) covariance of a new query's effect.
+    by_prompt : (H,) bool, the hypotheses in which the effect belongs to the prompt.
+    """
+
+    def __init__(self, prior: np.ndarray, by_prompt: np.ndarray, D: int) -> None:
+        H, N, _ = prior.shape
+        self._prior, self._by_prompt = prior, by_prompt
+        self.of: dict[int, int] = {}
+        self._free: list[int] = []
+        self._prompts: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        self._context = np.zeros(0, np.int64)
+        self.utility, self.own = np.zeros((0, N)), np.zeros((0, N))
+        self.common, self.features = np.zeros(0), np.zeros((0, D))
+        self.effect, self.spread = np.zeros((0, H, N)), np.zeros((0, H, N))
+        self.covariance = np.zeros((0, H, N, N))
+
+    def at(self, queries: list[int]) -> np.ndarray:
+        """(q,) slots of the queries."""
+        return np.array([self.of[query] for query in queries])
+
+    def open(
+        self, query: int, context: int, phi: np.ndarray, known: tuple[np.ndarray, np.ndarray, float]
+    ) -> None:
+        """A slot for a new query; what is known of its prompt stays with it."""
+        if not self._free:
+            self._grow()
+        slot = self._free.pop()
+        self.of[query] = slot
+        self._context[slot], self.features[slot] = context, phi
+        self.utility[slot], self.own[slot], self.common[slot] = known
+        self.effect[slot], self.covariance[slot] = 0.0, self._prior
+        if context in self._prompts:
+            mean, covariance = self._prompts[context]
+            self.effect[slot, self._by_prompt] = mean
+            self.covariance[slot, self._by_prompt] = covariance
+        self.spread[slot] = np.einsum("hjj->hj", self.covariance[slot])
+
+    def _grow(self) -> None:
+        used = self.common.size
+        more = max(16, used)
+        for name, array in vars(self).items():
+            if (
+                name.startswith("_prior")
+                or name == "_by_prompt"
+                or not isinstance(array, np.ndarray)
+            ):
+                continue
+            setattr(
+                self, name, np.concatenate([array, np.zeros((more, *array.shape[1:]), array.dtype)])
+            )
+        self._context[used:] = np.iinfo(np.int64).min
+        self._free = list(range(used + more - 1, used - 1, -1))
+
+    def close(self, query: int) -> None:
+        """Give the slot of a departed query free."""
+        slot = self.of.pop(query)
+        self._context[slot] = np.iinfo(np.int64).min
+        self._free.append(slot)
+
+    def forget(self, context: int) -> None:
+        """Drop what is kept of a prompt."""
+        self._prompts.pop(context, None)
+
+    def move_effect(self, slot: int, j: int, slope: np.ndarray, curvature: np.ndarray) -> None:
+        """Rank-one update of one query's effect in every hypothesis, `slope`, `curvature` (H,)."""
+        column = self.covariance[slot, :, :, j].copy()
+        self.effect[slot] += slope[:, None] * column
+        scaled = curvature[:, None] * column
+        self.covariance[slot] -= scaled[:, :, None] * column[:, None, :]
+        self.spread[slot] -= scaled * column
+
+    def move_utilities(
+        self, j: int, own: np.ndarray, common: np.ndarray | None, slope: float, curvature: float
+    ) -> None:
+        """What a step of theta_j (and w) means for every waiting query; covariances (D,)."""
+        seen = self.features @ own
+        self.utility[:, j] += slope * seen
+        self.own[:, j] -= curvature * seen * seen
+        if common is not None:
+            seen = self.features @ common
+            self.utility += slope * seen[:, None]
+            self.common -= curvature * seen * seen
+
+    def share_prompt(self, slot: int) -> None:
+        """Tell the prompt, and its other waiting arrivals, what this slot has come to believe."""
+        mine, context = self._by_prompt, self._context[slot]
+        mean, covariance = self.effect[slot, mine], self.covariance[slot, mine]
+        self._prompts[int(context)] = (mean, covariance)
+        for twin in np.flatnonzero(self._context == context):
+            if twin != slot:
+                self.effect[twin, mine], self.covariance[twin, mine] = mean, covariance
+                self.spread[twin, mine] = self.spread[slot, mine]

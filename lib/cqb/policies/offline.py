@@ -1,0 +1,75 @@
+"""Fully scored rows that a policy may see before the first query, and how such a policy is registered.
+
+Two sets of rows, both outside the job pool: the refinement set, which ACQB-CL gets too (arXiv
+2602.02061), and all that is left beside it, which no online policy would have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..environment import Environment
+from ..routing_table import RoutingTable, departure_odds, split_rows
+from ..simulate import Policy
+from ..streams import Streams
+from .base import PolicyEntry, Service
+
+
+@dataclass(frozen=True, eq=False)
+class ScoredRows:
+    """Queries on which every model's answer was scored.
+
+    Attributes
+    ----------
+    contexts : (n, d) float64. odds : (n, N) float64, departure odds of each model offered alone.
+    """
+
+    contexts: np.ndarray
+    odds: np.ndarray
+
+    @property
+    def rates(self) -> np.ndarray:
+        """(n, N) departure rates of each model offered alone."""
+        return self.odds / (1.0 + self.odds)
+
+
+FromRows = Callable[[Service, Streams, ScoredRows], Policy]
+
+
+@dataclass(frozen=True)
+class OfflineEntry(PolicyEntry):
+    """A policy that is given scored rows; `factory` takes (service, streams, rows).
+
+    `rows` names them: "refinement" (the 110 rows after the pool) or "rest" (all other rows outside
+    the pool and the refinement set).
+    """
+
+    rows: str = "refinement"
+
+    def make(self, service: Service, streams: Streams, truth: Environment) -> Policy:
+        """Refused: there are no scored rows here; :func:`cqb.beyond.play` hands them over."""
+        raise ValueError(f"{self.name}: needs fully scored rows; run it with cqb.beyond.play")
+
+
+def scored_rows(
+    table: RoutingTable, which: str, seed: int, lam: float, pool_size: int
+) -> ScoredRows:
+    """The rows that an entry asks for; utilities are stretched over these rows alone.
+
+    Raises
+    ------
+    ValueError
+        `which` is neither "refinement" nor "rest", or too few rows are left.
+    """
+    split = split_rows(table, seed, pool_size=pool_size)
+    if which == "refinement":
+        chosen = split.refinement
+    elif which == "rest":
+        kept_out = np.concatenate([split.pool, split.refinement])
+        chosen = np.setdiff1d(np.arange(len(table)), kept_out)
+    else:
+        raise ValueError(f"rows: found {which!r}, expected 'refinement' or 'rest'")
+    return ScoredRows(table.embeddings[chosen], departure_odds(table.utility(lam)[chosen]))

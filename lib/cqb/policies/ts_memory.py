@@ -1,0 +1,77 @@
+"""TS-memory and CYCLE: no context at all, but no model twice on a query until all have failed it.
+
+Both rank the models by what they did on first tries of a (query, model) pair: TS-memory by a draw
+from a Beta posterior, CYCLE by the mean. A query is offered the K best-ranked of the models that
+have failed it least; among the waiting queries, the one for which this promises most is served.
+They are what a learner of contexts has to beat: twenty lines that read no prompt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from ..simulate import Decision, Waiting
+from ..streams import Streams
+from .base import PolicyEntry, Service
+from .failures import Failures
+
+Ranking = Callable[[int, np.ndarray, np.ndarray], np.ndarray]
+
+
+class FirstTries:
+    """Serves the most promising untried models, queries through which all models went last.
+
+    Parameters
+    ----------
+    ranking : (t, successes (N,), failures (N,)) -> (N,) success rates in (0, 1), larger is better.
+        With K >= 2 a retrial fails all of the assortment, and a pick is a success of the one picked.
+    """
+
+    def __init__(self, service: Service, ranking: Ranking) -> None:
+        self._K, self._ranking = service.K, ranking
+        self._counts = np.zeros((2, service.n_models))  # failures, successes
+        self._failures = Failures(service.n_models)
+
+    def choose(self, t: int, waiting: Waiting) -> Decision:
+        rates = np.clip(self._ranking(t, self._counts[1], self._counts[0]), 1e-9, 1.0 - 1e-9)
+        failed = self._failures.of(waiting.query)
+        # Least failed first, then the better rate; ties to the lowest model index.
+        order = np.lexsort((np.broadcast_to(-rates, failed.shape), failed), axis=1)[:, : self._K]
+        rounds = np.take_along_axis(failed, order, axis=1).max(axis=1)
+        odds = (rates / (1.0 - rates))[order].sum(axis=1)
+        place = int(np.lexsort((-odds, rounds))[0])
+        return Decision(place, tuple(sorted(order[place].tolist())))
+
+    def observe(
+        self, t: int, query: int, context: int, assortment: tuple[int, ...], pick: int
+    ) -> None:
+        before = self._failures.observe(query, assortment, pick)
+        concerned = assortment if pick < 0 else (pick,)
+        for j in concerned:
+            if before[j] == 0.0:
+                self._counts[int(j == pick), j] += 1.0
+
+
+def ts_memory(service: Service, streams: Streams) -> FirstTries:
+    """Ranks by a draw from Beta(successes + 1, failures + 1) per model and round."""
+    rounds = streams.rounds("memory draws")
+
+    def ranking(t: int, successes: np.ndarray, failures: np.ndarray) -> np.ndarray:
+        return rounds.at(t).beta(successes + 1.0, failures + 1.0)
+
+    return FirstTries(service, ranking)
+
+
+def cycle(service: Service, streams: Streams) -> FirstTries:
+    """Ranks by the mean success, (successes + 1) / (tries + 2)."""
+
+    def ranking(t: int, successes: np.ndarray, failures: np.ndarray) -> np.ndarray:
+        return (successes + 1.0) / (successes + failures + 2.0)
+
+    return FirstTries(service, ranking)
+
+
+TS_MEMORY = PolicyEntry("TS-memory", factory=ts_memory)
+CYCLE = PolicyEntry("CYCLE", factory=cycle)
