@@ -3,7 +3,7 @@
 Every case runs the fast learner and, where it can be borne, the plain reference on the same draws in
 the same process with one BLAS thread, and compares their decisions. Ratios are of CPU seconds. The
 floor is what the refits' products alone would take, at rates measured on this machine. Writes
-speed.json and the figure `speed` to the figures folder.
+speed.json and the figure `speed_runs` to the figures folder.
 """
 
 from __future__ import annotations
@@ -204,8 +204,7 @@ def _per_served(seconds: np.ndarray, served: np.ndarray, t: int) -> float:
 
 def figure(rows: Sequence[dict[str, Any]], machine: str) -> plt.Figure:
     """Seconds of whole runs and of their floors, and the ratios to the reference."""
-    with house_style.style():
-        drawn, axes = plt.subplots(1, 2, figsize=(house_style.WIDTH, 4.2), layout="constrained")
+    drawn, axes = plt.subplots(1, 2, figsize=(house_style.WIDTH, 4.2), layout="constrained")
     whole = [r for r in rows if r["floor_seconds"] is not None]
     names = [
         f"{r['case']}, N = {r['N']}, d = {r['d']}, K = {r['K']}, T = {r['t']:,}" for r in whole
@@ -236,11 +235,13 @@ def main() -> None:
     machine = f"{record['machine']['processor']}, {record['machine']['cores']} cores"
     rows: list[dict[str, Any]] = []
     for case in SHORT if options.short else CASES:
-        rows += measure(case, machine)
-        print(json.dumps(rows[-1]), flush=True)
+        for row in measure(case, machine):
+            rows.append(row)
+            print(json.dumps(row), flush=True)
     place = options.figures or paths.figures_dir()
     write_text(place / "speed.json", json.dumps(rows, indent=1) + "\n")
-    house_style.save(figure(rows, machine), "speed", record, place)
+    with house_style.style():
+        house_style.save(figure(rows, machine), "speed_runs", record, place)
 
 
 if __name__ == "__main__":
