@@ -239,13 +239,16 @@ def test_a_stored_run_comes_back_as_it_was(store):
         np.testing.assert_array_equal(found, array, err_msg=name)
 
 
+# A shell's background job starts with interrupts ignored; a command in a terminal does not.
 SCRIPT = """
+import signal
 import sys
 import tiny
 from cqb import experiment
 from cqb.experiment.run_store import RunStore
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     settings = tiny.SETTINGS.with_(seeds=range(400), T=300)
     table = tiny.table()
     print("begin", flush=True)
