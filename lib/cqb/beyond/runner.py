@@ -10,11 +10,12 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from ..experiment.metrics import COLUMNS, add_gap, checkpoints, measure
+from ..experiment.metrics import COLUMNS, add_gap, checkpoints
 from ..experiment.run_store import RunStore
 from ..experiment.settings import YARDSTICK, Settings, longest_first
 from ..experiment.summary import half_width
-from ..experiment.task import Cell, Run, Task, World, pool_costs
+from ..experiment.sweeps import rows_of
+from ..experiment.task import Cell, Run, Task, World
 from .play import play
 
 POLICIES_COMPARED = (
@@ -72,21 +73,7 @@ def tidy_table(settings: Settings, world: World, store: RunStore) -> pd.DataFram
         Nothing is stored, or a cell and seed lack a run of the oracle, which the gap subtracts.
     """
     at = checkpoints(settings.T, settings.checkpoints)
-    frames = []
-    for task, run in stored_runs(settings, store):
-        cell = task.cell
-        keys = {
-            "dataset": world.name,
-            "stand_in": world.stand_in,
-            "K": cell.K,
-            "lam": cell.lam,
-            "arrival_rate": cell.arrival_rate,
-            "policy": task.policy,
-            "seed": task.seed,
-            "t": at,
-        }
-        measures = measure(run.trajectory, at, pool_costs(world, task.seed, task.pool_size))
-        frames.append(pd.DataFrame({**keys, **measures, "seconds": run.seconds}))
+    frames = [rows_of(task, run, world, at) for task, run in stored_runs(settings, store)]
     if not frames:
         raise ValueError(f"{settings.dataset}: no run is stored in {store.folder}")
     return add_gap(pd.concat(frames, ignore_index=True), YARDSTICK)[COLUMNS]

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
 
-from .. import paths
 from ..experiment.code_hash import code_hash
 from ..experiment.provenance import data_hash, digest, stamp
 from ..experiment.results import as_stored
-from ..files import sha256_file, write_bytes, write_text
+from ..experiment.stored import place, read_record, read_table, write_record, write_table
 from ..routing_table import RoutingTable
 from . import study as runner
 from .study import Study
@@ -91,14 +87,13 @@ def store(
 
     Raises OSError if the folder cannot be written to.
     """
-    folder = folder or paths.data_dir() / "results"
-    hashes = {}
-    for part, frame in zip(PARTS, (runs, geometry), strict=True):
-        buffer = io.BytesIO()
-        frame.to_parquet(buffer, index=False, compression="zstd")
-        hashes[part] = hashlib.sha256(buffer.getvalue()).hexdigest()
-        write_bytes(_path(folder, study.name, part), buffer.getvalue())
-    record = stamp(
+    hashes = {
+        part: write_table(_place(study.name, part, folder), frame)
+        for part, frame in zip(PARTS, (runs, geometry), strict=True)
+    }
+    path = place(study.name, folder).with_suffix(".json")
+    write_record(
+        path,
         format=FORMAT,
         key=key(study, tables),
         sha256=hashes,
@@ -107,8 +102,6 @@ def store(
         stand_in=[table.stand_in for table in tables],
         settings=study,
     )
-    path = folder / f"{study.name}.json"
-    write_text(path, json.dumps(record, indent=2) + "\n")
     return path
 
 
@@ -122,22 +115,12 @@ def load(name: str, folder: Path | None = None) -> Results:
     ValueError
         A file is damaged; the message names it.
     """
-    folder = folder or paths.data_dir() / "results"
-    path = folder / f"{name}.json"
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path}: not readable as JSON ({error})") from error
-    if record.get("format") != FORMAT:
-        raise ValueError(f"{path}: not of format {FORMAT!r}")
-    for part in PARTS:
-        if sha256_file(_path(folder, name, part)) != record["sha256"][part]:
-            raise ValueError(
-                f"{_path(folder, name, part)}: the content does not match its sha256; it is damaged"
-            )
-    runs, geometry = (pd.read_parquet(_path(folder, name, part)) for part in PARTS)
+    record = read_record(place(name, folder).with_suffix(".json"), FORMAT)
+    runs, geometry = (
+        read_table(_place(name, part, folder), record["sha256"][part]) for part in PARTS
+    )
     return Results(runs, geometry, record)
 
 
-def _path(folder: Path, name: str, part: str) -> Path:
-    return folder / f"{name}-{part}.parquet"
+def _place(name: str, part: str, folder: Path | None) -> Path:
+    return place(f"{name}-{part}", folder)

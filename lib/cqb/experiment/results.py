@@ -7,22 +7,27 @@ table is used only where its key is the one asked for, so a stored result never 
 
 from __future__ import annotations
 
-import hashlib
-import io
-import json
 import warnings
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from .. import experiment, paths
-from ..files import sha256_file, write_bytes, write_text
+from .. import experiment
 from .code_hash import code_hash
 from .metrics import CELL, COLUMNS
-from .provenance import data_hash, digest, stamp
+from .provenance import data_hash, digest
 from .run_store import policy_code
 from .settings import YARDSTICK, Settings
+from .stored import (
+    Record,
+    StaleResultsWarning,
+    place,
+    read_record,
+    read_table,
+    write_record,
+    write_table,
+)
 from .summary import paired, summarise
 from .task import World
 
@@ -36,11 +41,6 @@ STORED_AS = {
     **dict.fromkeys(("K", "seed", "t", "queue", "gap", "served"), "int32"),
 }
 WIDE = {"float32": "float64", "int32": "int64"}
-Record = dict[str, Any]
-
-
-class StaleResultsWarning(UserWarning):
-    """A stored table is damaged, and its runs are made again."""
 
 
 def results(
@@ -85,13 +85,12 @@ def store(
 
     Raises OSError if the folder cannot be written to.
     """
-    path = _path(settings.dataset, folder)
-    buffer = io.BytesIO()
-    tidy.astype(STORED_AS).to_parquet(buffer, index=False, compression="zstd")
-    record = stamp(
+    path = place(settings.dataset, folder)
+    write_record(
+        path.with_suffix(".json"),
         format=FORMAT,
         key=key(settings, world),
-        sha256=hashlib.sha256(buffer.getvalue()).hexdigest(),
+        sha256=write_table(path, tidy.astype(STORED_AS)),
         rows=len(tidy),
         runs=int(tidy.groupby([*CELL, "policy"])["seed"].nunique().sum()),
         dataset=world.name,
@@ -99,9 +98,6 @@ def store(
         settings=settings,
         **about,
     )
-    # Should the second write fail, hash and file disagree and the table is refused, not trusted.
-    write_text(path.with_suffix(".json"), json.dumps(record, indent=2) + "\n")
-    write_bytes(path, buffer.getvalue())
     return path
 
 
@@ -115,16 +111,9 @@ def load(name: str, folder: Path | None = None) -> tuple[pd.DataFrame, Record]:
     ValueError
         It is damaged; the message names the file.
     """
-    path = _path(name, folder)
-    try:
-        record = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path.with_suffix('.json')}: not readable as JSON ({error})") from error
-    if record.get("format") != FORMAT:
-        raise ValueError(f"{path.with_suffix('.json')}: not of format {FORMAT!r}")
-    if sha256_file(path) != record["sha256"]:
-        raise ValueError(f"{path}: the content does not match its sha256; the file is damaged")
-    return _widened(pd.read_parquet(path)[COLUMNS]), record
+    path = place(name, folder)
+    record = read_record(path.with_suffix(".json"), FORMAT)
+    return _widened(read_table(path, record["sha256"])[COLUMNS]), record
 
 
 def key(settings: Settings, world: World) -> dict[str, str]:
@@ -141,7 +130,3 @@ def as_stored(tidy: pd.DataFrame) -> pd.DataFrame:
 
 def _widened(tidy: pd.DataFrame) -> pd.DataFrame:
     return tidy.astype({column: WIDE[narrow] for column, narrow in STORED_AS.items()})
-
-
-def _path(name: str, folder: Path | None) -> Path:
-    return (folder or paths.data_dir() / "results") / f"{name}.parquet"

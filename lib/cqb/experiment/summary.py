@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from ..files import write_text
 from .metrics import CELL
-from .provenance import stamp
+from .stored import write_csv
 
 SCHEMA_VERSION = 1
 CONFIDENCE = 0.95
@@ -38,16 +37,11 @@ def summarise(tidy: pd.DataFrame) -> pd.DataFrame:
     groups = tidy.groupby([*CELL, "policy", "t"], sort=False, dropna=False)
     summary = groups.agg(
         seeds=("seed", "nunique"),
-        regret_mean=("regret", "mean"),
-        gap_mean=("gap", "mean"),
         queue_mean=("queue_mean", "mean"),
         repeat_share=("repeat_share", "mean"),
         seconds_per_run=("seconds", "mean"),
     )
-    for measure in MEASURES:
-        half = half_width(groups[measure].std(), summary["seeds"])
-        summary[f"{measure}_low"] = summary[f"{measure}_mean"] - half
-        summary[f"{measure}_high"] = summary[f"{measure}_mean"] + half
+    summary = summary.assign(**intervals(groups, MEASURES, summary["seeds"]))
     return summary.reset_index()[SUMMARY_COLUMNS]
 
 
@@ -92,6 +86,22 @@ def paired(tidy: pd.DataFrame, against: str = "ACQB", t: int | None = None) -> p
     return table.reset_index()
 
 
+def intervals(groups: Any, measures: Sequence[str], count: pd.Series) -> dict[str, pd.Series]:
+    """Of each measure `_mean`, `_low` and `_high` per group: a 95% t-interval for the mean.
+
+    `groups` is a pandas group-by whose rows are one value each, `count` how many there are.
+    """
+    columns = {}
+    for measure in measures:
+        mean, half = groups[measure].mean(), half_width(groups[measure].std(), count)
+        columns |= {
+            f"{measure}_mean": mean,
+            f"{measure}_low": mean - half,
+            f"{measure}_high": mean + half,
+        }
+    return columns
+
+
 def half_width(deviation: pd.Series, count: pd.Series) -> pd.Series:
     """Half the 95% t-interval of a mean of `count` values; NaN for a single value."""
     freedom = count.where(count > 1) - 1
@@ -108,6 +118,4 @@ def write_summary(tidy: pd.DataFrame, path: Path, **about: Any) -> None:
     last = tidy.groupby("dataset")["t"].transform("max")
     final = summarise(tidy[tidy["t"] == last]).round(9)
     final["stand_in"] = final["stand_in"].map({True: "true", False: "false"})
-    write_text(path, final.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
-    record = stamp(schema_version=SCHEMA_VERSION, columns=SUMMARY_COLUMNS, rows=len(final), **about)
-    write_text(path.with_suffix(".json"), json.dumps(record, indent=2) + "\n")
+    write_csv(path, final, schema_version=SCHEMA_VERSION, columns=SUMMARY_COLUMNS, **about)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 from concurrent.futures import Executor
-from typing import Any
 
+import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
@@ -151,12 +151,12 @@ def _gather(
         if stored is None:
             missing.append(task)
         else:
-            frames[task] = _rows(task, stored, world, at)
+            frames[task] = rows_of(task, stored, world, at)
     with _bar(frames, missing, progress) as bar:
         for task, finished in play_all(missing, world, workers=workers, executor=executor):
             if store:
                 store.save(task, finished)
-            frames[task] = _rows(task, finished, world, at)
+            frames[task] = rows_of(task, finished, world, at)
             bar.set_postfix_str(f"{len(frames)} runs done", refresh=False)
             bar.update(weight(task))
     return _tidy(settings, frames)
@@ -171,7 +171,8 @@ def _check_world(settings: Settings, world: World) -> None:
         split_rows(world, settings.seeds[0], pool_size=settings.pool_size)
 
 
-def _rows(task: Task, finished: Run, world: World, at: Any) -> pd.DataFrame:
+def rows_of(task: Task, finished: Run, world: World, at: np.ndarray) -> pd.DataFrame:
+    """A run's rows of the tidy table, but for the gap: one for each round in `at`, int (n,)."""
     cell = task.cell
     costs = pool_costs(world, task.seed, task.pool_size)
     keys = {

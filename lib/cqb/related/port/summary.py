@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from ...experiment.provenance import stamp
-from ...experiment.summary import half_width
-from ...files import write_text
+from ...experiment.stored import write_csv
+from ...experiment.summary import half_width, intervals
 
 SCHEMA_VERSION = 1
 CELL = ["experiment", "setting"]
@@ -29,14 +27,7 @@ def summarise(
     """
     groups = tidy.groupby(list(by), sort=False)
     count = groups["seed"].nunique()
-    columns = {"seeds": count}
-    for measure in measures:
-        mean, half = groups[measure].mean(), half_width(groups[measure].std(), count)
-        columns |= {
-            f"{measure}_mean": mean,
-            f"{measure}_low": mean - half,
-            f"{measure}_high": mean + half,
-        }
+    columns = {"seeds": count, **intervals(groups, measures, count)}
     return pd.DataFrame(columns).reset_index()
 
 
@@ -66,6 +57,4 @@ def write(table: pd.DataFrame, dataset: str, stand_in: bool, path: Path, **about
     table = table.copy()
     table.insert(0, "dataset", dataset)
     table.insert(1, "stand_in", "true" if stand_in else "false")
-    record = stamp(schema_version=SCHEMA_VERSION, stand_in=stand_in, rows=len(table), **about)
-    write_text(path, table.to_csv(index=False, float_format="%.6g"))
-    write_text(path.with_suffix(".json"), json.dumps(record, indent=1, sort_keys=True) + "\n")
+    write_csv(path, table, schema_version=SCHEMA_VERSION, stand_in=stand_in, **about)

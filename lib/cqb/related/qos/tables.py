@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
-import json
 import warnings
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from ... import paths
-from ...experiment.provenance import digest, stamp
-from ...experiment.summary import half_width
-from ...files import sha256_file, write_bytes, write_text
+from ...experiment.provenance import digest
+from ...experiment.stored import (
+    StaleResultsWarning,
+    place,
+    read_record,
+    read_table,
+    write_csv,
+    write_record,
+    write_table,
+)
+from ...experiment.summary import half_width, intervals
 from .metrics import LENGTH_GROUPS, METRICS
 from .sweep import COLUMNS, DEFAULT, Settings, code, named_system, run
 
@@ -48,10 +52,6 @@ MEANING = {
 }
 
 
-class StaleResultsWarning(UserWarning):
-    """The stored rows are damaged, and the sweep is made again."""
-
-
 def summarise(tidy: pd.DataFrame) -> pd.DataFrame:
     """Means over the test seeds, a row per policy and setting (system, kind of arrivals, rate).
 
@@ -61,10 +61,7 @@ def summarise(tidy: pd.DataFrame) -> pd.DataFrame:
     rows = tidy[tidy["part"] == "test"]
     groups = rows.groupby([*CELL, "policy", "price", "requests"], sort=False)
     table = pd.DataFrame({"seeds": groups["seed"].nunique()})
-    for metric in METRICS:
-        mean, half = groups[metric].mean(), half_width(groups[metric].std(), table["seeds"])
-        table[f"{metric}_mean"] = mean
-        table[f"{metric}_low"], table[f"{metric}_high"] = mean - half, mean + half
+    table = table.assign(**intervals(groups, METRICS, table["seeds"]))
     table["decision_ms_mean"] = groups["decision_ms"].mean()
     table = table.reset_index()
     table.insert(0, "workload", WORKLOAD)
@@ -127,20 +124,16 @@ def results(
 
 def store(tidy: pd.DataFrame, settings: Settings, folder: Path | None = None) -> Path:
     """Write the rows and their record, each whole or not at all; OSError if that cannot be done."""
-    path = _path(folder)
-    buffer = io.BytesIO()
-    tidy.to_parquet(buffer, index=False, compression="zstd")
-    record = stamp(
+    path = place(NAME, folder)
+    write_record(
+        path.with_suffix(".json"),
         format=FORMAT,
         key=key(settings),
-        sha256=hashlib.sha256(buffer.getvalue()).hexdigest(),
+        sha256=write_table(path, tidy),
         rows=len(tidy),
         workload=WORKLOAD,
         settings=settings,
     )
-    # Should the second write fail, hash and file disagree and the table is refused, not trusted.
-    write_text(path.with_suffix(".json"), json.dumps(record, indent=2) + "\n")
-    write_bytes(path, buffer.getvalue())
     return path
 
 
@@ -154,16 +147,9 @@ def load(folder: Path | None = None) -> tuple[pd.DataFrame, dict[str, Any]]:
     ValueError
         They are damaged; the message names the file.
     """
-    path = _path(folder)
-    try:
-        record = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path.stem}.json: not readable as JSON ({error})") from error
-    if record.get("format") != FORMAT:
-        raise ValueError(f"{path.stem}.json: not of format {FORMAT!r}")
-    if sha256_file(path) != record["sha256"]:
-        raise ValueError(f"{path.name}: the content does not match its sha256; the file is damaged")
-    return pd.read_parquet(path)[COLUMNS], record
+    path = place(NAME, folder)
+    record = read_record(path.with_suffix(".json"), FORMAT)
+    return read_table(path, record["sha256"])[COLUMNS], record
 
 
 def key(settings: Settings) -> dict[str, str]:
@@ -175,20 +161,8 @@ def key(settings: Settings) -> dict[str, str]:
 def write_summary(tidy: pd.DataFrame, path: Path, **about: Any) -> None:
     """Write the summary as CSV, six significant digits, and a record (with `about`) beside it."""
     table = summarise(tidy)
-    write_text(path, table.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
-    record = stamp(
-        schema_version=SCHEMA_VERSION,
-        meaning=MEANING,
-        columns=list(table),
-        rows=len(table),
-        workload=WORKLOAD,
-        **about,
-    )
-    write_text(path.with_suffix(".json"), json.dumps(record, indent=2) + "\n")
-
-
-def _path(folder: Path | None) -> Path:
-    return (folder or paths.data_dir() / "results") / f"{NAME}.parquet"
+    about |= {"columns": list(table), "workload": WORKLOAD, "meaning": MEANING}
+    write_csv(path, table, schema_version=SCHEMA_VERSION, **about)
 
 
 def _silent(line: str) -> None:
