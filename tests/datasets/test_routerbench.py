@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import cqb.datasets
-from cqb.datasets import routerbench
+from cqb.datasets import reading, routerbench
 
 MODELS = ("b-model", "a/model")  # not in alphabetical order, as in the published files
 REAL = os.environ.get("CQB_ROUTERBENCH_DIR", "")
@@ -167,7 +167,7 @@ def test_a_dialogue_becomes_one_text_and_is_counted(tmp_path):
 def test_preambles_are_removed_by_family():
     prompts = ["Q: a\nA: b\nQ: cat?", "Q: a\nA: b\nQ: cow?", "Sum\n1", "No line 1", "No line 2"]
     families = ["shots", "shots", "single", "flat", "flat"]
-    stripped, removed = routerbench.strip_preambles(prompts, families)
+    stripped, removed = reading.strip_preambles(prompts, families)
     assert stripped == ["Q: cat?", "Q: cow?", "Sum\n1", "No line 1", "No line 2"]
     assert removed == {"shots": 10, "single": 0, "flat": 0}
 
@@ -179,7 +179,7 @@ lines = st.text(alphabet="ab\n", max_size=12)
 def test_what_is_removed_is_shared_whole_lines(rows, preamble):
     prompts = [preamble + text for text, _ in rows]
     families = [family for _, family in rows]
-    stripped, removed = routerbench.strip_preambles(prompts, families)
+    stripped, removed = reading.strip_preambles(prompts, families)
     for before, after, family in zip(prompts, stripped, families, strict=True):
         opening = before[: removed[family]]
         assert opening + after == before

@@ -18,7 +18,7 @@ import pyarrow.csv as pacsv
 
 from cqb.datasets.listings import Listings
 from cqb.datasets.prices import class_prices, count_tokens
-from cqb.datasets.routerbench import strip_preambles
+from cqb.datasets.reading import strip_preambles
 from cqb.files import sha256_file
 from cqb.routing_table import RoutingTable
 
@@ -38,7 +38,7 @@ def load(folder: Path | str) -> RoutingTable:
     paper (arXiv 2602.02061), and the report tells how many answers differ between listings. A
     query costs the tokens of its whole prompt (`cqb.datasets.prices.count_tokens`) at the price
     of the model's size class. The opening lines that all prompts of a category share are removed
-    (`cqb.datasets.routerbench.strip_preambles`) after the tokens are counted.
+    (:func:`.reading.strip_preambles`) after the tokens are counted.
 
     Raises
     ------

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from cqb.datasets.reading import check_unique, same_models, strip_preambles
 from cqb.datasets.safe_pickle import load_frame
 from cqb.files import sha256_file
 from cqb.routing_table import RoutingTable
@@ -47,7 +48,8 @@ def load(folder: Path | str) -> RoutingTable:
     """Read the published pickle, or else every CSV file, in `folder`; nothing is encoded.
 
     Rows without a score or a cost for some model are dropped and counted in the report. From the
-    prompts of each family the few-shot preamble they all share is removed (`strip_preambles`).
+    prompts of each family the few-shot preamble they all share is removed
+    (:func:`.reading.strip_preambles`).
 
     Raises
     ------
@@ -60,7 +62,9 @@ def load(folder: Path | str) -> RoutingTable:
     folder = Path(folder)
     files = find_files(folder)
     frames = {path.name: _read_frame(path) for path in files}
-    models = _common_models(frames)
+    models = same_models(
+        {file: _models(file, list(map(str, frame.columns))) for file, frame in frames.items()}
+    )
     parts = [_read_part(name, frame, models) for name, frame in frames.items()]
     scores = np.concatenate([part.scores for part in parts])
     costs = np.concatenate([part.costs for part in parts])
@@ -68,9 +72,9 @@ def load(folder: Path | str) -> RoutingTable:
     keep = np.flatnonzero(~no_score & ~no_cost)
     if keep.size == 0:
         raise ValueError(f"{folder}: none of the {len(scores)} rows has every score and cost")
-    places = [(part.file, row) for part in parts for row in range(len(part.ids))]
+    places = [f"{part.file}, row {row}" for part in parts for row in range(len(part.ids))]
     ids = _gather((part.ids for part in parts), keep)
-    _check_unique(ids, [places[row] for row in keep])
+    check_unique("id", ids, [places[row] for row in keep])
     families = _gather((part.families for part in parts), keep)
     turns = _gather((part.prompts for part in parts), keep)
     # A dialogue is encoded as one text; nearly every prompt is a list of one.
@@ -115,40 +119,6 @@ def find_files(folder: Path) -> list[Path]:
     return files
 
 
-def strip_preambles(
-    prompts: Sequence[str], families: Sequence[str]
-) -> tuple[list[str], dict[str, int]]:
-    """Remove from each family's prompts the opening lines that all of them share.
-
-    A few-shot preamble is the same for a whole family and often fills the encoder's window, so
-    that every prompt gets one vector and nothing can be learnt. What is removed is the common
-    prefix up to and including its last newline; a family of one row, or whose prefix has no
-    newline, keeps its prompts whole.
-
-    Returns
-    -------
-    The prompts in the given order, and the number of characters removed in each family.
-    """
-    members: dict[str, list[str]] = {}
-    for prompt, family in zip(prompts, families, strict=True):
-        members.setdefault(family, []).append(prompt)
-    removed = {}
-    for family, texts in members.items():
-        shared = shared_opening(texts) if len(texts) > 1 else ""
-        removed[family] = shared.rfind("\n") + 1
-    stripped = [text[removed[family] :] for text, family in zip(prompts, families, strict=True)]
-    return stripped, removed
-
-
-def shared_opening(texts: Sequence[str]) -> str:
-    """The longest text that every one of `texts` begins with."""
-    first, last = min(texts), max(texts)  # all others lie between them in alphabetical order
-    for position, character in enumerate(first):
-        if last[position : position + 1] != character:
-            return first[:position]
-    return first
-
-
 def prompt_parts(value: object, place: str) -> list[str]:
     """The texts inside a prompt cell: a list (or its literal) of texts, or one plain text.
 
@@ -179,16 +149,6 @@ def _read_frame(path: Path) -> pd.DataFrame:
         return pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
     except (ValueError, pd.errors.ParserError) as error:
         raise ValueError(f"{path}: not a readable CSV file ({error})") from error
-
-
-def _common_models(frames: dict[str, pd.DataFrame]) -> tuple[str, ...]:
-    found = {file: _models(file, list(map(str, frame.columns))) for file, frame in frames.items()}
-    first_file, models = next(iter(found.items()))
-    for file, others in found.items():
-        if others != models:
-            extra = sorted(set(others) ^ set(models))
-            raise ValueError(f"{file} and {first_file} differ in their models: {extra}")
-    return models
 
 
 def _models(file: str, columns: list[str]) -> tuple[str, ...]:
@@ -244,12 +204,3 @@ def _numbers(cells: Iterable[object], places: list[str], column: str, high: floa
 def _gather(columns: Iterable[list[T]], keep: np.ndarray) -> list[T]:
     everything = [cell for column in columns for cell in column]
     return [everything[row] for row in keep]
-
-
-def _check_unique(ids: list[str], places: list[tuple[str, int]]) -> None:
-    first: dict[str, int] = {}
-    for row, name in enumerate(ids):
-        if name in first:
-            (a, at), (b, bt) = places[first[name]], places[row]
-            raise ValueError(f"two complete rows with id {name!r}: {a}, row {at} and {b}, row {bt}")
-        first[name] = row

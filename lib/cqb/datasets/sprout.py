@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cqb.datasets.prices import token_prices
-from cqb.datasets.routerbench import strip_preambles
+from cqb.datasets.reading import check_unique, same_models, strip_preambles
 from cqb.files import sha256_file
 from cqb.routing_table import RoutingTable
 
@@ -46,7 +46,7 @@ def load(folder: Path | str) -> RoutingTable:
 
     Rows without a score or without token counts for some model are dropped and counted in the
     report. The opening lines that all prompts of a data set share are removed
-    (`cqb.datasets.routerbench.strip_preambles`).
+    (:func:`.reading.strip_preambles`).
 
     Raises
     ------
@@ -58,7 +58,7 @@ def load(folder: Path | str) -> RoutingTable:
         The message names file, row and column.
     """
     files = find_files(Path(folder))
-    models = _common_models(files)
+    models = same_models({path.name: _models(path) for path in files})
     prices = token_prices(models)
     parts = [_read_part(path, models) for path in files]
     places = [f"{part.file}, row {row}" for part in parts for row in range(len(part.texts))]
@@ -74,7 +74,7 @@ def load(folder: Path | str) -> RoutingTable:
         )
     texts = [text for part in parts for text in part.texts]
     ids, families, whole = zip(*(texts[row] for row in keep), strict=True)
-    _check_unique(ids, [places[row] for row in keep])
+    check_unique("key", ids, [places[row] for row in keep])
     prompts, removed = strip_preambles(whole, families)
     return RoutingTable(
         name=NAME,
@@ -107,16 +107,6 @@ def find_files(folder: Path) -> list[Path]:
             if files := sorted(place.glob(pattern)):
                 return files
     raise FileNotFoundError(f"{folder}: no .parquet file in it or in its subfolder data")
-
-
-def _common_models(files: Sequence[Path]) -> tuple[str, ...]:
-    found = {path.name: _models(path) for path in files}
-    first_file, models = next(iter(found.items()))
-    for file, others in found.items():
-        if others != models:
-            extra = sorted(set(others) ^ set(models))
-            raise ValueError(f"{file} and {first_file} differ in their models: {extra}")
-    return models
 
 
 def _models(path: Path) -> tuple[str, ...]:
@@ -203,11 +193,3 @@ def _numbers(column: pa.ChunkedArray, field: str, places: list[str], model: str)
             f"{places[bad[0]]}: {field!r} of {model!r} is {values[bad[0]]}; expected {wanted}"
         )
     return values
-
-
-def _check_unique(ids: Sequence[str], places: Sequence[str]) -> None:
-    first: dict[str, str] = {}
-    for name, place in zip(ids, places, strict=True):
-        if name in first:
-            raise ValueError(f"two complete rows with key {name!r}: {first[name]} and {place}")
-        first[name] = place
