@@ -125,6 +125,23 @@ def style() -> Iterator[None]:
         mpl.rcParams.update(before)
 
 
+def error_line(
+    ax: Axes, x: np.ndarray, y: np.ndarray, error: np.ndarray, look: Look, label: str
+) -> None:
+    """A policy's line through points (n,) with error bars: `error` is (n,), or (2, n) down and up."""
+    ax.errorbar(
+        x,
+        y,
+        yerr=error,
+        color=look.colour,
+        ls=look.dash,
+        marker=look.marker,
+        ms=4,
+        elinewidth=0.8,
+        label=label,
+    )
+
+
 def label_ends(ax: Axes, ends: Mapping[str, float], text: Mapping[str, str], size: float) -> None:
     """Name each line at its right end, in its colour, moved apart where lines end close together.
 

@@ -99,9 +99,8 @@ def world(case: Case) -> Environment:
     return pooled_environment(found.name, found.stand_in, vectors, found.odds)
 
 
-def run(case: Case, make: Any, rounds: int) -> tuple[Trajectory, np.ndarray]:
-    """The first rounds of a run, and the policy's seconds by round."""
-    here = world(case)
+def run(case: Case, here: Environment, make: Any, rounds: int) -> tuple[Trajectory, np.ndarray]:
+    """The first rounds of a run on the case's world, and the policy's seconds by round."""
     service = Service(here.contexts, here.n_models, case.K, case.T, case.rate)
     draws = draw(Streams(SEED), here.pool_size, case.rate, rounds)
     policy = Timed(make(service, here), rounds)
@@ -133,7 +132,7 @@ def read_rates(d: int, K: int) -> tuple[float, float]:
     return rates[0], rates[1]
 
 
-def floor(case: Case, rounds: int) -> float:
+def floor(case: Case, here: Environment) -> float:
     """Seconds that the products of the refits would take by themselves, their operands hot."""
     read = {"contexts": 0, "inverse": 0}
     gradient, dot = History.gradient, Curvature.dot
@@ -148,7 +147,7 @@ def floor(case: Case, rounds: int) -> float:
 
     History.gradient, Curvature.dot = counted_gradient, counted_dot
     try:
-        run(case, fast, rounds)
+        run(case, here, fast, case.T)
     finally:
         History.gradient, Curvature.dot = gradient, dot
     by_contexts, by_inverse = read_rates(case.d, case.K)
@@ -157,13 +156,14 @@ def floor(case: Case, rounds: int) -> float:
 
 def measure(case: Case, machine: str) -> list[dict[str, Any]]:
     """The rows of one case: the whole run, and the rounds that the reference can be asked for."""
-    trajectory, seconds = run(case, fast, case.T)
+    here = world(case)
+    trajectory, seconds = run(case, here, fast, case.T)
     served = (trajectory.query >= 0).astype(float)
     near = {t: _per_served(seconds, served, t) for t in (1000, case.T) if t <= case.T}
     row = {
         "case": case.name,
         "dataset": case.dataset,
-        "N": len(world(case).odds[0]),
+        "N": here.n_models,
         "d": case.d,
         "K": case.K,
         "R": 1,
@@ -173,14 +173,14 @@ def measure(case: Case, machine: str) -> list[dict[str, Any]]:
         "reference_seconds": None,
         "fast_seconds": round(float(seconds.sum()), 3),
         "ratio": None,
-        "floor_seconds": round(floor(case, case.T), 3),
+        "floor_seconds": round(floor(case, here), 3),
         "round_late_over_1000": round(near[case.T] / near[1000], 3) if 1000 in near else None,
         "mean_queue": round(float(trajectory.queue.mean()), 2),
         "machine": machine,
     }
     if not case.reference:
         return [row]
-    plain, plain_seconds = run(case, reference, case.reference)
+    plain, plain_seconds = run(case, here, reference, case.reference)
     same = np.array_equal(plain.query, trajectory.query[: case.reference]) and np.array_equal(
         plain.assortment, trajectory.assortment[: case.reference]
     )

@@ -30,8 +30,8 @@ def _exact_inverse(history: History, models: tuple[int, ...]) -> np.ndarray:
     return np.linalg.inv(mnl.hessian(history.theta[list(models)], block, RIDGE))
 
 
-def _matrix(curvature: Curvature, n: int) -> np.ndarray:
-    unit = np.eye(n * D).reshape(n * D, n, D)
+def _matrix(curvature: Curvature, n: int, d: int = D) -> np.ndarray:
+    unit = np.eye(n * d).reshape(n * d, n, d)
     return np.array([curvature.dot(row).ravel() for row in unit])
 
 
@@ -78,7 +78,7 @@ def test_a_secant_without_curvature_is_not_learned():
     before = np.array([[1.0, 0.0]])
     after = before.copy()  # the gradient did not change
     curvature.learn(before, after, -curvature.dot(before))
-    np.testing.assert_array_equal(_matrix_2(curvature), np.eye(2))
+    np.testing.assert_array_equal(_matrix(curvature, 1, 2), np.eye(2))
 
 
 @pytest.mark.parametrize(("K", "models"), [(1, (2,)), (2, (1, 3))])
@@ -89,7 +89,3 @@ def test_an_inverse_that_rounding_has_spoilt_is_noticed_and_left_alone(K, models
     before = _matrix(curvature, K)
     assert not curvature.catch_up(history)
     np.testing.assert_array_equal(_matrix(curvature, K), before)
-
-
-def _matrix_2(curvature: Curvature) -> np.ndarray:
-    return np.array([curvature.dot(row[None, :])[0] for row in np.eye(2)])

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
-from ..house_style import FAINT, INK, WIDTH, looks, style
+from ..house_style import FAINT, INK, WIDTH, error_line, looks, style
 from .rates import by_instance
 
 BLUE, ORANGE, GREEN = "#0072B2", "#D55E00", "#009E73"
@@ -94,17 +94,8 @@ def _policy_line(ax: Axes, frame: pd.DataFrame, policy: str, value: str) -> floa
     error = values.std(axis=0, ddof=1) / np.sqrt(len(values))
     shown = mean > 0.0
     low = np.minimum(error, 0.9 * mean)
-    ax.errorbar(
-        T[shown],
-        mean[shown],
-        yerr=[low[shown], error[shown]],
-        color=look.colour,
-        ls=look.dash,
-        marker=look.marker,
-        ms=4,
-        elinewidth=0.8,
-        label=policy,
-    )
+    bars = np.array([low[shown], error[shown]])
+    error_line(ax, T[shown], mean[shown], bars, look, policy)
     return float(mean[0]) if mean[0] > 0.0 else np.nan
 
 

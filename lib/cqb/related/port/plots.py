@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ...house_style import DASHED, DOTTED, FAINT, INK, SOLID, WIDTH, Look, style
+from ...house_style import DASHED, DOTTED, FAINT, INK, SOLID, WIDTH, Look, error_line, style
 from . import dual
 from .dual import Prices
 
@@ -116,20 +116,9 @@ def sweeps(summary: pd.DataFrame, where: str) -> Figure:
 
 
 def _line(ax: Axes, rows: pd.DataFrame, policy: str) -> None:
-    look = LOOKS[policy]
     half = rows["lpr_high"] - rows["lpr_mean"]
     x = rows["setting"].astype(float)
-    ax.errorbar(
-        x,
-        rows["lpr_mean"],
-        yerr=half,
-        color=look.colour,
-        ls=look.dash,
-        marker=look.marker,
-        ms=4,
-        elinewidth=0.8,
-        label=policy,
-    )
+    error_line(ax, x, rows["lpr_mean"], half, LOOKS[policy], policy)
 
 
 def spreads(tidy: pd.DataFrame, where: str) -> Figure:
