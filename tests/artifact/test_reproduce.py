@@ -48,7 +48,7 @@ def checkout(tmp_path, monkeypatch) -> Path:
     monkeypatch.setenv("CQB_ROOT", str(tmp_path))
     monkeypatch.setattr(experiment, "load_table", lambda name: TABLE)
     monkeypatch.setattr(reproduce, "EXPERIMENTS", {"03_routerbench": SETTINGS})
-    real = (paths.routerbench_dir, SETTINGS.on("routerbench"))
+    real = (paths.routerbench_dir, SETTINGS.with_(dataset="routerbench"))
     monkeypatch.setattr(reproduce, "REAL", {"03_routerbench": real})
     monkeypatch.setattr(reproduce, "SMOKE", {"seeds": (42,), "T": 50})
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))

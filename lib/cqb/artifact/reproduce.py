@@ -31,9 +31,9 @@ from ..routing_table import RoutingTable
 from .notebooks import check_parameters, execute
 
 REAL = {
-    "03_routerbench": (paths.routerbench_dir, ROUTERBENCH.on("routerbench")),
-    "04_sprout": (paths.sprout_dir, SPROUT.on("sprout")),
-    "05_embedllm": (paths.embedllm_dir, EMBEDLLM.on("embedllm")),
+    "03_routerbench": (paths.routerbench_dir, ROUTERBENCH.with_(dataset="routerbench")),
+    "04_sprout": (paths.sprout_dir, SPROUT.with_(dataset="sprout")),
+    "05_embedllm": (paths.embedllm_dir, EMBEDLLM.with_(dataset="embedllm")),
 }
 SMOKE: dict[str, Any] = {"seeds": (42, 43), "T": 1000}
 

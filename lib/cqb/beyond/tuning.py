@@ -9,7 +9,7 @@ policy, and no reported run is looked at.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 import pandas as pd
@@ -49,10 +49,7 @@ def _learner(policy: str, change: dict[str, float]) -> Candidate:
     settings = LearnerSettings().with_(**change)
 
     def build(service: Service, streams: Streams) -> Policy:
-        mine = Service(
-            service.contexts, service.n_models, service.K, service.T, service.arrival_rate, settings
-        )
-        return POLICIES[policy].factory(mine, streams)
+        return POLICIES[policy].factory(replace(service, learner=settings), streams)
 
     return Candidate(policy, ", ".join(f"{k} {v:g}" for k, v in change.items()), build)
 

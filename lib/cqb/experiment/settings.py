@@ -76,10 +76,6 @@ class Settings:
         """A copy with some settings changed."""
         return replace(self, **changes)
 
-    def on(self, dataset: str) -> Settings:
-        """The same on another data set."""
-        return self.with_(dataset=dataset)
-
     def policies_in(self, cell: Cell) -> tuple[str, ...]:
         """The policies reported in `cell`."""
         return tuple(p for p in self.policies if cell.K == 1 or not POLICIES[p].k1_only)
