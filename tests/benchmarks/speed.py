@@ -29,8 +29,7 @@ from cqb import datasets, house_style, paths
 from cqb.environment import Environment, draw, from_table, pooled_environment
 from cqb.experiment import provenance
 from cqb.files import write_text
-from cqb.learner.curvature import Curvature
-from cqb.learner.history import History
+from cqb.learner import kernels
 from cqb.policies import POLICIES, Service
 from cqb.simulate import Decision, Policy, Trajectory, Waiting, simulate
 from cqb.streams import Streams
@@ -39,6 +38,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from reference_learner import ReferenceLearner
 
 SEED = 42
+# Rounds after which every loop of the learner has been compiled (once an installation; kept on disk).
+COMPILED_BY = 300
 
 
 @dataclass(frozen=True)
@@ -135,21 +136,20 @@ def read_rates(d: int, K: int) -> tuple[float, float]:
 def floor(case: Case, here: Environment) -> float:
     """Seconds that the products of the refits would take by themselves, their operands hot."""
     read = {"contexts": 0, "inverse": 0}
-    gradient, dot = History.gradient, Curvature.dot
+    descend = kernels.descend
 
-    def counted_gradient(self: History, assortment: tuple[int, ...]) -> np.ndarray:
-        read["contexts"] += 2 * sum(self.models[j].contexts.view.nbytes for j in assortment)
-        return gradient(self, assortment)
+    def counted(*arguments: Any) -> tuple[int, int]:
+        end, passes = descend(*arguments)
+        parts, inverses = arguments[2], arguments[4]
+        read["contexts"] += passes * sum(2 * part.contexts[: part.size[0]].nbytes for part in parts)
+        read["inverse"] += passes * sum(4 * inverse.terms.shape[1] ** 2 for inverse in inverses)
+        return end, passes
 
-    def counted_dot(self: Curvature, slope: np.ndarray) -> np.ndarray:
-        read["inverse"] += 4 * slope.size**2
-        return dot(self, slope)
-
-    History.gradient, Curvature.dot = counted_gradient, counted_dot
+    kernels.descend = counted
     try:
         run(case, here, fast, case.T)
     finally:
-        History.gradient, Curvature.dot = gradient, dot
+        kernels.descend = descend
     by_contexts, by_inverse = read_rates(case.d, case.K)
     return read["contexts"] / by_contexts + read["inverse"] / by_inverse
 
@@ -157,6 +157,7 @@ def floor(case: Case, here: Environment) -> float:
 def measure(case: Case, machine: str) -> list[dict[str, Any]]:
     """The rows of one case: the whole run, and the rounds that the reference can be asked for."""
     here = world(case)
+    run(case, here, fast, COMPILED_BY)
     trajectory, seconds = run(case, here, fast, case.T)
     served = (trajectory.query >= 0).astype(float)
     near = {t: _per_served(seconds, served, t) for t in (1000, case.T) if t <= case.T}

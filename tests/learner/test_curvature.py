@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from cqb import mnl
+from cqb.learner import kernels
 from cqb.learner.curvature import Curvature
 from cqb.learner.history import History
 
@@ -32,14 +33,22 @@ def _exact_inverse(history: History, models: tuple[int, ...]) -> np.ndarray:
 
 def _matrix(curvature: Curvature, n: int, d: int = D) -> np.ndarray:
     unit = np.eye(n * d).reshape(n * d, n, d)
-    return np.array([curvature.dot(row).ravel() for row in unit])
+    return np.array([_dot(curvature, row).ravel() for row in unit])
+
+
+def _dot(curvature: Curvature, slope: np.ndarray) -> np.ndarray:
+    return kernels.base_dot((curvature.sum,), slope)
+
+
+def _learn(curvature: Curvature, before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    return kernels.learn_scale(curvature.sum, before, after, _dot(curvature, after))
 
 
 # With K = 3, other assortments share one or two models with ours: all ranks of terms occur.
 @pytest.mark.parametrize(("K", "models"), [(1, (2,)), (2, (1, 3)), (3, (0, 2, 4))])
 def test_all_rounds_taken_in_at_once_give_the_exact_inverse(K, models):
     history = _history(K)
-    curvature = Curvature(models, D, RIDGE)
+    curvature = Curvature(models, D, RIDGE, 4)
     curvature.catch_up(history)
     exact = _exact_inverse(history, models)
     np.testing.assert_allclose(_matrix(curvature, K), exact, rtol=1e-4, atol=1e-5)
@@ -47,7 +56,7 @@ def test_all_rounds_taken_in_at_once_give_the_exact_inverse(K, models):
 
 def test_rounds_are_taken_in_once_and_after_a_reset_only_the_new_ones():
     history, pair = _history(2), (1, 3)
-    curvature = Curvature(pair, D, RIDGE)
+    curvature = Curvature(pair, D, RIDGE, 4)
     block = history.block(pair)
     curvature.reset(mnl.hessian(history.theta[list(pair)], block, RIDGE), history)
     history.observe(99, np.array([1.0, -2.0, 0.5, 1.0]), pair, 1)
@@ -61,30 +70,30 @@ def test_rounds_are_taken_in_once_and_after_a_reset_only_the_new_ones():
 def test_a_secant_is_reproduced_and_scales_the_next_step():
     rng = np.random.default_rng(3)
     history = _history(2)
-    curvature = Curvature((0, 1), D, RIDGE)
+    curvature = Curvature((0, 1), D, RIDGE, 4)
     curvature.catch_up(history)
     root = rng.normal(size=(2 * D, 2 * D))
     hessian = root @ root.T + np.eye(2 * D)
     before = rng.normal(size=(2, D))
-    step = -curvature.dot(before)
+    step = -_dot(curvature, before)
     after = before + (hessian @ step.ravel()).reshape(2, D)
-    ahead = curvature.learn(before, after, step)
-    np.testing.assert_allclose(curvature.dot(after - before), step, rtol=1e-3, atol=1e-4)
-    np.testing.assert_allclose(curvature.dot(after), ahead, rtol=1e-3, atol=1e-4)
+    ahead = _learn(curvature, before, after)
+    np.testing.assert_allclose(_dot(curvature, after - before), step, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(_dot(curvature, after), ahead, rtol=1e-3, atol=1e-4)
 
 
 def test_a_secant_without_curvature_is_not_learned():
-    curvature = Curvature((0,), 2, 1.0)
+    curvature = Curvature((0,), 2, 1.0, 4)
     before = np.array([[1.0, 0.0]])
     after = before.copy()  # the gradient did not change
-    curvature.learn(before, after, -curvature.dot(before))
+    _learn(curvature, before, after)
     np.testing.assert_array_equal(_matrix(curvature, 1, 2), np.eye(2))
 
 
 @pytest.mark.parametrize(("K", "models"), [(1, (2,)), (2, (1, 3))])
 def test_an_inverse_that_rounding_has_spoilt_is_noticed_and_left_alone(K, models):
     history = _history(K)
-    curvature = Curvature(models, D, RIDGE)
+    curvature = Curvature(models, D, RIDGE, 4)
     curvature._inverse.append(np.full(K * D, 1e3), -1.0)  # negative along every context's way
     before = _matrix(curvature, K)
     assert not curvature.catch_up(history)

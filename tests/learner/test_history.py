@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from cqb import mnl
+from cqb.learner import kernels
 from cqb.learner.history import History
 
 
@@ -19,9 +20,18 @@ def _history(K: int, rounds: int = 120, N: int = 4, d: int = 6) -> History:
         assortment = tuple(sorted(rng.permutation(N)[:K].tolist()))
         pick = int(rng.choice([*assortment, -1]))
         history.observe(context, contexts[context], assortment, pick)
-        history.gradient(assortment)
-        history.move(assortment, 0.05 * rng.normal(size=(K, d)))
+        _gradient(history, assortment)
+        _move(history, assortment, 0.05 * rng.normal(size=(K, d)))
     return history
+
+
+def _gradient(history: History, assortment: tuple[int, ...]) -> np.ndarray:
+    return kernels.gradient(history.parts_of(assortment), history.odds)
+
+
+def _move(history: History, assortment: tuple[int, ...], step: np.ndarray) -> None:
+    parts = history.parts_of(assortment)
+    kernels.move(history.theta, np.array(assortment), parts, history.odds, 0.5, step)
 
 
 def _plain_gradient(history: History, assortment: tuple[int, ...]) -> np.ndarray:
@@ -32,25 +42,24 @@ def _plain_gradient(history: History, assortment: tuple[int, ...]) -> np.ndarray
 def test_the_kept_gradient_is_the_gradient_as_exactly_as_the_blur_says(K, assortment):
     history = _history(K)
     exact = _plain_gradient(history, assortment)
-    error = np.linalg.norm(history.gradient(assortment) - exact, axis=1).max()
+    error = np.linalg.norm(_gradient(history, assortment) - exact, axis=1).max()
     assert 0.0 < error <= history.blur(assortment) < 1e-4
     history.refresh(assortment)
-    np.testing.assert_allclose(history.gradient(assortment), exact, atol=1e-12)
+    np.testing.assert_allclose(_gradient(history, assortment), exact, atol=1e-12)
     assert history.blur(assortment) == 0.0
 
 
-def test_a_step_that_is_taken_back_leaves_no_trace():
+def test_a_refresh_leaves_no_trace_of_a_step_that_was_taken_back():
     history, pair = _history(2), (1, 2)
-    before = history.gradient(pair)
+    history.refresh(pair)
+    before, odds = _gradient(history, pair), history.odds.copy()
     theta = history.theta[list(pair)].copy()
-    states = [history.models[j].state() for j in pair]
-    odds = history.odds.view.copy()
-    history.move(pair, 1e9 * np.ones((2, 6)))
-    history.gradient(pair)
-    history.restore(pair, theta, states)
-    np.testing.assert_array_equal(history.odds.view, odds)
-    np.testing.assert_array_equal(history.gradient(pair), before)
-    np.testing.assert_array_equal(history.theta[list(pair)], theta)
+    _move(history, pair, 1e9 * np.ones((2, 6)))
+    _gradient(history, pair)
+    history.theta[list(pair)] = theta
+    history.refresh(pair)
+    np.testing.assert_array_equal(history.odds, odds)
+    np.testing.assert_array_equal(_gradient(history, pair), before)
 
 
 def test_work_grows_with_distinct_rounds_only():
@@ -58,5 +67,16 @@ def test_work_grows_with_distinct_rounds_only():
     for _ in range(50):
         for context in range(3):
             history.observe(context, np.array([1.0, context]), (1,), -1)
-    assert history.models[1].entry.used == 3
-    np.testing.assert_array_equal(history.models[1].serves.view, [50.0] * 3)
+    rows, entries = history.parts[1].size
+    assert (rows, entries) == (3, 3)
+    np.testing.assert_array_equal(history.parts[1].serves[:3], [50.0] * 3)
+
+
+def test_a_block_knows_the_other_models_odds_however_large_its_own_are():
+    history = History(3, 2, 2, ridge=0.5)
+    history.theta[:] = [[40.0, 0.0], [0.5, 0.0], [-1.0, 0.0]]
+    x = np.array([1.0, 0.0])
+    history.observe(0, x, (0, 1), 0)
+    history.observe(0, x, (0, 2), -1)
+    log_base = history.block((0, 1)).log_base
+    np.testing.assert_allclose(log_base, np.log1p([0.0, np.exp(-1.0)]), rtol=1e-12)

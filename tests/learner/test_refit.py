@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from cqb import mnl
-from cqb.learner import refit
+from cqb.learner import kernels, refit
+from cqb.learner.lazy_inverse import LazyInverse
 from cqb.learner.refit import Estimator
-from cqb.learner.secants import Secants
 
 
 def _plain_refit(theta, rounds, block, contexts, ridge):
@@ -74,19 +74,28 @@ def test_a_spoilt_inverse_is_made_anew(monkeypatch, K):
     assert fast.counts.rebuilds >= 40
 
 
+def _no_pairs(d: int) -> np.ndarray:
+    return np.zeros((kernels.MEMORY + 1, 2, 1, d))
+
+
+def _plain_inverses(d: int) -> tuple:
+    return (LazyInverse(d, 0.5, np.float32).sum,)
+
+
 def test_secants_reproduce_a_quadratic():
     # After as many independent pairs as dimensions, the last step maps exactly.
     rng = np.random.default_rng(1)
     root = rng.normal(size=(4, 4))
-    curvature = root @ root.T + np.eye(4)
-    secants = Secants(8)
-    for _ in range(6):
-        step = rng.normal(size=4)
-        secants.learn(step, curvature @ step)
-    np.testing.assert_allclose(secants.apply(curvature @ step, lambda x: x.copy()), step, atol=1e-9)
+    curvature, pairs = root @ root.T + np.eye(4), _no_pairs(4)
+    for _ in range(kernels.MEMORY + 3):
+        step = rng.normal(size=(1, 4))
+        kernels.remember(pairs, step, step @ curvature)
+    ahead = kernels.sharpened_dot(pairs, _plain_inverses(4), step @ curvature)
+    np.testing.assert_allclose(ahead, step, atol=1e-9)
 
 
 def test_a_pair_without_curvature_is_not_learned():
-    secants = Secants(8)
-    secants.learn(np.array([1.0, 0.0]), np.array([-1.0, 0.0]))
-    np.testing.assert_array_equal(secants.apply(np.array([3.0, 4.0]), lambda x: 2 * x), [6.0, 8.0])
+    pairs = _no_pairs(2)
+    kernels.remember(pairs, np.array([[1.0, 0.0]]), np.array([[-1.0, 0.0]]))
+    ahead = kernels.sharpened_dot(pairs, _plain_inverses(2), np.array([[3.0, 4.0]]))
+    np.testing.assert_array_equal(ahead, [[6.0, 8.0]])

@@ -25,7 +25,16 @@ from ..environment import Environment
 from ..routing_table import RoutingTable
 from ..table_file import content_hash
 
-PACKAGES = ("numpy", "scipy", "pandas", "pyarrow", "matplotlib", "seaborn", "sentence-transformers")
+PACKAGES = (
+    "numpy",
+    "scipy",
+    "numba",
+    "pandas",
+    "pyarrow",
+    "matplotlib",
+    "seaborn",
+    "sentence-transformers",
+)
 # Files that results depend on: a change in what was drawn from them does not make a tree dirty.
 SOURCES = ("lib", "notebooks", "data/standin", "requirements.lock")
 

@@ -10,114 +10,106 @@ in double precision.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from ..mnl import BlockHistory
+from . import kernels
 
 Assortment = tuple[int, ...]
 
-ROUNDING = 2.0**-24
+FIRST = 16
 
 
-@dataclass
-class Grown:
-    """An array that grows by appending along its first axis; `view` is the part in use."""
-
-    array: np.ndarray
-    used: int = 0
-
-    @classmethod
-    def of(cls, dtype: type, *shape: int) -> Grown:
-        """An empty one, whose items have the given shape."""
-        return cls(np.empty((16, *shape), dtype))
-
-    def append(self, value: np.ndarray | float) -> None:
-        if self.used == self.array.shape[0]:
-            grown = np.empty((2 * self.used, *self.array.shape[1:]), self.array.dtype)
-            grown[: self.used] = self.array
-            self.array = grown
-        self.array[self.used] = value
-        self.used += 1
-
-    @property
-    def view(self) -> np.ndarray:
-        return self.array[: self.used]
-
-
-class ModelHistory:
+class Part(NamedTuple):
     """One model's distinct contexts and its entries, with its gradient at the current theta.
+
+    Arrays are longer than what is in use, which `size` tells: (rows, entries), int64 (2,).
 
     Attributes
     ----------
-    row_of : context -> row. place : rows of the history's table of contexts, by row.
-    contexts : float32 (rows, d). scores : ``<x, theta>`` by row.
-    entry, entry_row, cell : of each of the model's entries: its number in the history, the row of its
-        context, and where the history's flat table of odds holds the model's own.
-    serves, picks : counts by entry. rates : pick probability by entry, when `slope` was computed.
-    slope : (d,) gradient. blur : about the error it has from single precision.
+    contexts : float32 (rows, d). place : int64, rows of the history's table of contexts, by row.
+    scores : float64 ``<x, theta>`` by row.
+    entry, entry_row, cell : int64, of each of the model's entries: its number in the history, the row
+        of its context, and where the history's flat table of odds holds the model's own.
+    serves, picks : float64 counts by entry.
+    rates : float64 pick probability by entry, when `slope` was computed.
+    slope : float64 (d,) gradient. blur : (1,) about the error it has from single precision.
+    longest : (1,) largest squared length of a context.
     """
 
-    def __init__(self, d: int) -> None:
-        self.row_of: dict[int, int] = {}
-        self.place, self.entry, self.entry_row, self.cell = (Grown.of(np.int64) for _ in range(4))
-        self.contexts = Grown.of(np.float32, d)
-        self.scores, self.serves, self.picks, self.rates = (Grown.of(np.float64) for _ in range(4))
-        self.slope = np.zeros(d)
-        self.blur = 0.0
-        self._longest = 0.0
+    size: np.ndarray
+    contexts: np.ndarray
+    place: np.ndarray
+    scores: np.ndarray
+    entry: np.ndarray
+    entry_row: np.ndarray
+    cell: np.ndarray
+    serves: np.ndarray
+    picks: np.ndarray
+    rates: np.ndarray
+    slope: np.ndarray
+    blur: np.ndarray
+    longest: np.ndarray
 
-    def open(self, context: int, place: int, x: np.ndarray, score: float) -> int:
-        """The row of a context in this model's part, opened at its first entry."""
-        if context not in self.row_of:
-            self.row_of[context] = self.contexts.used
-            self.place.append(place)
-            self.contexts.append(x)
-            self.scores.append(score)
-            self._longest = max(self._longest, float(x @ x))
-        return self.row_of[context]
 
-    def shift(self, step: np.ndarray) -> None:
-        """Move the scores by a step of theta.
+BY_ROW = ("contexts", "place", "scores")
+BY_ENTRY = ("entry", "entry_row", "cell", "serves", "picks", "rates")
 
-        A score is then off by about ``ROUNDING |x| |step| / sqrt(d)``, the signs at random, and each
-        bears on the gradient with at most a quarter of its context; the change of the rates
-        multiplied in :meth:`add` has as much again.
-        """
-        self.scores.view[:] += self.contexts.view @ step.astype(np.float32)
-        spread = 0.5 * self._longest * math.sqrt(self.contexts.used / step.size)
-        self.blur += ROUNDING * spread * math.sqrt(float(step @ step))
 
-    def add(self, change: np.ndarray) -> None:
-        """Move the gradient by the change of the expected picks, by entry."""
-        if self.entry.used > self.contexts.used:
-            # A context stands in several entries where the other models of the assortment differ.
-            change = np.bincount(self.entry_row.view, change, self.contexts.used)
-        self.slope += change.astype(np.float32) @ self.contexts.view
+def empty_part(d: int) -> Part:
+    """A part without rows."""
+    whole = [np.zeros(FIRST, np.int64) for _ in range(4)]
+    real = [np.zeros(FIRST) for _ in range(4)]
+    return Part(
+        size=np.zeros(2, np.int64),
+        contexts=np.empty((FIRST, d), np.float32),
+        place=whole[0],
+        scores=real[0],
+        entry=whole[1],
+        entry_row=whole[2],
+        cell=whole[3],
+        serves=real[1],
+        picks=real[2],
+        rates=real[3],
+        slope=np.zeros(d),
+        blur=np.zeros(1),
+        longest=np.zeros(1),
+    )
 
-    def state(self) -> tuple[np.ndarray, ...]:
-        """What a step changes, to be given back to :meth:`restore`."""
-        return self.slope.copy(), self.scores.view.copy(), self.rates.view.copy()
 
-    def restore(self, state: tuple[np.ndarray, ...]) -> None:
-        """Undo steps exactly: adding and subtracting a huge one would lose digits."""
-        self.slope, self.scores.view[:], self.rates.view[:] = state
+def doubled(array: np.ndarray) -> np.ndarray:
+    """The array with as much room again along its first axis."""
+    grown = np.zeros((2 * array.shape[0], *array.shape[1:]), array.dtype)
+    grown[: array.shape[0]] = array
+    return grown
 
 
 class History:
-    """All entries, and the models' parts of them at parameters theta (N, d)."""
+    """All entries, and the models' parts of them at parameters theta (N, d).
+
+    Attributes
+    ----------
+    theta : float64 (N, d). parts : one :class:`Part` a model; replaced when it grows.
+    odds : float64 (entries, K), of the offered models. members : int64 (entries, K), the assortment.
+    places : int64 (entries, K), each entry's place in the parts of its models.
+    """
 
     def __init__(self, n_models: int, d: int, K: int, ridge: float) -> None:
         self.theta = np.zeros((n_models, d))
-        self.models = [ModelHistory(d) for _ in range(n_models)]
-        self.contexts = Grown.of(np.float64, d)
-        self.odds = Grown.of(np.float64, K)
+        self.parts = [empty_part(d) for _ in range(n_models)]
+        self.odds = np.zeros((FIRST, K))
+        self.members, self.places = np.zeros((2, FIRST, K), np.int64)
+        self._contexts = np.empty((FIRST, d))
         self._K, self._ridge = K, ridge
+        self._row_of: list[dict[int, int]] = [{} for _ in range(n_models)]
         self._place_of: dict[int, int] = {}
         self._entry_of: dict[tuple[int, Assortment], list[int]] = {}
+
+    def parts_of(self, assortment: Assortment) -> tuple[Part, ...]:
+        """The parts of some models."""
+        return tuple(self.parts[j] for j in assortment)
 
     def observe(self, context: int, x: np.ndarray, assortment: Assortment, pick: int) -> None:
         """Count one round; the gradients follow. `context` identifies the vector `x` (d,)."""
@@ -125,112 +117,102 @@ class History:
         if key not in self._entry_of:
             self._entry_of[key] = self._new_entry(context, x, assortment)
         for j, place in zip(assortment, self._entry_of[key], strict=True):
-            model = self.models[j]
-            model.serves.array[place] += 1.0
-            model.picks.array[place] += j == pick
-            model.slope += (model.rates.array[place] - (j == pick)) * x
+            part = self.parts[j]
+            part.serves[place] += 1.0
+            part.picks[place] += j == pick
+            np.add(part.slope, (part.rates[place] - (j == pick)) * x, out=part.slope)
 
     def _new_entry(self, context: int, x: np.ndarray, assortment: Assortment) -> list[int]:
         """Open an entry in every offered model's part; returns its place in each."""
+        entry = len(self._entry_of)
+        if entry == self.odds.shape[0]:
+            self.odds, self.members, self.places = map(
+                doubled, (self.odds, self.members, self.places)
+            )
         if context not in self._place_of:
-            self._place_of[context] = self.contexts.used
-            self.contexts.append(x)
-        entry, places = self.odds.used, []
-        odds = np.empty(self._K)
+            if len(self._place_of) == self._contexts.shape[0]:
+                self._contexts = doubled(self._contexts)
+            self._place_of[context] = len(self._place_of)
+            self._contexts[self._place_of[context]] = x
+        self.members[entry] = assortment
         for k, j in enumerate(assortment):
-            model = self.models[j]
-            row = model.open(context, self._place_of[context], x, self.theta[j] @ x)
-            odds[k] = _odds(model.scores.array[row])
-            places.append(model.entry.used)
-            model.entry.append(entry)
-            model.entry_row.append(row)
-            model.cell.append(entry * self._K + k)
-            model.serves.append(0.0)
-            model.picks.append(0.0)
-        self.odds.append(odds)
+            row = self._row(j, context, x)
+            self.odds[entry, k] = _odds(self.parts[j].scores[row])
+            self.places[entry, k] = self._open(j, entry, row, entry * self._K + k)
         for k, j in enumerate(assortment):
-            self.models[j].rates.append(odds[k] / (1.0 + odds.sum()))
-        return places
+            rate = self.odds[entry, k] / (1.0 + self.odds[entry].sum())
+            self.parts[j].rates[self.places[entry, k]] = rate
+        return self.places[entry].tolist()
 
-    def gradient(self, assortment: Assortment) -> np.ndarray:
-        """Joint gradient over the assortment's parameters: (K, d)."""
-        slope = np.empty((self._K, self.theta.shape[1]))
-        for k, j in enumerate(assortment):
-            model = self.models[j]
-            rates = self.rates(model)
-            model.add(model.serves.view * (rates - model.rates.view))
-            model.rates.view[:] = rates
-            slope[k] = model.slope
-        return slope
+    def _row(self, j: int, context: int, x: np.ndarray) -> int:
+        """The row of a context in a model's part, opened at its first entry."""
+        part, row_of = self.parts[j], self._row_of[j]
+        if context not in row_of:
+            row = row_of[context] = int(part.size[0])
+            if row == part.scores.size:
+                part = part._replace(**{name: doubled(getattr(part, name)) for name in BY_ROW})
+                self.parts[j] = part
+            part.contexts[row], part.place[row] = x, self._place_of[context]
+            part.scores[row] = self.theta[j] @ x
+            part.longest[0] = max(part.longest[0], x @ x)
+            part.size[0] += 1
+        return row_of[context]
 
-    def move(self, assortment: Assortment, step: np.ndarray) -> None:
-        """theta += `step` (K, d) for the offered models, and their scores and odds with it."""
-        for k, j in enumerate(assortment):
-            model = self.models[j]
-            self.theta[j] += step[k]
-            model.slope += self._ridge * step[k]
-            model.shift(step[k])
-            self._set_odds(model)
+    def _open(self, j: int, entry: int, row: int, cell: int) -> int:
+        """The place of a new entry in a model's part."""
+        part = self.parts[j]
+        place = int(part.size[1])
+        if place == part.serves.size:
+            part = part._replace(**{name: doubled(getattr(part, name)) for name in BY_ENTRY})
+            self.parts[j] = part
+        part.entry[place], part.entry_row[place], part.cell[place] = entry, row, cell
+        part.serves[place], part.picks[place] = 0.0, 0.0
+        part.size[1] += 1
+        return place
 
     def refresh(self, assortment: Assortment) -> None:
         """Scores, odds and gradients of the offered models afresh, in double precision."""
-        contexts = [self.contexts.view[self.models[j].place.view] for j in assortment]
+        contexts = []
+        for j in assortment:
+            part = self.parts[j]
+            rows, entries = part.size
+            contexts.append(self._contexts[part.place[:rows]])
+            part.scores[:rows] = contexts[-1] @ self.theta[j]
+            odds = _odds(part.scores[:rows])[part.entry_row[:entries]]
+            self.odds.reshape(-1)[part.cell[:entries]] = odds
         for j, x in zip(assortment, contexts, strict=True):
-            model = self.models[j]
-            model.scores.view[:] = x @ self.theta[j]
-            self._set_odds(model)
-        for j, x in zip(assortment, contexts, strict=True):
-            model = self.models[j]
-            model.rates.view[:] = self.rates(model)
-            residual = model.serves.view * model.rates.view - model.picks.view
-            by_row = np.bincount(model.entry_row.view, residual, model.contexts.used)
-            model.slope = by_row @ x + self._ridge * self.theta[j]
-            model.blur = 0.0
+            part = self.parts[j]
+            rows, entries = part.size
+            total = 1.0 + self.odds[part.entry[:entries]].sum(axis=1)
+            part.rates[:entries] = self.odds.reshape(-1)[part.cell[:entries]] / total
+            residual = part.serves[:entries] * part.rates[:entries] - part.picks[:entries]
+            by_row = np.bincount(part.entry_row[:entries], residual, rows)
+            part.slope[:] = by_row @ x + self._ridge * self.theta[j]
+            part.blur[0] = 0.0
 
     def blur(self, assortment: Assortment) -> float:
         """About the error of the offered models' gradients, from single precision."""
-        return max(self.models[j].blur for j in assortment)
-
-    def restore(self, assortment: Assortment, theta: np.ndarray, states: Sequence) -> None:
-        """Back to `theta` (K, d) and the models' states there, with no trace of the way."""
-        for j, row, state in zip(assortment, theta, states, strict=True):
-            self.theta[j] = row
-            self.models[j].restore(state)
-            self._set_odds(self.models[j])
-
-    def rates(self, model: ModelHistory) -> np.ndarray:
-        """The model's pick probability in each of its entries."""
-        own = self.odds.array.ravel().take(model.cell.view)
-        if self._K == 1:
-            return own / (1.0 + own)
-        total = self.odds.array[:, 0].take(model.entry.view)
-        for k in range(1, self._K):
-            total += self.odds.array[:, k].take(model.entry.view)
-        return own / (1.0 + total)
-
-    def _set_odds(self, model: ModelHistory) -> None:
-        odds = _odds(model.scores.view).take(model.entry_row.view)
-        self.odds.array.ravel()[model.cell.view] = odds
+        return max(float(self.parts[j].blur[0]) for j in assortment)
 
     def block(self, assortment: Assortment) -> BlockHistory:
         """The entries that offered any model of the assortment, in the form of :mod:`cqb.mnl`."""
-        parts = [self.models[j] for j in assortment]
-        entries = np.unique(np.concatenate([m.entry.view for m in parts]))
+        parts = [(part, int(part.size[1])) for part in self.parts_of(assortment)]
+        entries = np.unique(np.concatenate([part.entry[:n] for part, n in parts]))
         contexts = np.empty((entries.size, self.theta.shape[1]))
         offered = np.zeros((entries.size, self._K))
         picks = np.zeros((entries.size, self._K))
-        serves, own = np.zeros(entries.size), np.zeros(entries.size)
-        for k, model in enumerate(parts):
-            at = np.searchsorted(entries, model.entry.view)
-            contexts[at] = self.contexts.view[model.place.view[model.entry_row.view]]
+        serves = np.zeros(entries.size)
+        for k, (part, n) in enumerate(parts):
+            at = np.searchsorted(entries, part.entry[:n])
+            contexts[at] = self._contexts[part.place[part.entry_row[:n]]]
             offered[at, k] = 1.0
-            picks[at, k] = model.picks.view
-            serves[at] = model.serves.view
-            own[at] += _odds(model.scores.view)[model.entry_row.view]
-        others = self.odds.array[entries].sum(axis=1) - own if self._K > 1 else 0.0 * own
-        return BlockHistory(contexts, offered, picks, serves, np.log1p(np.maximum(others, 0.0)))
+            picks[at, k] = part.picks[:n]
+            serves[at] = part.serves[:n]
+        # Summed over the others alone: taken off the sum of all, they would drown in large odds.
+        outside = ~np.isin(self.members[entries], assortment)
+        others = (self.odds[entries] * outside).sum(axis=1)
+        return BlockHistory(contexts, offered, picks, serves, np.log1p(others))
 
 
 def _odds(scores: np.ndarray) -> np.ndarray:
-    """exp, kept finite: a step that overshoots is noticed by its gradient, not by an overflow."""
-    return np.exp(np.minimum(scores, 300.0))
+    return np.exp(np.minimum(scores, kernels.HIGHEST))

@@ -2,14 +2,35 @@
 
 ``V^{-1}`` of a model with a handful of observations is ``I/lambda0`` minus a handful of rank-one terms:
 nothing d x d is stored or touched until a block of terms has gathered, and then one matrix
-product folds the whole block in.
+product folds the whole block in. Observations wait until the inverse is asked for: taken in together,
+they cost one matrix product instead of many matrix-vector products.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
+from . import kernels
+
 BLOCK = 64
+
+
+class Sum(NamedTuple):
+    """The arrays of an inverse, as :mod:`.kernels` sees them.
+
+    Attributes
+    ----------
+    base : (d, d), or (0, 0) where it is still ``scale * I``. scale : (1,).
+    terms : (room, d). signs : (room,). used : int64 (1,), terms in use.
+    """
+
+    base: np.ndarray
+    scale: np.ndarray
+    terms: np.ndarray
+    signs: np.ndarray
+    used: np.ndarray
 
 
 class LazyInverse:
@@ -20,74 +41,91 @@ class LazyInverse:
     d : dimension. ridge : positive; the matrix starts as ``ridge * I`` and its inverse as ``I/ridge``
         (zero for an infinite ridge).
     dtype : float64, or float32 where the inverse only steers an iteration.
+    spare : terms that fit beyond a block, for kernels that append and cannot fold.
     """
 
-    def __init__(self, d: int, ridge: float, dtype: type = np.float64) -> None:
+    def __init__(self, d: int, ridge: float, dtype: type = np.float64, spare: int = 0) -> None:
         if not ridge > 0:
             raise ValueError(f"ridge: found {ridge}, expected a positive number")
-        self._scale = dtype(1.0 / ridge)
-        self._base: np.ndarray | None = None
-        self._terms = np.empty((BLOCK, d), dtype)
-        self._signs = np.empty(BLOCK, dtype)
-        self.used = 0
+        room = BLOCK + spare
+        self.sum = Sum(
+            np.empty((0, 0), dtype),
+            np.array([1.0 / ridge], dtype),
+            np.empty((room, d), dtype),
+            np.empty(room, dtype),
+            np.zeros(1, np.int64),
+        )
+        self._waiting: list[np.ndarray] = []
 
-    @classmethod
-    def of(cls, inverse: np.ndarray) -> LazyInverse:
-        """Start from a dense symmetric inverse, shape (d, d)."""
-        lazy = cls(inverse.shape[0], 1.0, inverse.dtype.type)
-        lazy._base = inverse.copy()
-        return lazy
+    @property
+    def used(self) -> int:
+        """Terms since the last fold."""
+        return int(self.sum.used[0])
+
+    def reset(self, inverse: np.ndarray) -> None:
+        """Start anew from a dense symmetric inverse, shape (d, d)."""
+        self._waiting.clear()
+        self.sum.used[0] = 0
+        self.sum = self.sum._replace(base=np.ascontiguousarray(inverse, self.sum.terms.dtype))
 
     def dot(self, x: np.ndarray) -> np.ndarray:
         """``V^{-1} x``, shape (d,)."""
-        result = self._scale * x if self._base is None else self._base @ x
-        if self.used:
-            terms = self._terms[: self.used]
-            result += (self._signs[: self.used] * (terms @ x)) @ terms
-        return result
-
-    def dot_part(self, x: np.ndarray, start: int) -> np.ndarray:
-        """``V^{-1} x`` for an `x` given from coordinate `start` on, and zero elsewhere: shape (d,)."""
-        stop = start + x.shape[0]
-        if self._base is None:
-            result = np.zeros(self._terms.shape[1], self._terms.dtype)
-            result[start:stop] = self._scale * x
-        else:
-            result = x @ self._base[start:stop]
-        if self.used:
-            terms = self._terms[: self.used]
-            result += (self._signs[: self.used] * (terms[:, start:stop] @ x)) @ terms
-        return result
+        self._settle()
+        return kernels.dot(self.sum, x)
 
     def gram(self, queries: np.ndarray) -> np.ndarray:
         """``W V^{-1} W^T`` for queries W of shape (q, d): shape (q, q)."""
-        base = self._scale * queries if self._base is None else queries @ self._base
-        result = base @ queries.T
-        if self.used:
-            seen = queries @ self._terms[: self.used].T
-            result += (seen * self._signs[: self.used]) @ seen.T
-        return result
+        self._settle()
+        return self._rows_dot(queries) @ queries.T
 
     def grow(self, x: np.ndarray, weight: float = 1.0) -> None:
-        """``V += weight x x^T`` (Sherman-Morrison on the inverse); `weight` > 0."""
-        k = self.dot(x)
-        self.append(k / np.sqrt(1.0 / weight + x @ k), -1.0)
+        """``V += weight x x^T``; `weight` > 0. `x` is not to be written to afterwards."""
+        self._waiting.append(x if weight == 1.0 else np.sqrt(weight) * x)
+        if len(self._waiting) + self.used >= BLOCK:
+            self._settle()
 
     def append(self, term: np.ndarray, sign: float) -> None:
         """``V^{-1} += sign * term term^T``."""
-        self._terms[self.used] = term
-        self._signs[self.used] = sign
-        self.used += 1
-        if self.used == BLOCK:
-            self._fold()
+        self._settle()
+        kernels.append(self.sum, term, sign)
+        self.fold_block()
 
     def dense(self) -> np.ndarray:
         """The inverse as a (d, d) array."""
-        d = self._terms.shape[1]
-        base = self._scale * np.eye(d) if self._base is None else self._base
-        terms = self._terms[: self.used]
-        return base + (terms.T * self._signs[: self.used]) @ terms
+        self._settle()
+        return self._rows_dot(np.eye(self.sum.terms.shape[1], dtype=self.sum.terms.dtype))
 
-    def _fold(self) -> None:
-        self._base = self.dense()
-        self.used = 0
+    def fold_block(self) -> None:
+        """Take the terms into the base, once a block of them has gathered."""
+        if self.used >= BLOCK:
+            base, scale, terms, signs, _ = self.sum
+            recent = terms[: self.used]
+            start = base if base.size else scale * np.eye(recent.shape[1], dtype=recent.dtype)
+            self.reset(start + (recent.T * signs[: self.used]) @ recent)
+
+    def _settle(self) -> None:
+        """Take in the observations that wait, X (m, d), by their joint Woodbury term.
+
+        ``V^{-1}`` falls by ``S^T S``, ``S = L^{-1} X V^{-1}`` with L the Cholesky factor of
+        ``I + X V^{-1} X^T``.
+        """
+        if not self._waiting:
+            return
+        rows = np.array(self._waiting)
+        self._waiting.clear()
+        seen = self._rows_dot(rows)
+        root = np.linalg.cholesky(np.eye(len(rows)) + seen @ rows.T)
+        start, stop = self.used, self.used + len(rows)
+        self.sum.terms[start:stop] = np.linalg.solve(root, seen)
+        self.sum.signs[start:stop] = -1.0
+        self.sum.used[0] = stop
+        self.fold_block()
+
+    def _rows_dot(self, rows: np.ndarray) -> np.ndarray:
+        """``W V^{-1}`` for rows W of shape (m, d), of the observations taken in."""
+        base, scale, terms, signs, _ = self.sum
+        result = rows @ base if base.size else scale * rows
+        if self.used:
+            recent = terms[: self.used]
+            result += ((rows @ recent.T) * signs[: self.used]) @ recent
+        return result

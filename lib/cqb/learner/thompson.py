@@ -15,6 +15,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ..posterior import DEPENDENT
+from . import kernels
 
 # Bounds are compared with a little room, so that rounding never prunes a tie.
 ROOM = 1e-9
@@ -42,10 +43,7 @@ def choose(
     -------
     (position in 0..q-1, ascending model indices)
     """
-    reach = alpha * deviation[:, :, None] * np.sqrt(np.cumsum(normals * normals, axis=0))
-    upper = mean + reach.max(axis=2)
-    lower = mean - reach.min(axis=2)
-    alive = _survivors(lower, upper, K)
+    alive = kernels.survivors(mean, deviation, normals, alpha, K, ROOM)
     rows = np.flatnonzero(alive.any(axis=1))
     if rows.size == 1 and np.count_nonzero(alive[rows[0]]) == K:
         return int(rows[0]), tuple(np.flatnonzero(alive[rows[0]]).tolist())
@@ -55,18 +53,6 @@ def choose(
         drawn = _draws(int(j), mine, normals, gram)
         scores[mine, j] = mean[mine, j] + alpha * drawn.max(axis=1)
     return _best(scores, rows, K)
-
-
-def _survivors(lower: np.ndarray, upper: np.ndarray, K: int) -> np.ndarray:
-    """(q, N) bool: which scores can still be among the K of the best query."""
-    N = lower.shape[1]
-    kth_lower = np.partition(lower, N - K, axis=1)[:, N - K]
-    if K == 1:
-        query_lower, query_upper = kth_lower, upper.max(axis=1)
-    else:
-        query_lower, query_upper = _log_odds(lower, K), _log_odds(upper, K)
-    keep = query_upper >= query_lower.max() - ROOM
-    return keep[:, None] & (upper >= kth_lower[:, None] - ROOM)
 
 
 def _log_odds(scores: np.ndarray, K: int) -> np.ndarray:
