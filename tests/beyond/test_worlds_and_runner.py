@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
+import cqb
 import tiny
-from cqb.beyond import play
 from cqb.beyond.laws import (
     KINDS,
     Round,
@@ -16,12 +17,12 @@ from cqb.beyond.laws import (
     score_table,
     tuning_environment,
 )
-from cqb.beyond.runner import comparison, make_runs, ratios, tidy_table
+from cqb.beyond.runner import balanced, comparison, make_runs, ratios, tidy_table
 from cqb.beyond.tuning import Candidate, chosen, horizon, tune
 from cqb.beyond.worlds import blend, random_linear
 from cqb.environment import from_table, pooled_environment
 from cqb.experiment.run_store import RunStore
-from cqb.experiment.task import Cell, Task
+from cqb.experiment.task import Cell, Task, play
 from cqb.persistence import FRESH, Persistence, Prior
 from cqb.policies import LearnerSettings
 from cqb.policies.ts_memory import cycle
@@ -77,8 +78,29 @@ def test_a_run_is_decided_by_its_task(policy):
 
 def test_scored_rows_need_a_table():
     world = from_table(TABLE, 3, 0.0, 40)
-    with pytest.raises(ValueError, match="INFORMED: needs a routing table"):
+    with pytest.raises(
+        ValueError, match=r"INFORMED: .* has no rows outside its pool to take scored"
+    ):
         play(_task("INFORMED"), world)
+
+
+def test_every_policy_is_played_by_the_shared_sweep():
+    # Those given scored rows or refined vectors beside plain ones, on processes and in this one alike.
+    names = ("ACQB-CL", "ACQB-MW", "INFORMED", "RANDOM")
+    how = {"arrival_rate": 0.4, "T": 30, "seeds": [1, 2], "pool_size": 40, "checkpoints": 1}
+    here, there = (
+        cqb.run(TABLE, names, workers=workers, **how).drop(columns="seconds") for workers in (1, 2)
+    )
+    pd.testing.assert_frame_equal(here, there)
+    assert set(here["policy"]) == set(names)
+
+
+def test_what_is_done_when_time_runs_out_is_balanced():
+    cells = (CELL, Cell(2, 0.0, 0.4))
+    settings = comparison("tiny", cells=cells, policies=("RANDOM", "CYCLE"), seeds=(1, 2), T=9)
+    order = [(task.cell.K, task.seed, task.policy) for task in balanced(settings.tasks())]
+    names = ("RANDOM", "CYCLE", "ORACLE")
+    assert order == [(K, seed, name) for K in (1, 2) for seed in (1, 2) for name in names]
 
 
 def test_the_comparison_goes_on_where_it_stopped(tmp_path):

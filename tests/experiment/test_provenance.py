@@ -141,6 +141,24 @@ def test_every_policy_has_code_of_its_own():
     assert all(len(policy_code(name)) == 64 for name in POLICIES)
 
 
+@pytest.mark.parametrize(
+    ("policy", "module"),
+    [
+        ("ACQB-CL", "contrastive.training"),
+        ("INFORMED", "policies.offline"),
+        ("ACQB-MW", "persistence.filter"),
+        ("RANDOM", "environment"),
+    ],
+)
+def test_the_key_covers_the_code_of_what_a_policy_is_given(policy, module, monkeypatch):
+    from cqb.experiment.run_store import policy_code
+
+    read, original = set(), code._read_module
+    monkeypatch.setattr(code, "_read_module", lambda name: read.add(name) or original(name))
+    policy_code.__wrapped__(policy)
+    assert {module, "experiment.task", "policies.base"} <= read
+
+
 # --- data and settings ---------------------------------------------------------------------------
 
 

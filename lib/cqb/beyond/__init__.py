@@ -1,5 +1,1 @@
 """Beyond ACQB: policies that learn from the retrials of the same query, tuned and compared."""
-
-from .play import play
-
-__all__ = ["play"]

@@ -7,6 +7,7 @@ import argparse
 from .. import paths
 from ..experiment import load_table
 from ..experiment.findings import side_table
+from ..experiment.provenance import cores
 from ..experiment.run_store import RunStore
 from ..experiment.task import Cell
 from .runner import CELLS, POLICIES_COMPARED, comparison, make_runs, ratios, tidy_table
@@ -20,6 +21,7 @@ def main() -> None:
     parser.add_argument("dataset", help="routerbench or routerbench-standin")
     parser.add_argument("--policies", default=",".join(POLICIES_COMPARED))
     parser.add_argument("--seeds", type=int, default=10, help="how many, from 42 on")
+    parser.add_argument("--workers", type=int, default=cores(), help="processes side by side")
     parser.add_argument("--cells", default="", help="K:lam:rate, separated by commas; all if empty")
     asked = parser.parse_args()
     cells = tuple(_cell(text) for text in asked.cells.split(",") if text) or CELLS
@@ -28,7 +30,8 @@ def main() -> None:
     table = load_table(asked.dataset)
     settings = comparison(asked.dataset, cells=cells, policies=policies, seeds=seeds)
     store = RunStore(paths.runs_dir(), table)
-    print(f"{make_runs(settings, table, store)} runs made, in {store.folder}")
+    made = make_runs(settings, table, store, workers=asked.workers)
+    print(f"{made} runs made, in {store.folder}")
     tidy = tidy_table(settings, table, store)
     final = tidy[tidy["t"] == tidy["t"].max()]
     regret = final.groupby(["K", "arrival_rate", "lam", "policy"])["regret"].agg(

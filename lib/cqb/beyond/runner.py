@@ -1,22 +1,23 @@
 """The comparison over many cells: resumable, one verified file a run, one tidy table.
 
-As :func:`cqb.experiment.sweep`, for policies that see scored rows too; the store is the same, so runs of
-policies that both know are made once. Interrupted, it goes on where it stopped.
+As :func:`cqb.experiment.sweep`, with the same store and workers, for a comparison too long to wait for:
+what is stored so far can be looked at, and its order keeps it balanced.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Executor
 
 import pandas as pd
 
 from ..experiment.metrics import COLUMNS, add_gap, checkpoints
-from ..experiment.run_store import RunStore
-from ..experiment.settings import YARDSTICK, Settings, longest_first
+from ..experiment.run_store import RunStore, ensure_writable
+from ..experiment.settings import YARDSTICK, Settings
 from ..experiment.summary import half_width
 from ..experiment.sweeps import rows_of
 from ..experiment.task import Cell, Run, Task, World
-from .play import play
+from ..experiment.workers import play_all
 
 POLICIES_COMPARED = (
     "ORACLE",
@@ -46,14 +47,29 @@ def comparison(dataset: str, **changes: object) -> Settings:
     return plain.with_(**changes)
 
 
-def make_runs(settings: Settings, world: World, store: RunStore) -> int:
-    """Make and keep the runs that are not in the store yet; returns how many were made."""
-    made = 0
-    for task in longest_first(settings.tasks()):
-        if store.load(task) is None:
-            store.save(task, play(task, world))
-            made += 1
-    return made
+def make_runs(
+    settings: Settings,
+    world: World,
+    store: RunStore,
+    *,
+    workers: int = 1,
+    executor: Executor | None = None,
+) -> int:
+    """Make and keep the runs that are not in the store yet; returns how many were made.
+
+    `workers` and `executor` are those of :func:`cqb.experiment.workers.play_all`.
+    """
+    ensure_writable(store.folder)
+    missing = [task for task in balanced(settings.tasks()) if store.load(task) is None]
+    for task, run in play_all(missing, world, workers=workers, executor=executor):
+        store.save(task, run)
+    return len(missing)
+
+
+def balanced(tasks: Sequence[Task]) -> list[Task]:
+    """Cell by cell as they come, in it seed by seed: wherever time runs out, all policies are done."""
+    cells = {task.cell: place for place, task in reversed(list(enumerate(tasks)))}
+    return sorted(tasks, key=lambda task: (cells[task.cell], task.seed))
 
 
 def stored_runs(settings: Settings, store: RunStore) -> Iterable[tuple[Task, Run]]:

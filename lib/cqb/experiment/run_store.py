@@ -89,9 +89,13 @@ def ensure_writable(folder: Path) -> None:
 
 @cache
 def policy_code(policy: str) -> str:
-    """sha256 (hex) over the code that decides a run of `policy`; ValueError if it is not ours."""
+    """sha256 (hex) over the code that decides a run of `policy`; ValueError if it is not ours.
+
+    The entry's own class is part of it: it may refine the policy's vectors or hand it scored rows.
+    """
     entry = POLICIES[policy]
-    return code_hash("experiment.task", module_of(entry.factory or entry.from_truth))
+    built_by = entry.factory or entry.from_truth
+    return code_hash("experiment.task", module_of(built_by), module_of(type(entry)))
 
 
 def _slug(name: str) -> str:

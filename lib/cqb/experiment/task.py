@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 import threadpoolctl
 
-from ..environment import Environment, draw, from_table
+from ..environment import Environment, draw
 from ..policies import POLICIES
-from ..policies.base import LearnerSettings, Service
+from ..policies.base import LearnerSettings, Origin, Service
 from ..routing_table import RoutingTable, split_rows
 from ..simulate import Trajectory, simulate
 from ..streams import Streams
@@ -83,24 +83,29 @@ class Run:
 def play(task: Task, world: World) -> Run:
     """Run `task` on a routing table (whose job pool its seed draws) or on an environment.
 
+    Some policies need the table itself, for rows outside the pool: to refine the vectors on, or to
+    learn from before the first query. What they make of them beforehand is not in the run's seconds
+    where it changes the environment, and is where it is part of building the policy.
+
     The linear algebra keeps to one thread: it is faster so (matrices are small), it leaves the
     cores to the runs beside it, and sums come out the same whatever the machine.
     """
-    environment = _environment(task, world)
-    streams = Streams(task.seed)
-    draws = draw(streams, environment.pool_size, task.cell.arrival_rate, task.T)
-    service = Service(
-        environment.contexts,
-        environment.n_models,
-        task.cell.K,
-        task.T,
-        task.cell.arrival_rate,
-        task.learner,
-    )
+    entry, cell, streams = POLICIES[task.policy], task.cell, Streams(task.seed)
+    origin = Origin(world, task.seed, cell.lam, task.pool_size)
     with threadpoolctl.threadpool_limits(limits=1, user_api="blas"):
+        environment = entry.environment(origin)
+        draws = draw(streams, environment.pool_size, cell.arrival_rate, task.T)
+        service = Service(
+            environment.contexts,
+            environment.n_models,
+            cell.K,
+            task.T,
+            cell.arrival_rate,
+            task.learner,
+        )
         started = time.thread_time()
-        policy = POLICIES[task.policy].make(service, streams, environment)
-        trajectory = simulate(environment, policy, task.cell.K, draws)
+        policy = entry.make(service, streams, environment, origin)
+        trajectory = simulate(environment, policy, cell.K, draws)
         return Run(trajectory, time.thread_time() - started)
 
 
@@ -109,9 +114,3 @@ def pool_costs(world: World, seed: int, pool_size: int) -> np.ndarray | None:
     if isinstance(world, Environment):
         return None
     return world.costs[split_rows(world, seed, pool_size=pool_size).pool]
-
-
-def _environment(task: Task, world: World) -> Environment:
-    if isinstance(world, Environment):
-        return world
-    return from_table(world, task.seed, task.cell.lam, task.pool_size)

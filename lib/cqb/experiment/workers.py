@@ -17,7 +17,6 @@ from concurrent.futures import (
     wait,
 )
 
-from ..policies.acqb_cl import refined_world
 from .task import Run, Task, World, play
 
 THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -57,8 +56,7 @@ def play_all(
 
 def _play_noted(task: Task, world: World) -> Run:
     try:
-        own = refined_world(task.policy, world, task.seed, task.cell.lam, task.pool_size)
-        return play(task, own)
+        return play(task, world)
     except Exception as error:
         error.add_note(f"in the run of {task}")
         raise

@@ -6,15 +6,16 @@ offline for each seed and lam, on rows outside the pool, and frozen before the f
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from ..contrastive.refinement import refined
 from ..contrastive.rows import refine_for
 from ..contrastive.settings import RefinementSettings
-from ..environment import Environment, from_table
-from ..routing_table import RoutingTable
+from ..environment import Environment
 from ..simulate import Policy
 from ..streams import Streams
 from .acqb import acqb
-from .base import PolicyEntry, Service
+from .base import Origin, PolicyEntry, Service
 
 # Vectors of length 1, as raw ones have: at equal length the comparison with ACQB is one of vectors.
 EQUAL = RefinementSettings()
@@ -22,32 +23,29 @@ THRESHOLDS = {
     "SPROUT": (0.6, 0.4),
     "EmbedLLM": (0.4, 0.1),
 }  # tau_pos, tau_neg; elsewhere RouterBench's
-REFINED = {
-    "ACQB-CL": EQUAL,
-    "ACQB-CL-LN": EQUAL.with_(scale=None),  # as published: of the length the layer norm leaves
-}
 
 
-def refined_world(
-    policy: str, world: RoutingTable | Environment, seed: int, lam: float, pool_size: int
-) -> RoutingTable | Environment:
-    """The world that `policy` is run on: `world` itself unless the policy is given refined vectors.
+@dataclass(frozen=True)
+class RefinedEntry(PolicyEntry):
+    """A policy that is run on refined vectors; `refinement` says how they are made."""
 
-    Raises
-    ------
-    ValueError
-        It needs a refinement set, and `world` is an environment without rows outside its pool.
-    """
-    if policy not in REFINED:
-        return world
-    if isinstance(world, Environment):
-        raise ValueError(f"{policy}: {world.name} has no rows outside its pool to refine on")
-    settings = REFINED[policy]
-    for name, (tau_pos, tau_neg) in THRESHOLDS.items():
-        if world.name.startswith(name):
-            settings = settings.with_(tau_pos=tau_pos, tau_neg=tau_neg)
-    refinement = refine_for(world, seed, lam, settings, pool_size)
-    return refined(from_table(world, seed, lam, pool_size), refinement)
+    refinement: RefinementSettings = EQUAL
+
+    def environment(self, origin: Origin) -> Environment:
+        """The run's environment with its contexts refined.
+
+        Raises
+        ------
+        ValueError
+            It needs a refinement set, and there is no routing table to take one from.
+        """
+        table = origin.table(self.name, "to refine on")
+        settings = self.refinement
+        for name, (tau_pos, tau_neg) in THRESHOLDS.items():
+            if table.name.startswith(name):
+                settings = settings.with_(tau_pos=tau_pos, tau_neg=tau_neg)
+        refinement = refine_for(table, origin.seed, origin.lam, settings, origin.pool_size)
+        return refined(origin.environment(), refinement)
 
 
 def acqb_cl(service: Service, streams: Streams) -> Policy:
@@ -55,5 +53,6 @@ def acqb_cl(service: Service, streams: Streams) -> Policy:
     return acqb(service, streams)
 
 
-ACQB_CL = PolicyEntry("ACQB-CL", factory=acqb_cl)
-ACQB_CL_LN = PolicyEntry("ACQB-CL-LN", factory=acqb_cl)
+ACQB_CL = RefinedEntry("ACQB-CL", factory=acqb_cl)
+# As published: vectors of the length that the layer norm leaves.
+ACQB_CL_LN = RefinedEntry("ACQB-CL-LN", factory=acqb_cl, refinement=EQUAL.with_(scale=None))

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from ..environment import Environment
+from ..environment import Environment, from_table
 from ..exploration import ROTATIONS
+from ..routing_table import RoutingTable
 from ..simulate import Policy
 from ..streams import Streams
 
@@ -68,6 +69,43 @@ class Service:
     learner: LearnerSettings = field(default_factory=LearnerSettings)
 
 
+@dataclass(frozen=True, eq=False)
+class Origin:
+    """What a run's environment is made from: all of it is public but to the policy.
+
+    Attributes
+    ----------
+    world : a routing table, whose job pool of `pool_size` rows `seed` draws, or an environment.
+    lam : weight of a dollar against a point of score (a table's only).
+    """
+
+    world: RoutingTable | Environment
+    seed: int
+    lam: float
+    pool_size: int
+
+    def environment(self) -> Environment:
+        """The environment, its contexts as they are; raises what :func:`.from_table` raises."""
+        if isinstance(self.world, Environment):
+            return self.world
+        return from_table(self.world, self.seed, self.lam, self.pool_size)
+
+    def table(self, policy: str, purpose: str) -> RoutingTable:
+        """The routing table behind the run.
+
+        Raises
+        ------
+        ValueError
+            There is none: an environment has no rows outside its pool. The message names both.
+        """
+        if isinstance(self.world, Environment):
+            raise ValueError(
+                f"{policy}: {self.world.name} has no rows outside its pool {purpose}; "
+                "expected a routing table"
+            )
+        return self.world
+
+
 Factory = Callable[[Service, Streams], Policy]
 TruthFactory = Callable[[Environment, int], Policy]
 
@@ -77,7 +115,8 @@ class PolicyEntry:
     """A policy's printed name, how to build it, and where it applies.
 
     A factory takes (service, streams); `from_truth` builds a yardstick from the environment
-    itself and K. Exactly one of the two is given.
+    itself and K. Exactly one of the two is given. A policy that is given more than its service
+    overrides one of the two methods.
     """
 
     name: str
@@ -85,8 +124,22 @@ class PolicyEntry:
     from_truth: TruthFactory | None = None
     k1_only: bool = False
 
-    def make(self, service: Service, streams: Streams, truth: Environment) -> Policy:
+    def environment(self, origin: Origin) -> Environment:
+        """The environment that the policy is run on."""
+        return origin.environment()
+
+    def make(
+        self,
+        service: Service,
+        streams: Streams,
+        truth: Environment,
+        origin: Origin | None = None,
+    ) -> Policy:
         """A fresh policy for one run; only yardsticks get to see `truth`.
+
+        Parameters
+        ----------
+        origin : where the run comes from; only policies that ask for scored rows read it.
 
         Raises
         ------

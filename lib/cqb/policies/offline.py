@@ -15,7 +15,7 @@ from ..environment import Environment
 from ..routing_table import RoutingTable, departure_odds, split_rows
 from ..simulate import Policy
 from ..streams import Streams
-from .base import PolicyEntry, Service
+from .base import Origin, PolicyEntry, Service
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,9 +49,25 @@ class OfflineEntry(PolicyEntry):
 
     rows: str = "refinement"
 
-    def make(self, service: Service, streams: Streams, truth: Environment) -> Policy:
-        """Refused: there are no scored rows here; :func:`cqb.beyond.play` hands them over."""
-        raise ValueError(f"{self.name}: needs fully scored rows; run it with cqb.beyond.play")
+    def make(
+        self,
+        service: Service,
+        streams: Streams,
+        truth: Environment,
+        origin: Origin | None = None,
+    ) -> Policy:
+        """A fresh policy for one run, with the scored rows of its `origin`.
+
+        Raises
+        ------
+        ValueError
+            There is no origin, or no routing table behind it, or too few rows are left in it.
+        """
+        if origin is None:
+            raise ValueError(f"{self.name}: found no origin, expected one to take scored rows from")
+        table = origin.table(self.name, "to take scored rows from")
+        rows = scored_rows(table, self.rows, origin.seed, origin.lam, origin.pool_size)
+        return self.factory(service, streams, rows)
 
 
 def scored_rows(
