@@ -69,6 +69,7 @@ LOOKS = {
     "ACQB-online": Look("#332288", DASHED, "s"),
     "ACQB-tuned": Look("#117733", SOLID, "o"),
     "ACQB-CL": Look("#CC79A7", SOLID, "o"),
+    "ACQB-CL-LN": Look("#B5438F", DASHED, "s"),
     "CQB-eps": Look("#009E73", DASHED, "s"),
     "CQB-eps-UCB": Look("#44AA99", DASHED, "s"),
     "CQB-Opt": Look("#999933", DASHED, "D"),

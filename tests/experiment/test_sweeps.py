@@ -118,14 +118,28 @@ def test_an_environment_is_a_world_too(linear_world):
         experiment.run(world, ["RANDOM"], lam=5)
 
 
-def test_policies_default_to_the_papers_that_apply():
-    tidy = experiment.run(TABLE, K=3, arrival_rate=0.5, T=30, seeds=[0], pool_size=tiny.POOL)
-    assert list(dict.fromkeys(tidy["policy"])) == ["ORACLE", "ACQB", "ACQB-T", "CQB-eps", "RANDOM"]
+def test_policies_default_to_the_papers_that_apply(linear_world):
+    how = {"K": 3, "arrival_rate": 0.5, "T": 30, "seeds": [0]}
+    tidy = experiment.run(TABLE, pool_size=tiny.POOL, **how)
+    expected = ["ORACLE", "ACQB", "ACQB-T", "ACQB-CL", "CQB-eps", "RANDOM"]
+    assert list(dict.fromkeys(tidy["policy"])) == expected
+    # An environment has no rows outside its pool to refine on.
+    tidy = experiment.run(linear_world(4), **how)
+    assert list(dict.fromkeys(tidy["policy"])) == [p for p in expected if p != "ACQB-CL"]
+
+
+def test_a_policy_that_is_dear_at_larger_k_can_be_left_out_there():
+    policies = ("RANDOM", "ACQB", "ACQB-CL-LN")
+    settings = tiny.SETTINGS.with_(policies=policies, k1_policies=["ACQB-CL-LN"])
+    one, two = settings.cells
+    assert settings.policies_in(one) == policies
+    assert settings.policies_in(two) == ("RANDOM", "ACQB")
+    assert len(settings.tasks()) == 2 * (4 + 3)  # with the oracle
 
 
 def test_the_papers_experiment():
     tasks = ROUTERBENCH.tasks()
-    assert len(tasks) == 3 * 10 * 7 + 3 * 10 * 5
+    assert len(tasks) == 3 * 10 * 9 + 3 * 10 * 6
     assert {(t.cell.K, t.cell.arrival_rate) for t in tasks} == {(1, 0.5), (2, 0.65)}
     assert {t.cell.lam for t in tasks} == {0.0, 1.0, 5.0}
     assert {t.seed for t in tasks} == set(range(42, 52))

@@ -13,6 +13,7 @@ from tqdm import tqdm
 from .. import datasets, encoder, paths
 from ..environment import Environment
 from ..policies import LearnerSettings
+from ..policies.acqb_cl import REFINED
 from ..routing_table import RoutingTable, split_rows
 from .metrics import COLUMNS, add_gap, checkpoints, measure
 from .provenance import cores
@@ -46,7 +47,8 @@ def run(
     ----------
     world : an encoded routing table (each seed draws a job pool of `pool_size` rows from it) or an
         environment (used as it is, for every seed).
-    policies : printed names in :data:`cqb.POLICIES`; by default the paper's, those defined for this K.
+    policies : printed names in :data:`cqb.POLICIES`; by default the paper's, those that this K and this
+        world allow for.
     K : models offered at once. arrival_rate : chance of an arrival in a round. T : rounds.
     lam : weight of a dollar against a point of score; has no meaning for an environment.
     seeds : one run per policy and seed.
@@ -71,7 +73,11 @@ def run(
         raise ValueError(f"lam: found {lam}, but an environment has no costs to weigh")
     cell = Cell(K, float(lam), float(arrival_rate))
     if policies is None:
-        policies = ROUTERBENCH.policies_in(cell)
+        policies = [
+            name
+            for name in ROUTERBENCH.policies_in(cell)
+            if isinstance(world, RoutingTable) or name not in REFINED
+        ]
     settings = Settings(
         world.name,
         (cell,),
