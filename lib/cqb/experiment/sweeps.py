@@ -12,8 +12,7 @@ from tqdm import tqdm
 
 from .. import datasets, encoder, paths
 from ..environment import Environment
-from ..policies import LearnerSettings
-from ..policies.acqb_cl import REFINED
+from ..policies import POLICIES, LearnerSettings
 from ..routing_table import RoutingTable, split_rows
 from .metrics import COLUMNS, add_gap, checkpoints, measure
 from .provenance import cores
@@ -76,7 +75,7 @@ def run(
         policies = [
             name
             for name in ROUTERBENCH.policies_in(cell)
-            if isinstance(world, RoutingTable) or name not in REFINED
+            if isinstance(world, RoutingTable) or not POLICIES[name].needs_table
         ]
     settings = Settings(
         world.name,

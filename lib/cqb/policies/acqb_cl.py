@@ -7,6 +7,7 @@ offline for each seed and lam, on rows outside the pool, and frozen before the f
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from ..contrastive.refinement import refined
 from ..contrastive.rows import refine_for
@@ -30,6 +31,7 @@ class RefinedEntry(PolicyEntry):
     """A policy that is run on refined vectors; `refinement` says how they are made."""
 
     refinement: RefinementSettings = EQUAL
+    needs_table: ClassVar[bool] = True
 
     def environment(self, origin: Origin) -> Environment:
         """The run's environment with its contexts refined.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 import numpy as np
 
@@ -123,6 +124,8 @@ class PolicyEntry:
     factory: Factory | None = None
     from_truth: TruthFactory | None = None
     k1_only: bool = False
+    # Whether it takes more than the pool from the routing table, and so cannot do without one.
+    needs_table: ClassVar[bool] = False
 
     def environment(self, origin: Origin) -> Environment:
         """The environment that the policy is run on."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -48,6 +49,7 @@ class OfflineEntry(PolicyEntry):
     """
 
     rows: str = "refinement"
+    needs_table: ClassVar[bool] = True
 
     def make(
         self,
