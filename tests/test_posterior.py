@@ -95,12 +95,19 @@ def test_the_number_of_optimistic_draws():
         posterior.optimistic_draws(0)
 
 
-def _case(seed: int, q: int, N: int, K: int, spread: float, alpha: float):
-    """Posteriors after a few observations each, and means on the scale where pruning is at stake."""
+D = 6
+
+
+def _case(seed: int, q: int, N: int, K: int, spread: float, alpha: float, copies: int = 0):
+    """Posteriors after a few observations each, and means on the scale where pruning is at stake.
+
+    The first queries but one may be copies of each other.
+    """
     rng = np.random.default_rng(seed)
-    d, ridge = 6, 0.5
-    queries = rng.normal(size=(q, d))
-    models = [LazyInverse(d, ridge) for _ in range(N)]
+    ridge = 0.5
+    queries = rng.normal(size=(q, D))
+    queries[: copies + 1] = queries[0]
+    models = [LazyInverse(D, ridge) for _ in range(N)]
     information = np.tile(ridge / (queries**2).sum(1)[:, None], (1, N))
     for j, model in enumerate(models):
         for i in rng.integers(0, q, rng.integers(0, 8)):
@@ -114,21 +121,29 @@ def _case(seed: int, q: int, N: int, K: int, spread: float, alpha: float):
 @settings(max_examples=150, deadline=None)
 @given(
     st.integers(0, 10_000),
-    st.integers(1, 9),
+    st.integers(1, 14),
     st.integers(2, 5),
     st.integers(1, 3),
     st.sampled_from([0.0, 0.05, 0.5]),
     st.sampled_from([0.01, 0.1, 1.0]),
+    st.integers(0, 4),
 )
-def test_skipping_work_changes_no_choice(seed, q, N, K, spread, alpha):
+def test_skipping_work_changes_no_choice(seed, q, N, K, spread, alpha, copies):
+    # More queries than dimensions, and queries twice: what depends on others has no draw of its own.
     K = min(K, N - 1)
-    queries, models, deviation, mean, normals, alpha = _case(seed, q, N, K, spread, alpha)
+    queries, models, deviation, mean, normals, alpha = _case(seed, q, N, K, spread, alpha, copies)
     grams = np.stack([m.gram(queries) for m in models])
     scores = posterior.sampled_scores(mean.T, grams, normals, alpha)
     values = np.sort(scores, axis=1)[:, -K:]
     rates = np.log(np.exp(values).sum(1))
     position, assortment = thompson.choose(
-        mean, deviation, normals, alpha, K, lambda j, at: models[j].gram(queries[at])
+        mean,
+        deviation,
+        normals,
+        alpha,
+        K,
+        lambda j, a, b: models[j].gram(queries[a], queries[b]),
+        D,
     )
     assert rates[position] == pytest.approx(rates.max(), abs=1e-9)
     assert sorted(scores[position, list(assortment)]) == pytest.approx(values[position], abs=1e-9)
@@ -138,11 +153,11 @@ def test_pruning_spares_the_covariance_where_the_choice_is_clear():
     queries, models, deviation, mean, normals, _ = _case(1, 5, 4, 2, 0.5, 0.0)
     asked = []
 
-    def gram(j: int, at: np.ndarray) -> np.ndarray:
+    def gram(j: int, at: np.ndarray, others: np.ndarray) -> np.ndarray:
         asked.append(j)
-        return models[j].gram(queries[at])
+        return models[j].gram(queries[at], queries[others])
 
-    thompson.choose(mean, deviation, normals, 1e-4, 2, gram)
+    thompson.choose(mean, deviation, normals, 1e-4, 2, gram, D)
     assert asked == []
-    thompson.choose(mean, deviation, normals, 1.0, 2, gram)
+    thompson.choose(mean, deviation, normals, 1.0, 2, gram, D)
     assert asked

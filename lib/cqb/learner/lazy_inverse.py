@@ -73,10 +73,13 @@ class LazyInverse:
         self._settle()
         return kernels.dot(self.sum, x)
 
-    def gram(self, queries: np.ndarray) -> np.ndarray:
-        """``W V^{-1} W^T`` for queries W of shape (q, d): shape (q, q)."""
+    def gram(self, queries: np.ndarray, others: np.ndarray | None = None) -> np.ndarray:
+        """``W V^{-1} W'^T`` for queries W (q, d) and others W' (p, d), by default W: shape (q, p)."""
         self._settle()
-        return self._rows_dot(queries) @ queries.T
+        others = queries if others is None else others
+        if len(queries) > len(others):
+            return queries @ self._rows_dot(others).T
+        return self._rows_dot(queries) @ others.T
 
     def grow(self, x: np.ndarray, weight: float = 1.0) -> None:
         """``V += weight x x^T``; `weight` > 0. `x` is not to be written to afterwards."""

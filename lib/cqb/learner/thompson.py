@@ -17,6 +17,8 @@ import numpy as np
 from ..posterior import DEPENDENT
 from . import kernels
 
+Covariance = Callable[[int, np.ndarray, np.ndarray], np.ndarray]
+
 # Bounds are compared with a little room, so that rounding never prunes a tie.
 ROOM = 1e-9
 
@@ -27,7 +29,8 @@ def choose(
     normals: np.ndarray,
     alpha: float,
     K: int,
-    gram: Callable[[int, np.ndarray], np.ndarray],
+    covariance: Covariance,
+    rank: int,
 ) -> tuple[int, tuple[int, ...]]:
     """The query and assortment of largest sampled departure rate.
 
@@ -37,7 +40,8 @@ def choose(
     deviation : (q, N) upper bounds of the posterior standard deviations at alpha = 1.
     normals : (q, N, M) standard normals.
     alpha : confidence radius. K : assortment size.
-    gram : (model, positions) -> ``W V_j^{-1} W^T`` of those queries.
+    covariance : (model, positions, others) -> ``W V_j^{-1} W'^T`` of those queries.
+    rank : the most queries that can be linearly independent, d.
 
     Returns
     -------
@@ -50,7 +54,7 @@ def choose(
     scores = np.full(mean.shape, -np.inf)
     for j in np.flatnonzero(alive.any(axis=0)):
         mine = np.flatnonzero(alive[:, j])
-        drawn = _draws(int(j), mine, normals, gram)
+        drawn = _draws(int(j), mine, normals, covariance, rank)
         scores[mine, j] = mean[mine, j] + alpha * drawn.max(axis=1)
     return _best(scores, rows, K)
 
@@ -64,15 +68,31 @@ def _log_odds(scores: np.ndarray, K: int) -> np.ndarray:
 
 
 def _draws(
-    j: int,
-    mine: np.ndarray,
-    normals: np.ndarray,
-    gram: Callable[[int, np.ndarray], np.ndarray],
+    j: int, mine: np.ndarray, normals: np.ndarray, covariance: Covariance, rank: int
 ) -> np.ndarray:
-    """(len(mine), M) rows of ``L z`` for model j; L's leading block is all they need."""
-    leading = np.arange(mine[-1] + 1)
-    factor, pivots = cholesky(gram(j, leading))
+    """(len(mine), M) rows of ``L z`` for model j; L's leading block is all they need.
+
+    Queries beyond the first `rank` depend on earlier ones and have no normals of their own, so a
+    long queue costs its own length times `rank` and not its square.
+    """
+    everyone = np.arange(mine[-1] + 1)
+    leading = everyone[:rank]
+    factor, pivots = cholesky(covariance(j, leading, leading))
+    if everyone.size <= rank:
+        return factor[mine] @ normals[pivots, j]
+    if isinstance(pivots, slice):
+        return covariance(j, mine, leading) @ np.linalg.solve(factor.T, normals[leading, j])
+    diagonal = np.concatenate(
+        [np.diagonal(covariance(j, at, at)) for at in _blocks(everyone, rank)]
+    )
+    factor, pivots = _independent_columns(
+        diagonal, lambda i: covariance(j, everyone, everyone[i : i + 1])[:, 0]
+    )
     return factor[mine] @ normals[pivots, j]
+
+
+def _blocks(everyone: np.ndarray, size: int) -> list[np.ndarray]:
+    return [everyone[i : i + size] for i in range(0, everyone.size, size)]
 
 
 def cholesky(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray | slice]:
@@ -87,30 +107,29 @@ def cholesky(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray | slice]:
     try:
         lower = np.linalg.cholesky(matrix)
     except np.linalg.LinAlgError:
-        return _independent_columns(matrix)
+        return _independent_columns(np.diagonal(matrix), lambda i: matrix[:, i])
     pivots = np.diagonal(lower) ** 2
     if (pivots > 1e3 * DEPENDENT * np.diagonal(matrix)).all():
         return lower, slice(0, matrix.shape[0])
-    return _independent_columns(matrix)
+    return _independent_columns(np.diagonal(matrix), lambda i: matrix[:, i])
 
 
-def _independent_columns(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    diagonal = np.diagonal(matrix)
+def _independent_columns(
+    diagonal: np.ndarray, column_of: Callable[[int], np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Columns (q, r) of the factor, and the positions (r,) of the queries that have one."""
     rest = diagonal.copy()
-    columns: list[np.ndarray] = []
+    columns = np.empty((0, rest.size))
     pivots: list[int] = []
     while (free := np.flatnonzero(rest > DEPENDENT * diagonal)).size:
         i = int(free[0])
-        column = matrix[:, i].copy()
-        for known in columns:
-            column -= known[i] * known
-        column /= np.sqrt(rest[i])
+        column = (column_of(i) - columns[:, i] @ columns) / np.sqrt(rest[i])
         column[:i] = 0.0
-        columns.append(column)
+        columns = np.vstack([columns, column])
         pivots.append(i)
         rest -= column * column
         rest[: i + 1] = 0.0
-    return np.array(columns).T, np.array(pivots)
+    return columns.T, np.array(pivots)
 
 
 def _best(scores: np.ndarray, rows: np.ndarray, K: int) -> tuple[int, tuple[int, ...]]:

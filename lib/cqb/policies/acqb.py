@@ -93,7 +93,8 @@ class ThompsonLearner:
             normals,
             self._radius(t),
             self._K,
-            lambda j, at: self._covariance[j].gram(rows[at]),
+            lambda j, at, others: self._covariance[j].gram(rows[at], rows[others]),
+            rows.shape[1],
         )
         # The same vector may wait more than once: the earliest in the queue is served.
         return Decision(waiting.context.index(ranked[place]), assortment)

@@ -43,7 +43,8 @@ class PenalisedLearner(ThompsonLearner):
             self._normals.at(t).standard_normal(size),
             self._radius(t),
             self._K,
-            lambda j, at: self._covariance[j].gram(rows[at]),
+            lambda j, at, others: self._covariance[j].gram(rows[at], rows[others]),
+            rows.shape[1],
         )
         return Decision(int(order[place]), assortment)
 
