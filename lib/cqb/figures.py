@@ -13,6 +13,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from .experiment.cell_rows import cells_of, pick
 from .experiment.findings import DECIMALS, last_round
 from .experiment.summary import half_width
 from .house_style import FAINT, INK, WIDTH, in_order, ink, label_ends, looks, save, style
@@ -56,14 +57,14 @@ def curves(summary: pd.DataFrame, *, K: int, value: str) -> Figure:
         raise ValueError(
             f"K: found no results for {K}, expected one of {sorted(set(summary['K']))}"
         )
-    cells = _cells(rows, K)
+    cells = cells_of(rows, K)
     with style():
         figure, axes = plt.subplots(
             1, len(cells), figsize=(WIDTH, 3.4), layout="constrained", squeeze=False
         )
         for ax, cell in zip(axes[0], cells, strict=True):
-            _lines(ax, _pick(rows, cell), value)
-            ax.set_title(_name(cell), loc="left")
+            _lines(ax, pick(rows, cell), value)
+            ax.set_title(str(cell), loc="left")
         axes[0, 0].set_ylabel(NAMES[value])
         figure.suptitle(title(rows, NAMES[value].partition(" (")[0]), color=INK)
         figure.supxlabel(
@@ -71,7 +72,7 @@ def curves(summary: pd.DataFrame, *, K: int, value: str) -> Figure:
         )
         figure.draw_without_rendering()  # gives the panels the size that labels are placed by
         for ax, cell in zip(axes[0], cells, strict=True):
-            _label_lines(ax, last_round(_pick(rows, cell)), value)
+            _label_lines(ax, last_round(pick(rows, cell)), value)
     return figure
 
 
@@ -110,7 +111,7 @@ def differences(summary: pd.DataFrame, paired: pd.DataFrame, *, value: str) -> F
     last = last_round(summary)
     last = last[last["policy"] != REFERENCE]
     sizes = {K: len(set(rows["policy"])) for K, rows in last.groupby("K")}
-    columns = max(len(_cells(last, K)) for K in sizes)
+    columns = max(len(cells_of(last, K)) for K in sizes)
     with style():
         figure, axes = plt.subplots(
             len(sizes),
@@ -121,12 +122,12 @@ def differences(summary: pd.DataFrame, paired: pd.DataFrame, *, value: str) -> F
             squeeze=False,
         )
         for line, K in zip(axes, sizes, strict=True):
-            cells = _cells(last, K)
+            cells = cells_of(last, K)
             for ax in line[len(cells) :]:
                 ax.set_axis_off()
             for ax, cell in zip(line, cells, strict=False):
-                _difference_panel(ax, _pick(last, cell), _pick(paired, cell), value)
-                ax.set_title(_name(cell), loc="left")
+                _difference_panel(ax, pick(last, cell), pick(paired, cell), value)
+                ax.set_title(str(cell), loc="left")
             for ax in line[1:]:
                 ax.tick_params(labelleft=False)
         name = NAMES[value].partition(" (")[0]
@@ -211,10 +212,10 @@ def waiting(tidy: pd.DataFrame) -> Figure:
 def _share_panel(ax: Axes, rows: pd.DataFrame, share: str) -> None:
     """One share for one K: a row per policy, in it a dot per cell, the later ones darker."""
     names = in_order(rows["policy"])
-    cells = _cells(rows, rows["K"].iloc[0])
+    cells = cells_of(rows, rows["K"].iloc[0])
     look = looks(names)
     for number, cell in enumerate(cells):
-        groups = _pick(rows, cell).groupby("policy")[share]
+        groups = pick(rows, cell).groupby("policy")[share]
         mean, half = 100.0 * groups.mean(), 100.0 * half_width(groups.std(), groups.count())
         shade = SHADES[min(number, len(SHADES) - 1)]
         for place, name in enumerate(names):
@@ -232,18 +233,3 @@ def _policy_axis(ax: Axes, names: list[str]) -> None:
     ax.set_ylim(len(names) - 0.4, -0.6)
     ax.grid(visible=False, axis="y")
     ax.tick_params(axis="y", length=0)
-
-
-def _cells(rows: pd.DataFrame, K: int) -> list[tuple[int, float, float]]:
-    """The cells (K, lam, arrival rate) of one K, in order."""
-    cells = rows.loc[rows["K"] == K, ["arrival_rate", "lam"]].drop_duplicates()
-    return [(K, lam, rate) for rate, lam in sorted(cells.itertuples(index=False, name=None))]
-
-
-def _pick(rows: pd.DataFrame, cell: tuple[int, float, float]) -> pd.DataFrame:
-    K, lam, rate = cell
-    return rows[(rows["K"] == K) & (rows["lam"] == lam) & (rows["arrival_rate"] == rate)]
-
-
-def _name(cell: tuple[int, float, float]) -> str:
-    return f"K = {cell[0]}, lam = {cell[1]:g}, arrival rate {cell[2]:g}"

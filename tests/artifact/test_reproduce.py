@@ -70,6 +70,8 @@ def test_everything_is_written_and_told(checkout, capsys):
         "notebooks/03_routerbench.ipynb",
         "data/results/tiny.parquet",
         "data/results/tiny.json",
+        "data/results/tiny-views.parquet",
+        "data/results/tiny-views.json",
         "figures/summary.csv",
         "figures/summary.json",
         "figures/drawn.txt",
@@ -135,6 +137,8 @@ def test_smoke_goes_the_same_way_and_leaves_the_checkout_alone(checkout):
     assert files(smoke) == {
         "results/tiny.parquet",
         "results/tiny.json",
+        "results/tiny-views.parquet",
+        "results/tiny-views.json",
         "figures/summary.csv",
         "figures/summary.json",
         "figures/drawn.txt",

@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 
 from .. import experiment, paths
-from ..experiment import results
+from ..experiment import results, view_store
 from ..experiment.metrics import KEYS, MEASURES
 from ..experiment.run_store import RunStore, ensure_writable
 from ..experiment.settings import EMBEDLLM, EXPERIMENTS, ROUTERBENCH, SPROUT, Settings
@@ -152,6 +152,7 @@ def _experiment(
     print(f"  {compared(tidy, earlier)}")
     about = {"report": dict(table.report), "peak_memory_mib": _peak_memory()}
     results.store(tidy, settings, table, folder=places.tables, **about)
+    view_store.store(settings, table, runs, folder=places.tables)
     return tidy, results.key(settings, table)
 
 
