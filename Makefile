@@ -2,6 +2,7 @@
 #
 #   PYTHON=python3.12        the interpreter the environment is made from (3.11 or newer)
 #   WORKERS=2                test processes side by side
+#   SCHEDULER=tcp://...      a Dask cluster for `make paper`, instead of this machine's cores
 #   CQB_ROUTERBENCH_DIR=...  a folder of RouterBench CSV files: run on real rows, not the stand-in
 #   CQB_SPROUT_DIR=..., CQB_EMBEDLLM_DIR=...  likewise the published files of these sets
 
@@ -16,6 +17,7 @@ BIN     := $(VENV)/bin
 READY   := $(VENV)/.ready
 ENCODE  := $(VENV)/.encode
 INDEX   := $(VENV)/.index
+CLUSTER := $(VENV)/.cluster
 PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock
 
 # Runs lie side by side over the cores, so each process keeps to one BLAS thread. It also keeps
@@ -28,11 +30,15 @@ DATA_READY := $(READY) $(if $(CQB_ROUTERBENCH_DIR)$(CQB_SPROUT_DIR)$(CQB_EMBEDLL
 
 .PHONY: help
 help:  ## List the commands
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 .PHONY: reproduce
 reproduce: $(DATA_READY)  ## Execute the notebooks and draw every figure into figures/
 	$(BIN)/python -m cqb.artifact.reproduce
+
+.PHONY: paper
+paper: $(DATA_READY) $(if $(SCHEDULER),$(CLUSTER))  ## Every setting of the paper on the real sets that are there (goes on where it stopped)
+	$(BIN)/python -m cqb.artifact.paper $(if $(SCHEDULER),--scheduler $(SCHEDULER))
 
 .PHONY: test
 test: lint  ## Check style, run the tests, execute the committed notebooks and compare their outputs
@@ -74,6 +80,10 @@ port: $(DATA_READY) $(INDEX)  ## PORT against its baselines: comparison, sweeps,
 qos: $(READY)  ## Every baseline of the QoS system (6 minutes of CPU; goes on where it stopped)
 	$(BIN)/python -m cqb.related.qos
 
+.PHONY: sensitivity
+sensitivity: $(DATA_READY)  ## How ACQB depends on its settings (RouterBench: 20 minutes of CPU; goes on where it stopped)
+	$(BIN)/python -m cqb.sensitivity $(if $(CQB_ROUTERBENCH_DIR),standin routerbench,standin)
+
 .PHONY: refresh
 refresh: $(READY)  ## Execute the committed notebooks again, in place, with their figures
 	$(BIN)/python -m cqb.artifact.refresh_notebooks
@@ -90,7 +100,7 @@ lock:  ## Choose every version anew and write requirements.lock (CPython 3.11 on
 	    { echo "lock: the lock is made with Python 3.11; name one: make lock PYTHON=python3.11" >&2; exit 1; }
 	scratch=$$(mktemp -d); trap 'rm -rf "$$scratch"' EXIT; \
 	$(PYTHON) -m venv "$$scratch/venv"; \
-	"$$scratch/venv/bin/pip" install --quiet --upgrade --upgrade-strategy eager -e '.[notebooks,test,encode,gpu,index]'; \
+	"$$scratch/venv/bin/pip" install --quiet --upgrade --upgrade-strategy eager -e '.[notebooks,test,encode,gpu,index,cluster]'; \
 	{ sed -n '/^#/p' requirements.lock; \
 	  "$$scratch/venv/bin/pip" list --format=freeze --exclude pip --exclude cqb \
 	  | sed 's/+.*//' | grep -vE '^(nvidia-|cuda-(bindings|toolkit)=|triton=)'; } > "$$scratch/lock"; \
@@ -117,4 +127,8 @@ $(ENCODE): $(READY)
 
 $(INDEX): $(READY)
 	$(PIP) -e '.[index]'
+	@touch $@
+
+$(CLUSTER): $(READY)
+	$(PIP) -e '.[cluster]'
 	@touch $@
