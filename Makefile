@@ -17,6 +17,7 @@ BIN     := $(VENV)/bin
 READY   := $(VENV)/.ready
 ENCODE  := $(VENV)/.encode
 INDEX   := $(VENV)/.index
+GPU     := $(VENV)/.gpu
 CLUSTER := $(VENV)/.cluster
 PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock
 
@@ -30,7 +31,7 @@ DATA_READY := $(READY) $(if $(CQB_ROUTERBENCH_DIR)$(CQB_SPROUT_DIR)$(CQB_EMBEDLL
 
 .PHONY: help
 help:  ## List the commands
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 .PHONY: reproduce
 reproduce: $(DATA_READY)  ## Execute the notebooks and draw every figure into figures/
@@ -67,6 +68,14 @@ bench: $(READY)  ## Measure speed: the table figures/speed.json, its figure, and
 	mkdir -p .benchmarks
 	$(BIN)/python tests/benchmarks/speed.py
 	$(BIN)/python -m pytest tests/benchmarks --benchmark-only --benchmark-json=.benchmarks/bench.json
+
+.PHONY: bench-gpu
+bench-gpu: $(GPU)  ## Lock-step on a GPU beside one host core: figures/speed_gpu.json (needs CuPy and a card)
+	$(BIN)/python tests/benchmarks/gpu.py
+
+.PHONY: scale
+scale: $(READY)  ## A million rounds, a thousand models, a hundred thousand prompts or queries: figures/scale.json
+	$(BIN)/python tests/benchmarks/scale.py
 
 .PHONY: theory
 theory: $(READY)  ## Every check of the theory at its full size (a quarter of an hour; goes on where it stopped)
@@ -131,4 +140,8 @@ $(INDEX): $(READY)
 
 $(CLUSTER): $(READY)
 	$(PIP) -e '.[cluster]'
+	@touch $@
+
+$(GPU): $(READY)
+	$(PIP) -e '.[gpu]'
 	@touch $@

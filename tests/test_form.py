@@ -151,7 +151,7 @@ def test_conda_installs_through_the_lock():
 
 def test_make_installs_through_the_lock():
     installs = re.findall(r"^\t\$\(PIP\) .*$", MAKEFILE, re.MULTILINE)
-    extras = ("notebooks,test", "encode", "index", "cluster")
+    extras = ("notebooks,test", "encode", "index", "cluster", "gpu")
     assert installs == [f"\t$(PIP) -e '.[{extra}]'" for extra in extras]
     assert re.search(r"^PIP +:= .* -c requirements\.lock$", MAKEFILE, re.MULTILINE)
 
@@ -203,11 +203,11 @@ def test_citation_prefers_the_paper():
 
 
 def documented_targets() -> set[str]:
-    return set(re.findall(r"^([a-z]+):.*## ", MAKEFILE, re.MULTILINE))
+    return set(re.findall(r"^([a-z-]+):.*## ", MAKEFILE, re.MULTILINE))
 
 
 def test_every_phony_target_is_documented_and_help_is_the_default():
-    phony = re.findall(r"^\.PHONY: (\w+)$", MAKEFILE, re.MULTILINE)
+    phony = re.findall(r"^\.PHONY: ([a-z-]+)$", MAKEFILE, re.MULTILINE)
     assert sorted(phony) == sorted(documented_targets())
     assert phony[0] == "help"
 
@@ -215,14 +215,14 @@ def test_every_phony_target_is_documented_and_help_is_the_default():
 @pytest.mark.skipif(not shutil.which("make"), reason="make is not installed")
 def test_make_alone_lists_every_command():
     listing = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    listed = set(re.findall(r"^  make (\w+) +\S", listing, re.MULTILINE))
+    listed = set(re.findall(r"^  make ([a-z-]+) +\S", listing, re.MULTILINE))
     assert listed == documented_targets()
 
 
 @pytest.mark.parametrize("page", ["README.md", "data/README.md", "figures/README.md", CI_SCRIPT])
 def test_commands_named_in_the_pages_exist(page):
     text = (ROOT / page).read_text("utf-8")
-    named = set(re.findall(r"(?:^ *|`|\.\.\. )make (\w+)", text, re.MULTILINE))
+    named = set(re.findall(r"(?:^ *|`|\.\.\. )make ([a-z-]+)", text, re.MULTILINE))
     assert named, f"{page} names no command"
     assert named <= documented_targets()
 

@@ -1,0 +1,29 @@
+"""The measuring commands run: a few rounds each, wherever their figures may be worth nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).parent / "benchmarks"
+
+
+@pytest.mark.parametrize(
+    ("script", "options", "wrote"),
+    [
+        ("gpu.py", ["--backend", "numpy"], "speed_gpu.json"),
+        ("scale.py", [], "scale.json"),
+    ],
+)
+def test_a_short_measurement(script, options, wrote, tmp_path):
+    command = [sys.executable, BENCHMARKS / script, "--short", "--figures", tmp_path, *options]
+    subprocess.run(command, check=True, env=dict(os.environ), timeout=300)
+    found = json.loads((tmp_path / wrote).read_text("utf-8"))
+    assert found["record"]["git"]
+    assert found["rows"]
+    assert all(row.get("same_decisions", True) for row in found["rows"])
