@@ -35,8 +35,9 @@ def play_all(
     Parameters
     ----------
     workers : processes side by side; with 1 the tasks run in this process, one after the other.
-    executor : takes the place of the processes, for instance ``Client.get_executor()`` of Dask. It is
-        given `world` with each task, and is neither restarted nor shut down here.
+    executor : takes the place of the processes, for instance a Dask cluster
+        (:class:`cqb.experiment.cluster.DaskExecutor`). It is given `world` with each task, and is
+        neither restarted nor shut down here.
 
     Raises
     ------
@@ -66,10 +67,20 @@ def _on_executor(tasks: Sequence[Task], world: World, executor: Executor) -> Ite
     futures = {executor.submit(_play_noted, task, world): task for task in tasks}
     try:
         for future in as_completed(futures):
-            yield futures[future], future.result()
+            yield futures[future], _result(future, futures[future])
     finally:
         for future in futures:
             future.cancel()
+
+
+def _result(future: Future[Run], task: Task) -> Run:
+    """The run of `task`; a note names it where the executor itself failed, its workers gone say."""
+    try:
+        return future.result()
+    except Exception as error:
+        if not getattr(error, "__notes__", ()):
+            error.add_note(f"in the run of {task}")
+        raise
 
 
 def _on_processes(tasks: Sequence[Task], world: World, workers: int) -> Iterator[Played]:
