@@ -1,10 +1,12 @@
 """The testable properties of PORT: budgets, duality, invariances, batches, neighbours, guarantees."""
 
+import array_api_strict
 import numpy as np
 import pytest
 from scipy.optimize import linprog
 from scipy.stats import chisquare
 
+from cqb.arrays import BackendError, backend
 from cqb.related.port import (
     Estimates,
     ExactIndex,
@@ -20,7 +22,7 @@ from cqb.related.port import (
     oracles,
     replay,
 )
-from cqb.related.port.beyond import BeyondPort
+from cqb.related.port.beyond import BeyondPort, plus
 
 pytestmark = pytest.mark.filterwarnings("ignore::cqb.related.port.router.FewSamplesWarning")
 
@@ -73,6 +75,7 @@ def routers(d, g, B, seed=0):
         "PORT-R": BeyondPort(B, N, every=40, random=np.random.default_rng(seed)),
         "PORT-H": BeyondPort(B, N, every=None, history=e),
         "PORT-RH": BeyondPort(B, N, every=40, history=e),
+        "PORT-RH+": plus(B, N, e),
         "optimum": oracles.Planned(oracles.optimal_plan(e, B)),
         "dual optimum": oracles.Planned(oracles.dual_plan(e, B)),
     }
@@ -81,6 +84,17 @@ def routers(d, g, B, seed=0):
 SPLITS = [("weighted", 1), ("cost", 1), ("perf", 1), ("uniform", 1), ("random", 1)] + [
     ("extreme", h) for h in (1, 3)
 ]
+
+
+def bound_of(d, g, B):
+    """The linear programme by a solver, written out: rows of models, then rows of queries."""
+    M, L = d.shape
+    a_ub = np.zeros((M + L, M * L))
+    for i in range(M):
+        a_ub[i, i * L : (i + 1) * L] = g[i]
+        a_ub[M + np.arange(L), i * L + np.arange(L)] = 1.0
+    ones = np.concatenate([B, np.ones(L)])
+    return linprog(-d.reshape(-1), A_ub=a_ub, b_ub=ones, method="highs")
 
 
 @pytest.mark.parametrize(("split", "h"), SPLITS)
@@ -105,11 +119,7 @@ def test_dual_reaches_the_linear_programme(seed):
     d, g, B = instance(M, L, seed)
     B = B * (1.0, 0.3, 40.0)[seed % 3]
     prices = dual.solve(d, g, B)
-    a_ub = np.zeros((M + L, M * L))
-    for i in range(M):
-        a_ub[i, i * L : (i + 1) * L] = g[i]
-        a_ub[M + np.arange(L), i * L + np.arange(L)] = 1.0
-    lp = linprog(-d.reshape(-1), A_ub=a_ub, b_ub=np.concatenate([B, np.ones(L)]), method="highs")
+    lp = bound_of(d, g, B)
     assert prices.value == pytest.approx(-lp.fun, rel=1e-6)
     assert prices.gap <= 1e-6
     assert oracles.lp_value(d, g, B) == pytest.approx(-lp.fun, rel=1e-6)
@@ -167,7 +177,7 @@ def test_loose_budgets_cost_nothing_and_lose_nobody():
 
 
 @pytest.mark.parametrize(
-    "name", ["dual", "reference", "random", "perf", "cost", "PORT-R", "PORT-RH"]
+    "name", ["dual", "reference", "random", "perf", "cost", "PORT-R", "PORT-RH", "PORT-RH+"]
 )
 def test_batches_make_no_difference(name):
     history, x, d, g, B = noisy(0, N=300, E=500)
@@ -217,6 +227,30 @@ def test_neighbours_match_a_plain_search():
 
 def checked(x):
     return (x / np.linalg.norm(x, axis=1)[:, None]).astype(np.float32)
+
+
+def same_neighbours(xp, device=None):
+    """On every backend the search finds what it finds in NumPy, row by row."""
+    rng = np.random.default_rng(6)
+    vectors, itself = checked(rng.normal(size=(333, 9))), np.arange(333)
+    for k in (1, 5, 60):
+        there, here = (ExactIndex(vectors, m, 50, d) for m, d in ((xp, device), (np, None)))
+        assert (there.nearest(vectors, k) == here.nearest(vectors, k)).all()
+        assert (there.nearest(vectors, k, itself) == here.nearest(vectors, k, itself)).all()
+
+
+def test_neighbours_need_no_hidden_host_copy():
+    """The strict standard on a device that is not the default refuses any implicit conversion."""
+    same_neighbours(array_api_strict, array_api_strict.Device("device1"))
+
+
+@pytest.mark.gpu
+def test_the_gpu_finds_the_same_neighbours():
+    try:
+        cupy = backend("cupy")
+    except BackendError as reason:
+        pytest.skip(str(reason))
+    same_neighbours(cupy)
 
 
 def test_ties_go_to_the_lowest_row_and_nobody_is_its_own_neighbour():

@@ -247,6 +247,30 @@ def test_beyond_needs_a_schedule_or_a_history():
         BeyondPort(B, 80, every=0, history=Estimates(D, G))
 
 
+def test_no_model_is_asked_for_what_it_cannot_afford():
+    """Model 0 is far better and has one query's budget: the others go to model 1 at once."""
+    scores, costs = np.tile([[0.9], [0.4]], 20), np.ones((2, 20))
+    limits, e = np.array([1.5, 30.0]), Estimates(scores, costs)
+    choices = {}
+    for affordable in (False, True):
+        router = BeyondPort(limits, 20, every=None, history=e, affordable=affordable)
+        router.gamma = np.array([0.0, 0.0])  # prices that know nothing of the budgets
+        choices[affordable] = replay(router, limits, e, *e).served
+    assert choices[False].tolist() == [0] + 19 * [-1]
+    assert choices[True].tolist() == [0] + 19 * [1]
+
+
+@pytest.mark.parametrize("mode", dual.MODES)
+def test_prices_are_fitted_to_the_share_of_the_horizon_given(mode):
+    """Whatever N turns out to be, L and the budgets' share follow the N that was named."""
+    router = port(N=205, epsilon=0.1, mode=mode)
+    Session(router, B, 205).serve(Estimates(D, G), D, G)
+    share = 0.1 if mode == "reference" else 21 / 205
+    expected = dual.solve(D[:, :21], G[:, :21], share * B, mode=mode)
+    assert router.L == 21
+    assert (router.gamma == expected.gamma).all()
+
+
 def test_a_missing_index_library_is_told_clearly(monkeypatch):
     real = builtins.__import__
 

@@ -63,6 +63,15 @@ def test_models_keep_their_budgets_when_some_are_left_out(table):
     assert (deal.scores == table.scores[np.ix_(stream, place)].T).all()
 
 
+def test_deals_of_one_seed_may_share_their_similarities(table):
+    """Which takes most of the time, and changes no prediction."""
+    alone = Deal(table, 7, models=3)
+    shared = Deal(table, 7, models=3, like=Deal(table, 7))
+    for own, lent in zip(alone.predicted, shared.predicted, strict=True):
+        assert (own == lent).all()
+    assert shared.predictor.bases is not alone.predictor.bases
+
+
 def test_orders_permute_one_stream_and_sorting_keeps_families_together(table):
     deal = Deal(table, 3)
     plain, order = world(TASK, deal), world(replace(TASK, order=11), deal)

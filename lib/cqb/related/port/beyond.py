@@ -4,7 +4,8 @@ PORT-R re-solves on a schedule, with the queries seen so far and the budgets tha
 takes its prices from estimates on the history (each query without its own outcome), so that no
 query has to be spent on a random phase. PORT-RH does both: the history's estimates stand for
 the queries still to come, and the budgets that are left for those they may spend. Where the order
-of arrival cannot be trusted to be random, the history is weighted by what is still to come of it.
+of arrival cannot be trusted to be random, the history is weighted by what is still to come of it; and
+where budgets are few queries wide, no model is asked for what it can no longer afford.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ class BeyondPort:
     every : re-solve before each query whose number is a multiple of it; None: solve once.
     history : leave-one-out estimates (M, E) of the history.
     depleting : weigh the history by the kinds of queries still to come (:mod:`.remaining`).
+    affordable : leave a model out where the estimated cost is more than what it has left.
     random : generator of PORT-R's random first phase, which lasts `every` queries.
 
     Raises
@@ -47,6 +49,7 @@ class BeyondPort:
         every: int | None = EVERY,
         history: Estimates | None = None,
         depleting: bool = False,
+        affordable: bool = False,
         random: np.random.Generator | None = None,
     ) -> None:
         M = checks.budgets(budgets).size
@@ -56,7 +59,7 @@ class BeyondPort:
             raise ValueError("history: found none, so a schedule and a generator are needed")
         if depleting and history is None:
             raise ValueError("depleting: there is no history to weigh")
-        self._every, self._history = every, history
+        self._every, self._history, self._affordable = every, history, affordable
         self.horizon, self.arrived, self.gamma = horizon, 0, None
         self.solutions = 0
         self._seen: list[Estimates] = []
@@ -66,6 +69,8 @@ class BeyondPort:
         self._warm_up[self._warm_up == M] = DECLINED
 
     def block(self, arrived: int) -> int:
+        if self._affordable:
+            return 1
         if self._every is None:
             return self.horizon
         return self._every - arrived % self._every
@@ -81,7 +86,11 @@ class BeyondPort:
             self._remaining.see(estimates)
         if at < self._warm_up.size:
             return self._warm_up[at : at + n]
-        return best_models(self.gamma, estimates, RULE)
+        return self.weigh(estimates, left)
+
+    def weigh(self, estimates: Estimates, left: np.ndarray) -> np.ndarray:
+        """What the prices say, once there are any; nothing is noted."""
+        return best_models(self.gamma, estimates, RULE, left if self._affordable else None)
 
     def _due(self, at: int) -> bool:
         return self.gamma is None or (self._every is not None and at % self._every == 0)
@@ -101,3 +110,14 @@ class BeyondPort:
             return self._history, self._history.scores.shape[1]
         self._seen = [joined(self._seen)]
         return self._seen[0], self._seen[0].scores.shape[1]
+
+
+def plus(budgets: np.ndarray, horizon: int, known: Estimates) -> BeyondPort:
+    """The router of PORT-RH+, given leave-one-out estimates (M, E) of the history.
+
+    They are weighted by what is still to come, what is left is looked at before every query, and prices are
+    solved again twice as often as in PORT-RH.
+    """
+    return BeyondPort(
+        budgets, horizon, every=EVERY // 2, history=known, depleting=True, affordable=True
+    )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from . import baselines, oracles
-from .beyond import EVERY, BeyondPort
+from .beyond import EVERY, BeyondPort, plus
 from .features import Estimates
 from .router import Port, PortSettings, Router
 from .world import World
@@ -42,10 +42,9 @@ def _with_history(every: int | None) -> Maker:
 
 
 def port_rh_plus(world: World) -> Made:
-    """PORT-RH+: PORT-RH on the trained predictor, the history weighted by what is still to come."""
+    """PORT-RH+: PORT-RH on the trained predictor, as :func:`.beyond.plus` makes it."""
     known = world.deal.predicted_left_out
-    router = BeyondPort(world.budgets, world.horizon, history=known, depleting=True)
-    return router, _predicted(world)
+    return plus(world.budgets, world.horizon, known), _predicted(world)
 
 
 def _told(estimates: Callable[[World], Estimates], rule: Callable[[World], Router]) -> Maker:

@@ -84,14 +84,17 @@ class Index(Protocol):
 
 
 class ExactIndex:
-    """Brute force over float32 unit rows, on the NumPy or CuPy module `xp`."""
+    """Brute force over float32 unit rows, on the array module `xp` (NumPy, CuPy) and its `device`."""
 
-    def __init__(self, vectors: np.ndarray, xp: Any = np, chunk: int = CHUNK) -> None:
+    def __init__(
+        self, vectors: np.ndarray, xp: Any = np, chunk: int = CHUNK, device: Any = None
+    ) -> None:
         self._host, self._chunk = vectors, chunk
         # A row of zeros never wins: the length becomes a multiple of the number of blocks.
         padding = -len(vectors) % BLOCKS
         padded = np.concatenate([vectors, np.zeros((padding, vectors.shape[1]), np.float32)])
-        self._vectors = xp.asarray(padded)
+        where = {} if device is None else {"device": device}
+        self._vectors = xp.asarray(padded, **where)
 
     def nearest(self, queries: np.ndarray, k: int, exclude: np.ndarray | None = None) -> np.ndarray:
         """The k most similar rows of the history, ties to the lowest: int64 (n, k).
@@ -115,15 +118,16 @@ class ExactIndex:
 
     def _chunk_nearest(self, queries: np.ndarray, k: int, exclude: np.ndarray | None) -> np.ndarray:
         xp = arrays.namespace(self._vectors)
-        similar = xp.asarray(queries) @ self._vectors.T
-        E = len(self._host)
-        similar[:, E:] = -2.0
+        similar = arrays.asarray(queries, self._vectors) @ self._vectors.T
+        similar[:, len(self._host) :] = -2.0
         if exclude is not None:
-            similar[xp.arange(len(queries)), xp.asarray(exclude)] = -2.0
-        edge = _kth_largest(xp, similar, k)
-        # No rounding of a float32 sum of D products of unit vectors is larger than this.
-        slack = 2.0 * queries.shape[1] * np.finfo(np.float32).eps
-        row, column = xp.nonzero(similar >= xp.maximum(edge - slack, xp.asarray(-1.5))[:, None])
+            columns = arrays.asarray(np.arange(similar.shape[1]), self._vectors)
+            itself = arrays.asarray(exclude, self._vectors)[:, None] == columns
+            similar = xp.where(itself, xp.full_like(similar, -2.0), similar)
+        # No rounding of a float32 sum of D products of unit vectors is larger than the slack.
+        slack = 2.0 * queries.shape[1] * float(np.finfo(np.float32).eps)
+        edge = xp.clip(_kth_largest(xp, similar, k) - slack, min=-1.5)
+        row, column = xp.nonzero(similar >= edge[:, None])
         row, column = arrays.to_numpy(row), arrays.to_numpy(column)
         return self._by_true_similarity(queries, row, column, k)
 
@@ -146,8 +150,8 @@ def _kth_largest(xp: Any, similar: Any, k: int) -> Any:
     n, E = similar.shape
     if k > E // BLOCKS:
         return xp.sort(similar, axis=1)[:, E - k]
-    maxima = similar.reshape(n, BLOCKS, E // BLOCKS).max(axis=1)
-    return xp.partition(maxima, E // BLOCKS - k, axis=1)[:, E // BLOCKS - k]
+    maxima = xp.max(xp.reshape(similar, (n, BLOCKS, E // BLOCKS)), axis=1)
+    return xp.sort(maxima, axis=1)[:, E // BLOCKS - k]
 
 
 def _part(values: np.ndarray | None, at: int, size: int) -> np.ndarray | None:

@@ -25,7 +25,7 @@ class ApproximateIndex:
         The extra `index` is not installed.
     """
 
-    def __init__(self, vectors: np.ndarray, lists: int | None = None, probes: int = 16) -> None:
+    def __init__(self, vectors: np.ndarray, lists: int | None = None, probes: int = 8) -> None:
         faiss = _faiss()
         lists = lists or max(1, int(np.sqrt(len(vectors))))
         self._size, d = vectors.shape

@@ -64,6 +64,7 @@ class SimilarityRidge:
     Parameters
     ----------
     widths, ridges : candidates, of which leave-one-out errors choose. anchors : at most so many.
+    bases : those of another predictor on the same vectors and widths, which take most of the time.
 
     Raises
     ------
@@ -77,6 +78,7 @@ class SimilarityRidge:
         widths: Sequence[float] = WIDTHS,
         ridges: Sequence[float] = RIDGES,
         anchors: int = ANCHORS,
+        bases: Sequence[Basis] | None = None,
     ) -> None:
         for name, value in (("widths", min(widths)), ("ridges", min(ridges)), ("anchors", anchors)):
             if not value > 0:
@@ -84,9 +86,9 @@ class SimilarityRidge:
         vectors = history.vectors.astype(np.float64)
         chosen = np.linspace(0, len(vectors) - 1, min(anchors, len(vectors))).astype(int)
         self._anchors = vectors[chosen]
-        bases = [basis(vectors, self._anchors, width) for width in widths]
-        self.scores = cross_validated(bases, history.scores.T, ridges)
-        self.costs = cross_validated(bases, history.costs.T, ridges)
+        self.bases = bases or [basis(vectors, self._anchors, width) for width in widths]
+        self.scores = cross_validated(self.bases, history.scores.T, ridges)
+        self.costs = cross_validated(self.bases, history.costs.T, ridges)
 
     def estimate(self, embeddings: np.ndarray) -> Estimates:
         """Predictions for queries with the vectors (n, D), of any length but 0."""

@@ -66,14 +66,18 @@ class FirstInFirstOut:
 
     def model(self, query: int) -> int:
         """The model for a query by the prices of the moment, or DECLINED."""
-        part = self._estimates.part(query, query + 1)
+        part, left = self._estimates.part(query, query + 1), self.left
         if query not in self._first:
-            left = self._purse.left / self._attempts
             self._first[query] = int(self._router.choose(part, left)[0])
             return self._first[query]
         if self._router.gamma is None:  # PORT's random first phase
             return self._first[query]
-        return int(best_models(self._router.gamma, part, RULE)[0])
+        return int(self._router.weigh(part, left)[0])
+
+    @property
+    def left(self) -> np.ndarray:
+        """What remains, (M,) dollars, per attempt that a query is expected to need."""
+        return self._purse.left / self._attempts
 
     def observe(
         self, t: int, query: int, context: int, assortment: tuple[int, ...], pick: int
@@ -113,7 +117,8 @@ class Priced:
             return decision
         departs = expit(self._learner.theta @ self._contexts[context])
         score = (departs - R_LOW) / (R_HIGH - R_LOW)
-        worth = score - self._router.gamma * self._costs[:, query]
+        costs = self._costs[:, query]
+        worth = np.where(costs > self._prices.left, 0.0, score - self._router.gamma * costs)
         model = int(worth.argmax())
         return Decision(decision.position, (model,) if worth[model] > 0 else ())
 

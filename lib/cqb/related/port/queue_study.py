@@ -11,7 +11,7 @@ from ...routing_table import RoutingTable
 from ...simulate import Policy
 from ...streams import Streams
 from .admission import Ledger
-from .beyond import BeyondPort
+from .beyond import BeyondPort, plus
 from .features import Estimates
 from .queue_policies import FirstInFirstOut, Priced, expected_attempts
 from .router import FewSamplesWarning, Port
@@ -53,7 +53,7 @@ def _port(here: World, platform: Stage, purse: Ledger) -> Policy:
 def _ours(here: World, purse: Ledger) -> tuple[BeyondPort, FirstInFirstOut, Estimates]:
     known, estimates = here.deal.predicted_left_out, here.arriving(here.deal.predicted)
     attempts = expected_attempts(here.deal.history, known, here.budgets, here.horizon)
-    router = BeyondPort(here.budgets / attempts, here.horizon, history=known, depleting=True)
+    router = plus(here.budgets / attempts, here.horizon, known)
     return router, FirstInFirstOut(router, estimates, purse, attempts), estimates
 
 

@@ -55,12 +55,20 @@ def sample_size(epsilon: float, horizon: int) -> int:
     return math.ceil(epsilon * horizon - 1e-9)
 
 
-def best_models(gamma: np.ndarray, estimates: Estimates, settings: PortSettings) -> np.ndarray:
+def best_models(
+    gamma: np.ndarray,
+    estimates: Estimates,
+    settings: PortSettings,
+    left: np.ndarray | None = None,
+) -> np.ndarray:
     """argmax_i alpha d_ij - gamma_i g_ij, ties to the lowest; -1 where dual mode declines.
 
     `gamma` is on the scale of alpha = 1. Dual mode compares at alpha = 1, which decides the same.
+    With `left`, (M,) dollars, a model is out of the question where the estimated cost is above it.
     """
     weighed = estimates.scores - gamma[:, None] * estimates.costs
+    if left is not None:
+        weighed[estimates.costs > left[:, None]] = -np.inf
     best = weighed.argmax(axis=0)
     if settings.mode == "dual":
         best[weighed.max(axis=0) <= 0.0] = DECLINED
@@ -135,14 +143,23 @@ class Port:
             return choices
         if self.gamma is None:
             self._optimise()
-        later = best_models(self.gamma, estimates.part(random_part, n), self.settings)
+        later = self.weigh(estimates.part(random_part, n), left)
         return np.concatenate([choices, later])
 
+    def weigh(self, estimates: Estimates, left: np.ndarray) -> np.ndarray:
+        """What the prices say, once there are any; nothing is noted."""
+        return best_models(self.gamma, estimates, self.settings)
+
     def _optimise(self) -> None:
-        """Once: the prices of the first phase's estimates under the share epsilon of the budgets."""
-        sample = joined(self._seen)
-        share = self.settings.epsilon * self._budgets
-        solution = dual.solve(*sample, share, mode=self.settings.mode, alpha=self.settings.alpha)
+        """Once: the prices of the first phase's estimates under its share of the budgets.
+
+        That is L / N. The published code takes epsilon, which is less where epsilon N is not whole: at 882
+        queries, 4% of every budget; reference mode follows it.
+        """
+        mode, sample = self.settings.mode, joined(self._seen)
+        share = self.settings.epsilon if mode == "reference" else self.L / self.horizon
+        budgets = share * self._budgets
+        solution = dual.solve(*sample, budgets, mode=mode, alpha=self.settings.alpha)
         self.solutions.append(solution)
         self.gamma = solution.gamma
         self._seen = []

@@ -51,8 +51,9 @@ def perform(
     names = [digest(task) for task in tasks]
     # Tasks of one deal side by side: its estimates are then worked out once.
     rest = [task for name, task in zip(names, tasks, strict=True) if name not in done]
+    deal = None
     for (seed, models), group in groupby(sorted(rest, key=_of_deal), key=_of_deal):
-        deal = Deal(table, seed, models)
+        deal = Deal(table, seed, models, deal if deal is not None and deal.seed == seed else None)
         for task in group:
             name = digest(task)
             done[name] = play(task, table, deal)

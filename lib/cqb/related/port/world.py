@@ -66,19 +66,25 @@ class Deal:
     history : E queries. vectors : (n, D) of the stream, in the order of the deal.
     scores, costs : (M, n). families : (n,) names.
 
+    Parameters
+    ----------
+    models : how many, drawn by the seed (0: all). like : a deal of the same table and seed, to share work.
+
     Raises
     ------
     ValueError
         The table has no embeddings, or fewer than `models` models.
     """
 
-    def __init__(self, table: RoutingTable, seed: int, models: int = 0) -> None:
+    def __init__(
+        self, table: RoutingTable, seed: int, models: int = 0, like: Deal | None = None
+    ) -> None:
         if table.embeddings is None:
             raise ValueError(f"{table.name}: no embeddings; encode the table first")
         N = table.scores.shape[1]
         if not 0 <= models <= N:
             raise ValueError(f"models: found {models}, expected at most {N}")
-        self.seed = seed
+        self.seed, self._like = seed, like
         past, stream = dealt_rows(table, seed)
         some = np.sort(Streams(seed).generator("port models").permutation(N)[: models or N])
         d, g = table.scores[:, some].T, table.costs[:, some].T
@@ -108,7 +114,8 @@ class Deal:
     @cached_property
     def predictor(self) -> SimilarityRidge:
         """Our trained predictor."""
-        return SimilarityRidge(self.history)
+        bases = None if self._like is None else self._like.predictor.bases
+        return SimilarityRidge(self.history, bases=bases)
 
     @cached_property
     def predicted(self) -> Estimates:

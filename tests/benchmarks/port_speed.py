@@ -1,0 +1,121 @@
+"""Seconds of PORT at full size: ``python tests/benchmarks/port_speed.py``, which `make bench` runs.
+
+10,000 queries, 11 models, 26,497 historical queries, d = 768. Vectors are made up, in clusters as
+sentence vectors are; how long an exact search takes does not depend on what they mean, how many
+neighbours an approximate one finds does. Every case is the best of three on all cores, but the slow
+loop, which is timed on some queries and scaled up. Writes port_speed.json to the figures folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from cqb import paths
+from cqb.experiment import provenance
+from cqb.files import write_text
+from cqb.related.port import Estimates, ExactIndex, Port, PortSettings, budgets, replay
+from cqb.related.port.index import ApproximateIndex, recall
+
+E, N, M, D, K = 26_497, 10_000, 11, 768, 5
+CENTRES, SPREAD = 400, 1.2
+LOOPED, REPEATS = 100, 3
+
+
+def clustered(rng: np.random.Generator, n: int, centres: np.ndarray) -> np.ndarray:
+    """Unit rows (n, D) float32 around random centres."""
+    x = centres[rng.integers(0, CENTRES, n)]
+    x = x + SPREAD / np.sqrt(D) * rng.standard_normal((n, D), dtype=np.float32)
+    return x / np.linalg.norm(x, axis=1, keepdims=True)
+
+
+def vectors() -> tuple[np.ndarray, np.ndarray]:
+    """Those of the history (E, D) and of the stream (N, D)."""
+    rng = np.random.default_rng(0)
+    centres = rng.standard_normal((CENTRES, D), dtype=np.float32)
+    centres /= np.linalg.norm(centres, axis=1, keepdims=True)
+    return clustered(rng, E, centres), clustered(rng, N, centres)
+
+
+def stream() -> tuple[Estimates, np.ndarray]:
+    """Scores and costs (M, N) with the spread of RouterBench's, and budgets (M,)."""
+    rng = np.random.default_rng(1)
+    d = np.clip(np.linspace(0.3, 0.8, M)[:, None] + 0.25 * rng.normal(size=(M, N)), 0, 1)
+    g = np.geomspace(1, 70, M)[:, None] * 5e-5 * rng.lognormal(0, 0.5, (M, N))
+    share = budgets.weights("weighted", d.mean(axis=1), g.mean(axis=1))
+    return Estimates(d, g), budgets.total_budget(g) * share
+
+
+def loop(history: np.ndarray, queries: np.ndarray) -> np.ndarray:
+    """One matrix-vector product and one argpartition a query."""
+    return np.array([np.argpartition(-(history @ q), K)[:K] for q in queries])
+
+
+def route(estimates: Estimates, B: np.ndarray) -> None:
+    """The first phase, the optimisation, and the routing and admission of every query."""
+    router = Port(B, N, PortSettings(), random=np.random.default_rng(0))
+    replay(router, B, estimates, *estimates)
+
+
+def timed(act: Callable[[], Any], repeats: int = REPEATS) -> tuple[dict[str, float], Any]:
+    """Least wall and CPU seconds of some repeats, and what came of the last one."""
+    wall, cpu = [], []
+    for _ in range(repeats):
+        began, began_cpu = time.perf_counter(), time.process_time()
+        result = act()
+        wall.append(time.perf_counter() - began)
+        cpu.append(time.process_time() - began_cpu)
+    return {"seconds": round(min(wall), 3), "cpu_seconds": round(min(cpu), 3)}, result
+
+
+def peak_mib() -> int:
+    """The most memory that this process has held so far, MiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+
+def measure() -> list[dict[str, Any]]:
+    """A row per case, in the order in which memory grows."""
+    estimates, B = stream()
+    routing, _ = timed(lambda: route(estimates, B))
+    history, queries = vectors()
+    exact, nearest = timed(lambda: ExactIndex(history).nearest(queries, K))
+    memory = peak_mib()
+    looped, found = timed(lambda: loop(history, queries[:LOOPED]), 1)
+    looped = {name: round(value * N / LOOPED, 1) for name, value in looped.items()}
+    if (agreed := recall(found, nearest[:LOOPED])) < 0.999:
+        raise RuntimeError(f"exact neighbours: found {agreed:.4f} of the loop's, expected all")
+    built, index = timed(lambda: ApproximateIndex(history))
+    near, approximate = timed(lambda: index.nearest(queries, K))
+    ratio = round(looped["seconds"] / exact["seconds"], 1)
+    return [
+        {"case": "exact neighbours", **exact, "peak_mib": memory, "times_the_loop": ratio},
+        {"case": "a loop over queries", **looped, "scaled_from": LOOPED},
+        {"case": "approximate index, build", **built},
+        {"case": "approximate neighbours", **near, "recall_at_5": recall(approximate, nearest)},
+        {"case": "optimisation, routing, admission", **routing},
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--figures", type=Path, default=None, help="where to write")
+    options = parser.parse_args()
+    size = {"queries": N, "models": M, "history": E, "d": D, "k": K}
+    with threadpool_limits(provenance.cores()):
+        rows = measure()
+    print("\n".join(json.dumps(row) for row in rows))
+    record = provenance.stamp(command="make bench", data="made up", size=size, rows=rows)
+    place = options.figures or paths.figures_dir()
+    write_text(place / "port_speed.json", json.dumps(record, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
