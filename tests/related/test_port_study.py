@@ -132,12 +132,16 @@ def test_finished_tasks_are_read_back_and_half_a_line_is_done_again(table, tmp_p
     assert 3 <= len(seen) <= 4
 
 
-def test_a_stored_table_is_refused_when_anything_behind_it_changed(table, tmp_path, capsys):
+def test_a_stored_table_is_refused_when_damaged_or_of_other_tasks_or_data(table, tmp_path, capsys):
     frame = pd.DataFrame({"seed": [1], "lpr": [0.5]})
     key = tables.key([TASK], table, "related.port.study")
     path = tables.store(frame, "t", key, table, tmp_path)
     pd.testing.assert_frame_equal(tables.stored("t", key, tmp_path), frame)
-    assert capsys.readouterr().out == "t: 1 rows, from the stored table\n"
+    assert capsys.readouterr().out == "t: 1 rows, from the stored table (code unchanged)\n"
+    pd.testing.assert_frame_equal(tables.stored("t", {**key, "code": "later"}, tmp_path), frame)
+    assert "(made with other code)" in capsys.readouterr().out
+    elsewhere = tables.key([TASK], None, "related.port.study")
+    pd.testing.assert_frame_equal(tables.stored("t", elsewhere, tmp_path), frame)
     other = tables.key([replace(TASK, k=7)], table, "related.port.study")
     with pytest.raises(tables.StaleTableError, match="other tasks"):
         tables.stored("t", other, tmp_path)

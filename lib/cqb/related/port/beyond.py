@@ -115,8 +115,8 @@ class BeyondPort:
 def plus(budgets: np.ndarray, horizon: int, known: Estimates) -> BeyondPort:
     """The router of PORT-RH+, given leave-one-out estimates (M, E) of the history.
 
-    They are weighted by what is still to come, what is left is looked at before every query, and prices are
-    solved again twice as often as in PORT-RH.
+    They are weighted by what is still to come, what is left is looked at before every query, and
+    prices are solved again twice as often as in PORT-RH.
     """
     return BeyondPort(
         budgets, horizon, every=EVERY // 2, history=known, depleting=True, affordable=True

@@ -3,85 +3,127 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
-from . import dual, oracles, published
+from ...experiment.summary import half_width
+from ...routing_table import RoutingTable
+from . import dual, oracles, published, runs, tables
 from .contenders import BASELINES, CONTENDERS, OURS
 from .metrics import measure
+from .parts import PARTS, table_name, tasks_of
 from .router import FewSamplesWarning, Port, PortSettings
 from .session import replay
-from .summary import QUEUE_METRICS, paired
+from .study import SPLITS
+from .summary import CELL, QUEUE_METRICS, paired
 from .world import World
 
 BEST = "PORT-RH+"
+PRICED = ("PORT", "PORT-ref", *OURS)
 YARDSTICK = "Approx Optimum"
+COMPARED = ["split", "sorted", "order"]
+COLUMNS = (*SPLITS, "sorted", "order")
 
 
-def real_summary(path: Path) -> pd.DataFrame | None:
-    """The committed summary of the last run on real rows; None if there is none.
+def results_of(
+    dataset: str, table: RoutingTable | None, *, stand_in: bool
+) -> dict[str, pd.DataFrame]:
+    """The stored table of every part of the study on a data set; a line is printed for each.
 
-    Raises ValueError if the file holds rows of generated data.
+    `table` holds its rows, or is None where they are not at hand.
+    Raises :class:`.tables.StaleTableError` if one is missing, damaged or of other tasks or data.
     """
-    if not path.exists():
-        return None
-    rows = pd.read_csv(path)
-    if rows["stand_in"].any():
-        raise ValueError(f"{path.name}: found rows of generated data, expected real rows only")
-    return rows
+    return {
+        part: tables.stored(
+            table_name(part, dataset),
+            tables.key(tasks_of(part, stand_in), table, runs.PLAYERS[part][1]),
+        )
+        for part in PARTS
+    }
 
 
 def policy_table(summary: pd.DataFrame, measure: str = "lpr") -> str:
     """Mean ± half the interval of a measure, a line per policy and a column per compared setting."""
-    rows = summary[summary["experiment"].isin(["split", "sorted", "order"])].copy()
-    rows["column"] = np.where(rows["experiment"] == "split", rows["setting"], rows["experiment"])
-    half = rows[f"{measure}_high"] - rows[f"{measure}_mean"]
-    rows["text"] = [f"{m:.3f}±{h:.3f}" for m, h in zip(rows[f"{measure}_mean"], half, strict=True)]
-    wide = rows.pivot(index="policy", columns="column", values="text")
-    columns = list(dict.fromkeys(rows["column"]))
-    return wide.loc[[p for p in CONTENDERS if p in wide.index], columns].to_string()
+    rows = summary[summary["experiment"].isin(COMPARED)]
+    return _wide(rows, rows[f"{measure}_mean"], rows[f"{measure}_high"], "policy")
+
+
+def difference_table(tidy: pd.DataFrame, against: str, measure: str = "lpr") -> str:
+    """Every priced policy less `against` on the same seeds: mean ± half the interval."""
+    rows = paired(tidy[tidy["experiment"].isin(COMPARED)], against, measure)
+    rows = rows[rows["against"].isin(PRICED)]
+    return _wide(rows, -rows["mean"], -rows["low"], "against", signed=True)
 
 
 def told_apart(tidy: pd.DataFrame, policy: str = BEST) -> pd.DataFrame:
-    """`policy` less Approx Optimum and less every setting's best baseline, in shares of the LP optimum.
+    """`policy` less Approx Optimum and less every baseline, in shares of the LP optimum.
 
-    Columns: experiment, setting, against, mean, low, high, verdict.
+    Columns: experiment, setting, against, seeds, mean, low, high, verdict.
     """
-    differences = paired(tidy, policy)
-    means = tidy.groupby(["experiment", "setting", "policy"], sort=False)["lpr"].mean()
-    lines = []
-    for (experiment, setting), rows in differences.groupby(["experiment", "setting"], sort=False):
-        best = max(BASELINES, key=lambda name: means[experiment, setting, name])
-        for against in (YARDSTICK, best):
-            row = rows[rows["against"] == against].iloc[0]
-            lines.append({**row[["experiment", "setting", "against", "mean", "low", "high"]]})
-    table = pd.DataFrame(lines)
+    table = paired(tidy, policy)
+    table = table[table["against"].isin([YARDSTICK, *BASELINES])].reset_index(drop=True)
     above, below = table["low"] > 0, table["high"] < 0
     table["verdict"] = np.select([above, below], ["above", "below"], "not told apart")
     return table
 
 
-def beside_published(stand_in: pd.DataFrame, real: pd.DataFrame | None) -> str:
-    """Perf over that of Approx Optimum, in per cent: published, real rows, stand-in.
+def closest(apart: pd.DataFrame) -> pd.DataFrame:
+    """Of :func:`told_apart`, the row of Approx Optimum and that of the best baseline per setting."""
+    baselines = apart[apart["against"] != YARDSTICK]
+    best = baselines.loc[baselines.groupby(CELL, sort=False)["mean"].idxmin()]
+    return pd.concat([apart[apart["against"] == YARDSTICK], best]).sort_index()
 
-    The column's head says what each of its cells is; "-" marks what was not run or published.
+
+def verdicts(apart: pd.DataFrame) -> str:
+    """In words, from :func:`told_apart`: against whom the policy is above, and where not."""
+    lines = []
+    yardstick = apart["against"] == YARDSTICK
+    for what, rows in ((YARDSTICK, apart[yardstick]), ("every baseline", apart[~yardstick])):
+        everywhere = (rows["verdict"] == "above").groupby([rows[name] for name in CELL]).all()
+        lines.append(f"{BEST} is above {what} in {everywhere.sum()} of {len(everywhere)} settings")
+        for row in rows[rows["verdict"] != "above"].itertuples():
+            place = f"{row.experiment} {row.setting}, {row.against}"
+            lines.append(
+                f"  {row.verdict} in {place}: {row.mean:+.3f} ({row.low:+.3f} to {row.high:+.3f})"
+            )
+    return "\n".join(lines)
+
+
+def where_port_loses(tidy: pd.DataFrame, against: str = "Greedy-Cost") -> str:
+    """In words: in how many settings each priced policy is below, or above, a simple rule."""
+    table = paired(tidy[tidy["experiment"].isin(COMPARED)], against)
+    lines = []
+    for name in PRICED:
+        rows = table[table["against"] == name]
+        below, above = int((rows["low"] > 0).sum()), int((rows["high"] < 0).sum())
+        lines.append(
+            f"{name}: below {against} in {below} of {len(rows)} settings, above in {above}, not told "
+            f"apart in {len(rows) - below - above}"
+        )
+    return "\n".join(lines)
+
+
+def beside_published(sources: Mapping[str, pd.DataFrame], measure: str = "perf") -> str:
+    """A measure over that of Approx Optimum, in per cent: as published, and from tables of ours.
+
+    The head of a column says what each of its cells is; "-" marks what was not run or published.
+
+    Parameters
+    ----------
+    sources : tidy comparisons by what they are of. measure : "perf", "cost", "ppc" or "throughput".
     """
-    columns: dict[str, dict[str, str]] = {"published: RouterBench, N = 10,000": {}}
-    for policy in CONTENDERS:
-        value = published.relative(policy)
-        columns["published: RouterBench, N = 10,000"][policy] = _percent(value)
-    for head, summary in (
-        ("real rows: RouterBench slice", real),
-        ("stand-in, generated", stand_in),
-    ):
-        columns[head] = dict.fromkeys(CONTENDERS, "-")
-        if summary is not None:
-            rows = summary[(summary["experiment"] == "split") & (summary["setting"] == "weighted")]
-            for row in rows.itertuples():
-                columns[head][row.policy] = _percent(row.rp_mean, row.rp_high - row.rp_mean)
+    columns = {}
+    for dataset in published.DATASETS:
+        ratios = {name: published.relative(name, dataset, measure) for name in CONTENDERS}
+        columns[f"published, {dataset}"] = {n: _percent(ratio) for n, ratio in ratios.items()}
+    for head, tidy in sources.items():
+        rows = tidy[(tidy["experiment"] == "split") & (tidy["setting"] == "weighted")]
+        wide = rows.pivot(index="seed", columns="policy", values=measure)
+        ratio = wide.div(wide[YARDSTICK], axis=0)
+        mean, half = ratio.mean(), half_width(ratio.std(), ratio.count())
+        columns[head] = {name: _percent(mean[name], half[name]) for name in CONTENDERS}
     return pd.DataFrame(columns).to_string()
 
 
@@ -111,34 +153,21 @@ def worth(here: World, names: Sequence[str], alpha: float) -> pd.DataFrame:
     return pd.DataFrame(columns, index=list(names))
 
 
-def verdicts(table: pd.DataFrame) -> str:
-    """In words, from :func:`told_apart`: against whom the best of ours is above, and where not."""
-    lines = []
-    for what, rows in (
-        (YARDSTICK, table[table["against"] == YARDSTICK]),
-        ("the best baseline", table[table["against"] != YARDSTICK]),
-    ):
-        count = (rows["verdict"] == "above").sum()
-        lines.append(f"{BEST} is above {what} in {count} of {len(rows)} settings")
-        for row in rows[rows["verdict"] != "above"].itertuples():
-            place = f"{row.experiment} {row.setting}, {row.against}"
-            lines.append(
-                f"  {row.verdict} in {place}: {row.mean:+.3f} ({row.low:+.3f} to {row.high:+.3f})"
-            )
-    return "\n".join(lines)
-
-
-def where_port_loses(summary: pd.DataFrame) -> str:
-    """In words: in how many settings the published router stays below the best baseline's mean."""
-    rows = summary[summary["experiment"].isin(["split", "sorted"])]
-    wide = rows.pivot(index=["experiment", "setting"], columns="policy", values="lpr_mean")
-    best = wide[[p for p in BASELINES if p in wide]].max(axis=1)
-    lines = []
-    for name in ("PORT", "PORT-ref", *OURS):
-        if name in wide:
-            below = int((wide[name] < best).sum())
-            lines.append(f"{name}: below the best baseline in {below} of {len(wide)} settings")
-    return "\n".join(lines)
+def spread_table(tidy: pd.DataFrame, measure: str = "lpr") -> str:
+    """Over many orders, and many splits: mean ± half the interval, and the 5% and 95% quantiles."""
+    groups = tidy[tidy["experiment"].str.startswith("100")].groupby(
+        ["experiment", "policy"], sort=False
+    )[measure]
+    mean, half = groups.mean(), half_width(groups.std(), groups.count())
+    table = pd.DataFrame(
+        {
+            "mean": [f"{m:.3f} ± {h:.3f}" for m, h in zip(mean, half, strict=True)],
+            "5%": groups.quantile(0.05).round(3),
+            "95%": groups.quantile(0.95).round(3),
+        },
+        index=mean.index,
+    )
+    return table.to_string()
 
 
 def queue_table(summary: pd.DataFrame) -> str:
@@ -152,6 +181,34 @@ def queue_table(summary: pd.DataFrame) -> str:
         for measure in QUEUE_METRICS
     }
     return pd.DataFrame(texts, index=table.index).to_string()
+
+
+def queue_differences(tidy: pd.DataFrame, against: str) -> str:
+    """Every system less `against`, on the same arrivals, outcomes and budgets: mean ± half."""
+    columns = {}
+    for name in ("perf", "cost", "departed", "lost", "wait"):
+        rows = paired(tidy, against, name).set_index("against")
+        half = rows["high"] - rows["mean"]
+        texts = [f"{-m:+.4g} ± {h:.2g}" for m, h in zip(rows["mean"], half, strict=True)]
+        columns[name] = pd.Series(texts, rows.index)
+    order = [name for name in dict.fromkeys(tidy["policy"]) if name != against]
+    return pd.DataFrame(columns).rename_axis(None).loc[order].to_string()
+
+
+def _wide(
+    rows: pd.DataFrame, mean: pd.Series, high: pd.Series, lines: str, *, signed: bool = False
+) -> str:
+    """Mean ± half, a line per policy in the order of the contenders, a column per setting."""
+    sign = "+" if signed else ""
+    column = np.where(rows["experiment"] == "split", rows["setting"], rows["experiment"])
+    text = [f"{m:{sign}.3f}±{h - m:.3f}" for m, h in zip(mean, high, strict=True)]
+    table = rows.assign(column=column, text=text).pivot(
+        index=lines, columns="column", values="text"
+    )
+    order = [name for name in CONTENDERS if name in table.index]
+    return (
+        table.loc[order, [name for name in COLUMNS if name in table]].rename_axis(None).to_string()
+    )
 
 
 def _percent(value: float | None, half: float | None = None) -> str:

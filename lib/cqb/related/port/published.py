@@ -79,9 +79,9 @@ TABLE: dict[str, tuple[Row, Row, Row]] = {
 }
 
 
-def relative(policy: str, dataset: str = DATASETS[0]) -> float | None:
-    """Perf over that of Approx Optimum as published; None for a policy that is not in the table."""
+def relative(policy: str, dataset: str = DATASETS[0], measure: str = "perf") -> float | None:
+    """A measure over that of Approx Optimum as published; None for a policy not in the table."""
     if policy not in TABLE:
         return None
     place = DATASETS.index(dataset)
-    return TABLE[policy][place].perf / TABLE["Approx Optimum"][place].perf
+    return getattr(TABLE[policy][place], measure) / getattr(TABLE["Approx Optimum"][place], measure)

@@ -153,8 +153,8 @@ class Port:
     def _optimise(self) -> None:
         """Once: the prices of the first phase's estimates under its share of the budgets.
 
-        That is L / N. The published code takes epsilon, which is less where epsilon N is not whole: at 882
-        queries, 4% of every budget; reference mode follows it.
+        That is L / N. The published code takes epsilon, which is less where epsilon N is not whole
+        (at 882 queries, by 4% of every budget); reference mode follows it.
         """
         mode, sample = self.settings.mode, joined(self._seen)
         share = self.settings.epsilon if mode == "reference" else self.L / self.horizon

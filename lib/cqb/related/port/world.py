@@ -68,7 +68,8 @@ class Deal:
 
     Parameters
     ----------
-    models : how many, drawn by the seed (0: all). like : a deal of the same table and seed, to share work.
+    models : how many, drawn by the seed (0: all). like : a deal of the same table and seed, whose
+        similarities are shared.
 
     Raises
     ------
