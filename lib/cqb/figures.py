@@ -40,7 +40,8 @@ def title(frame: pd.DataFrame, text: str) -> str:
 
 
 def curves(summary: pd.DataFrame, *, K: int, value: str) -> Figure:
-    """Mean regret or gap against the round with its 95% band, a panel for each lam.
+    """Mean regret or gap against the round with its 95% band: a row of panels for each arrival rate,
+    in it a panel for each lam.
 
     Parameters
     ----------
@@ -58,20 +59,28 @@ def curves(summary: pd.DataFrame, *, K: int, value: str) -> Figure:
             f"K: found no results for {K}, expected one of {sorted(set(summary['K']))}"
         )
     cells = cells_of(rows, K)
+    lines = len({cell.arrival_rate for cell in cells})
     with style():
         figure, axes = plt.subplots(
-            1, len(cells), figsize=(WIDTH, 3.4), layout="constrained", squeeze=False
+            lines,
+            -(-len(cells) // lines),
+            figsize=(WIDTH, 0.4 + 3.0 * lines),
+            layout="constrained",
+            squeeze=False,
         )
-        for ax, cell in zip(axes[0], cells, strict=True):
+        for ax in axes.flat[len(cells) :]:
+            ax.set_axis_off()
+        for ax, cell in zip(axes.flat, cells, strict=False):
             _lines(ax, pick(rows, cell), value)
             ax.set_title(str(cell), loc="left")
-        axes[0, 0].set_ylabel(NAMES[value])
+        for ax in axes[:, 0]:
+            ax.set_ylabel(NAMES[value])
         figure.suptitle(title(rows, NAMES[value].partition(" (")[0]), color=INK)
         figure.supxlabel(
             f"round t; mean of {rows['seeds'].max()} seeds, band: 95% interval", size=9, color=INK
         )
         figure.draw_without_rendering()  # gives the panels the size that labels are placed by
-        for ax, cell in zip(axes[0], cells, strict=True):
+        for ax, cell in zip(axes.flat, cells, strict=False):
             _label_lines(ax, last_round(pick(rows, cell)), value)
     return figure
 

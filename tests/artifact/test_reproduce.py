@@ -74,6 +74,8 @@ def test_everything_is_written_and_told(checkout, capsys):
         "data/results/tiny-views.json",
         "figures/summary.csv",
         "figures/summary.json",
+        "figures/tiny_results.csv",
+        "figures/tiny_results.json",
         "figures/drawn.txt",
         "figures/notebooks/00_first.ipynb",
         "figures/notebooks/03_routerbench.ipynb",
@@ -141,6 +143,8 @@ def test_smoke_goes_the_same_way_and_leaves_the_checkout_alone(checkout):
         "results/tiny-views.json",
         "figures/summary.csv",
         "figures/summary.json",
+        "figures/tiny_results.csv",
+        "figures/tiny_results.json",
         "figures/drawn.txt",
         "figures/notebooks/03_routerbench.ipynb",
     }

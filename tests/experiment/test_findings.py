@@ -83,11 +83,14 @@ def test_exploring_share_is_what_the_policy_does():
 def test_generated_data_never_stands_beside_the_authors(tidy):
     assert "authors" not in findings.beside_authors(tidy).replace("the authors' numbers", "")
     real = made_up(stand_in=False, cells=[(1, 5.0, 0.5)], rounds=(5000,))
+    real = real.assign(dataset="RouterBench, some families")
     text = findings.beside_authors(real)
     assert "authors 1158 ± 203" in text
-    assert "0-shot" in text
+    assert "the whole set" in text
     regret = real.loc[real["policy"] == "ACQB", "regret"]
     assert f"these rows {regret.mean():.0f} ± {regret.std():.0f}" in text
+    elsewhere = findings.beside_authors(real.assign(arrival_rate=0.45))
+    assert elsewhere.splitlines() == text.splitlines()[:1]
 
 
 def test_seconds_are_means_over_settings(tidy):

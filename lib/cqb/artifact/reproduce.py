@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 
 from .. import experiment, paths
-from ..experiment import results, view_store
+from ..experiment import results, results_table, view_store
 from ..experiment.metrics import KEYS, MEASURES
 from ..experiment.run_store import RunStore, ensure_writable
 from ..experiment.settings import EMBEDLLM, EXPERIMENTS, ROUTERBENCH, SPROUT, Settings
@@ -127,6 +127,8 @@ def reproduce(
     for settings in experiments.values():
         tidy, keys[settings.dataset] = _experiment(settings, places, workers)
         tables.append(tidy)
+        path = places.drawn / f"{settings.dataset}_results.csv"
+        results_table.write(tidy, path, key=keys[settings.dataset])
     write_summary(pd.concat(tables), places.drawn / "summary.csv", keys=keys)
     for notebook, parameters in chosen.items():
         variables = {"CQB_RUNS": str(places.runs), "CQB_FIGURES": str(places.figures)}

@@ -10,16 +10,10 @@ import numpy as np
 import pandas as pd
 
 from ..house_style import in_order
+from . import authors
 
 DECIMALS = {"regret": 0, "gap": 1}
 NOUN = {"regret": "regret", "gap": "queue-length regret"}
-# Cumulative regret, mean and standard deviation over 10 runs, by the authors' own code on the 0-shot
-# table: lam = 5, after 5,000 rounds (arXiv 2602.02061, its repository).
-AUTHORS = {
-    1: {"ACQB": (1157.5, 203.2), "Q-UCB": (1953.0, 214.3)},
-    2: {"ACQB": (515.3, 68.8), "CQB-eps": (537.0, 105.2), "RANDOM": (1081.8, 108.8)},
-}
-AUTHORS_LAM, AUTHORS_T, AUTHORS_RATES = 5.0, 5000, {1: 0.5, 2: 0.65}
 
 
 def last_round(frame: pd.DataFrame) -> pd.DataFrame:
@@ -165,22 +159,15 @@ def beside_authors(tidy: pd.DataFrame) -> str:
     """The authors' own final regrets beside ours, as context; refused beside generated data."""
     if tidy["stand_in"].any():
         return (
-            "Generated data: the authors' numbers are about RouterBench and are not set beside it."
+            "Generated data: the authors' numbers are about the real set and are not set beside it."
         )
-    lines = [
-        "Final regret at lam = 5, mean ± standard deviation over seeds (authors: 0-shot table)"
-    ]
-    for K, rate in AUTHORS_RATES.items():
-        rows = tidy[
-            (tidy["t"] == AUTHORS_T)
-            & (tidy["lam"] == AUTHORS_LAM)
-            & (tidy["K"] == K)
-            & (tidy["arrival_rate"] == rate)
-        ]
-        for name, (mean, deviation) in AUTHORS[K].items():
-            regret = rows.loc[rows["policy"] == name, "regret"]
-            ours = "-" if regret.empty else f"{regret.mean():.0f} ± {regret.std():.0f}"
-            lines.append(
-                f"K = {K}  {name:8}  authors {mean:.0f} ± {deviation:.0f}   these rows {ours}"
-            )
+    theirs = authors.beside(tidy["dataset"].iloc[0]).dropna(subset="authors_regret_mean")
+    ours = tidy.groupby(authors.KEYS)["regret"].agg(["mean", "std"]).reset_index()
+    lines = ["Final regret, mean ± standard deviation over seeds (authors: the whole set)"]
+    for row in theirs.merge(ours, on=authors.KEYS).itertuples():
+        lines.append(
+            f"K = {row.K}, lam = {row.lam:g}, arrival rate {row.arrival_rate:g}, {row.policy:10}  "
+            f"authors {row.authors_regret_mean:.0f} ± {row.authors_regret_sd:.0f}   "
+            f"these rows {row.mean:.0f} ± {row.std:.0f}"
+        )
     return "\n".join(lines)

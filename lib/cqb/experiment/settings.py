@@ -164,3 +164,21 @@ EXPERIMENTS = {
     "04_sprout": SPROUT.with_(**SHORT),
     "05_embedllm": EMBEDLLM.with_(**SHORT),
 }
+
+
+def _at_all_rates(
+    settings: Settings, dataset: str, rates: dict[int, tuple[float, ...]]
+) -> Settings:
+    """The settings of a set with every policy at every arrival rate, stored under a name of its own."""
+    cells = [Cell(K, lam, rate) for K in rates for rate in rates[K] for lam in (0.0, 1.0, 5.0)]
+    return settings.with_(dataset=f"{dataset}-paper", cells=tuple(cells), k1_policies=())
+
+
+# All of the paper's settings, on real rows: `make paper`.
+PAPER = {
+    "routerbench": _at_all_rates(
+        ROUTERBENCH, "routerbench", {1: (0.5, 0.6, 0.7), 2: (0.65, 0.75, 0.85)}
+    ),
+    "sprout": _at_all_rates(SPROUT, "sprout", {1: (0.7, 0.8, 0.9), 2: (0.75, 0.85, 0.95)}),
+    "embedllm": _at_all_rates(EMBEDLLM, "embedllm", {1: (0.3, 0.4, 0.5), 2: (0.45, 0.55, 0.65)}),
+}
