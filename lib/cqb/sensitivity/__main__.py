@@ -1,4 +1,4 @@
-"""Run the sensitivity studies, store their tables and draw their figures.
+"""Run the sensitivity studies and store their tables; draw the figures of real rows.
 
 ``python -m cqb.sensitivity [standin] [routerbench]``
 
@@ -41,17 +41,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _one(name: str) -> None:
-    """Run one study, store its table and draw a figure for each factor."""
+    """Run one study and store its table; of real rows, draw a figure for each factor too."""
     chosen = STUDIES[name]
     table = load_table(chosen.dataset)
     started = time.process_time()
     runs = study.run(chosen, table, paths.runs_dir() / "sensitivity")
     path = study.store(chosen, table, runs)
     print(f"{name}: {len(runs)} runs, {time.process_time() - started:.0f} CPU s, {path.name}")
-    record = stamp(study=chosen.name, seeds=chosen.seeds, data=table.data_hash())
-    folder = paths.figures_dir() / ("" if table.stand_in else "real")
+    if table.stand_in:
+        return
+    about = {"command": "python -m cqb.sensitivity", "study": chosen.name}
+    record = stamp(**about, seeds=chosen.seeds, data=table.data_hash())
     for factor in FACTORS:
-        save(plots.factor(runs, factor), f"03_sensitivity_{factor}", record, folder)
+        figure = plots.factor(runs, factor)
+        save(figure, f"03_sensitivity_{factor}", record, paths.figures_dir() / "real")
 
 
 if __name__ == "__main__":
