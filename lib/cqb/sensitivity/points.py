@@ -64,38 +64,36 @@ class Factor:
 FACTORS: dict[str, Factor] = {
     "alpha_coef": Factor(
         "alpha_coef: factor on the confidence radius",
-        (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2),
+        (1e-4, 1e-3, 3e-3, 1e-2, 3e-2),
         1e-4,
         True,
     ),
     "exploration_rate": Factor(
         "exploration rate: share of rounds with forced exploration",
-        (0.001, 0.003, 0.01, 0.03, 0.1),
+        (0.001, 0.01, 0.03, 0.1),
         0.01,
         True,
     ),
     "lambda0": Factor(
-        "lambda0: ridge of the estimate", (1 / 256, 1 / 64, 1 / 16, 1 / 4, 1.0, 4.0), 1.0, True
+        "lambda0: ridge of the estimate", (1 / 64, 1 / 16, 1 / 4, 1.0, 4.0), 1.0, True
     ),
-    "d_proj": Factor(
-        "d_proj: dimensions after refinement", (16, 32, 64, 128, 384), 384, True, True
-    ),
+    "d_proj": Factor("d_proj: dimensions after refinement", (16, 64, 128, 384), 384, True, True),
     "tau_pos": Factor(
         "tau_pos: a positive's profile cosine is above it",
-        (0.5, 0.6, 0.7, 0.8, 0.9),
+        (0.5, 0.7, 0.8, 0.9),
         0.5,
         False,
         True,
     ),
     "tau_neg": Factor(
         "tau_neg: a negative's profile cosine is below it",
-        (-0.4, -0.3, -0.1, 0.3, 0.5),
+        (-0.5, -0.4, -0.1, 0.3),
         0.3,
         False,
         True,
     ),
     "load": Factor(
-        "arrival rate as a share of the oracle's capacity", (0.5, 0.6, 0.7, 0.8, 0.9, 0.95), None
+        "arrival rate as a share of the oracle's capacity", (0.5, 0.7, 0.8, 0.9, 0.95), None
     ),
 }
 
