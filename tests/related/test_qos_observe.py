@@ -9,7 +9,9 @@ import pytest
 
 from cqb.related.qos import Episodes, Load, System, default_system, stack, workload
 from cqb.related.qos.forecast import own_latency
+from cqb.related.qos.impact import delays, final_latency, impact
 from cqb.related.qos.observe import SHOWN, observe
+from cqb.related.qos.policies import RolloutRouter, best_or_drop
 
 
 def decision_of(one, system, actions):
@@ -40,7 +42,7 @@ def test_features_are_those_of_the_requests(memory):
     if memory == 900:
         assert experts.waiting.max() > SHOWN
         assert experts.evictions.sum() > 0
-        assert seen.waiting[..., 3].max() > 0.0
+        assert seen.waiting[..., 4].max() > 0.0
     else:
         assert experts.running.max() > SHOWN
     for n in range(3):
@@ -50,20 +52,49 @@ def test_features_are_those_of_the_requests(memory):
         assert rows[:, 0] == pytest.approx(running.prompt[0, n, :count] / 100)
         assert rows[:, 1] == pytest.approx(running.score[0, n, :count])
         assert rows[:, 2] == pytest.approx(running.length[0, n, :count] / 150)
-        assert rows[:, 3] == pytest.approx(running.emitted[0, n, :count] / 150)
+        assert rows[:, 4] == pytest.approx(running.emitted[0, n, :count] / 150)
         so_far = (experts.clock[n] - running.arrival[0, n, :count]) / running.emitted[0, n, :count]
-        assert rows[:, 4] == pytest.approx(np.minimum(so_far / 0.03, 10))
+        assert rows[:, 5] == pytest.approx(np.minimum(so_far / 0.03, 10))
         assert not seen.running[0, n, count:].any()
         waiting = experts.queue[n, experts.head[n] : experts.tail[n]][:SHOWN]
         assert seen.waiting_mask[0, n].sum() == waiting.size
         assert seen.waiting[0, n, : waiting.size, 0] == pytest.approx(one.prompts[waiting] / 100)
         emitted = experts.emitted[0, waiting]
-        assert seen.waiting[0, n, : waiting.size, 3] == pytest.approx(emitted / 150)
+        assert seen.waiting[0, n, : waiting.size, 4] == pytest.approx(emitted / 150)
     assert seen.experts[0, :, 1] == pytest.approx(experts.running / 10)
     assert seen.experts[0, :, 0] == pytest.approx(experts.context * 2.5e-5 / 0.03)
-    assert seen.arrived[0, :, 3] == pytest.approx(np.minimum(own_latency(decision)[0] / 0.03, 10))
-    gap = one.arrivals[100] - one.arrivals[80]
-    assert seen.rate[0] == pytest.approx(20 / gap / 10)
+    assert seen.arrived[0, :, 4] == pytest.approx(np.minimum(own_latency(decision)[0] / 0.03, 10))
+    assert seen.rate[0] == pytest.approx(
+        [n / (one.arrivals[100] - one.arrivals[100 - n]) / 10 for n in (20, 100)]
+    )
+
+
+def test_what_the_frozen_system_foretells_is_what_the_rules_read():
+    one, system, actions = crowded(14_000)
+    decision = decision_of(one, system, actions)
+    seen = observe(decision)
+    rule = RolloutRouter(0.4)
+    assert seen.arrived[0, :, 6] == pytest.approx(impact(decision, truth=False)[0])
+    assert seen.arrived[0, :, 7] == pytest.approx(rule._gain(decision)[0])
+    worth = seen.arrived[..., 7] - 0.4 * seen.arrived[..., 8]
+    assert (best_or_drop(decision, worth) == rule(decision)).all()
+    pooled = np.exp(np.log(one.predicted_lengths[:, 100]).mean()) / 150
+    assert seen.arrived[0, :, 3] == pytest.approx([pooled] * 3)
+    now = decision.experts.running_requests(truth=False)
+    final, added = final_latency(decision, now), delays(decision, now, decision.lengths)
+    for n in range(3):
+        count = min(SHOWN, int(decision.experts.running[n]))
+        shown = seen.running[0, n, :count, 6:]
+        assert shown[:, 0] == pytest.approx(np.minimum(final[0, n, :count] / 0.03, 10))
+        assert shown[:, 1] == pytest.approx(added[0, n, :count] / 0.03)
+        assert (shown > 0.0).all()
+    assert decision.experts.running.max() > SHOWN
+
+
+def test_a_burst_at_the_start_has_a_bounded_rate():
+    one = workload(Load("Poisson", 3.0), 0, 5)
+    tied = replace(one, arrivals=np.zeros(5))
+    assert observe(decision_of(tied, default_system(), [3, 3])).rate.tolist() == [[2.0, 2.0]]
 
 
 def test_an_empty_system_shows_only_the_arrival():
@@ -72,8 +103,9 @@ def test_an_empty_system_shows_only_the_arrival():
     assert not seen.running_mask.any()
     assert not seen.waiting_mask.any()
     assert not seen.experts.any()
-    assert seen.arrived.all()
-    assert seen.rate.tolist() == [0.0]
+    assert np.delete(seen.arrived, 6, axis=2).all()
+    assert not seen.arrived[..., 6].any()  # nobody to have an impact on
+    assert seen.rate.tolist() == [[0.0, 0.0]]
 
 
 def test_permuted_experts_are_permuted_on_their_axis():
@@ -91,7 +123,8 @@ def test_permuted_experts_are_permuted_on_their_axis():
     seen = observe(decision_of(one, system, actions))
     other = observe(decision_of(moved, experts, place[actions].tolist()))
     for name in seen._fields[:-1]:
-        assert (getattr(other, name) == getattr(seen, name)[:, order]).all(), name
+        # A mean over experts is rounded in their order.
+        assert getattr(other, name) == pytest.approx(getattr(seen, name)[:, order], rel=1e-12), name
     assert (other.rate == seen.rate).all()
 
 

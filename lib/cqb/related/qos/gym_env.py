@@ -80,11 +80,11 @@ def _as_dict(seen: Observation) -> dict[str, np.ndarray]:
 def _spaces(N: int) -> dict[str, spaces.Space]:
     """The space of each array of an observation."""
     shapes = {
-        "arrived": (N, 4),
+        "arrived": (N, 9),
         "experts": (N, 4),
-        "running": (N, SHOWN, 5),
-        "waiting": (N, SHOWN, 5),
-        "rate": (),
+        "running": (N, SHOWN, 8),
+        "waiting": (N, SHOWN, 6),
+        "rate": (2,),
     }
     found: dict[str, spaces.Space] = {
         name: spaces.Box(-np.inf, np.inf, shape, np.float32) for name, shape in shapes.items()

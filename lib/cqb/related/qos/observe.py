@@ -4,6 +4,11 @@ The nodes of the system's graph (arXiv 2508.00234): the arriving request at each
 the first requests that run and wait there. Lengths and prompts are divided by typical ones, latencies
 by L, and tokens in memory by those at which a decode iteration alone takes L. Only predictions are
 shown. Nothing depends on the order of the experts but their places on axis 1.
+
+Beyond the published features it shows what the frozen system foretells: of each running request its
+final latency and what the arriving one would add to it, and of each expert the impact, the soft gain and
+the toll that the priced rollout weighs. A length is also shown pooled, as the geometric mean of what is
+predicted for all experts: their errors are independent, the request's own length is not.
 """
 
 from __future__ import annotations
@@ -13,21 +18,29 @@ from typing import NamedTuple
 import numpy as np
 
 from .decision import Decision
-from .forecast import overshoot, own_latency
+from .forecast import frozen_own_latency, overshoot, own_latency
+from .impact import delays, final_latency
+from .policies import softly_met
+from .simulator import Running
 
 PROMPT, LENGTH = 100.0, 150.0  # tokens
 SHOWN = 10  # running and waiting requests of each expert
 FAR_LATE = 10.0  # latencies above this multiple of L look alike
+RECENT = (20, 100)  # gaps over which the rate of arrivals is taken
+FASTEST = 20.0  # arrivals per second: what the first few gaps say may be far above
 
 
 class Observation(NamedTuple):
     """What B decisions look like, float64; a request's features are 0 where `mask` is.
 
-    arrived : (B, N, 4): prompt, predicted score, predicted length, forecast of its own latency.
+    arrived : (B, N, 9): prompt, predicted score, predicted length, pooled length, quick and frozen
+        forecast of its own latency, impact, soft gain, toll (seconds).
     experts : (B, N, 4): tokens in memory, requests that run, that wait (in tens), overshoot.
-    running, waiting : (B, N, SHOWN, 5): prompt, predicted score, predicted length, tokens emitted,
-        latency per token so far.
-    running_mask, waiting_mask : (B, N, SHOWN) bool. rate : (B,) recent arrivals per second, in tens.
+    running : (B, N, SHOWN, 8), waiting : (B, N, SHOWN, 6): prompt, predicted score, predicted length,
+        pooled length, tokens emitted, latency per token so far; of those that run, final latency
+        in the frozen system and what the arriving request adds to it.
+    running_mask, waiting_mask : (B, N, SHOWN) bool. rate : (B, 2) arrivals per second over the last
+        20 and 100 gaps, in tens.
     """
 
     arrived: np.ndarray
@@ -39,32 +52,67 @@ class Observation(NamedTuple):
     rate: np.ndarray
 
 
-def observe(decision: Decision, recent: int = 20) -> Observation:
-    """The observation of a decision; `recent` is over how many gaps the rate of arrivals is taken."""
+def observe(decision: Decision) -> Observation:
+    """The observation of a decision."""
+    running, running_mask = _requests(decision, _running_slots(decision))
+    waiting, waiting_mask = _requests(decision, _waiting_slots(decision))
+    now = decision.experts.running_requests(truth=False)
+    final = final_latency(decision, now)
+    added = delays(decision, now, decision.lengths)
+    return Observation(
+        _arrived(decision, now, final, added),
+        _experts(decision),
+        np.concatenate((running, _foretold(decision, now, final, added)), axis=-1),
+        running_mask,
+        waiting,
+        waiting_mask,
+        np.stack([_rate(decision, gaps) / 10.0 for gaps in RECENT], axis=-1),
+    )
+
+
+def _arrived(decision: Decision, now: Running, final: np.ndarray, added: np.ndarray) -> np.ndarray:
+    """Features of the arriving request at each expert, (B, N, 9)."""
+    limit = decision.experts.system.limit
+    prompt = np.broadcast_to(decision.prompt[:, None], decision.scores.shape)
+    pooled = np.exp(np.log(decision.lengths).mean(axis=1, keepdims=True))
+    own = frozen_own_latency(decision, now)
+    late = now.here & (final < limit) & (final + added >= limit)
+    lost = softly_met(final, limit) - softly_met(final + added, limit)
+    worth = now.score * np.where(now.here, 1.0, 0.0)
+    gain = decision.scores * softly_met(own, limit) - (worth * lost).sum(axis=-1)
+    k2 = decision.per_expert(decision.experts.constants.k2)
+    columns = (
+        prompt / PROMPT,
+        decision.scores,
+        decision.lengths / LENGTH,
+        np.broadcast_to(pooled / LENGTH, prompt.shape),
+        np.minimum(own_latency(decision) / limit, FAR_LATE),
+        np.minimum(own / limit, FAR_LATE),
+        (worth * late).sum(axis=-1),
+        gain,
+        k2 * (prompt + 0.5 * decision.lengths) * decision.lengths,
+    )
+    return np.stack(columns, axis=-1)
+
+
+def _experts(decision: Decision) -> np.ndarray:
+    """Features of the experts, (B, N, 4)."""
     experts = decision.experts
-    B, N, _ = experts.batch.shape
-    limit = experts.system.limit
-    k2 = decision.per_expert(experts.constants.k2)
-    prompt = np.broadcast_to(decision.prompt[:, None] / PROMPT, (B, N))
-    latency = np.minimum(own_latency(decision) / limit, FAR_LATE)
-    arrived = (prompt, decision.scores, decision.lengths / LENGTH, latency)
-    state = (
+    limit, k2 = experts.system.limit, decision.per_expert(experts.constants.k2)
+    columns = (
         decision.per_expert(experts.context) * k2 / limit,
         decision.per_expert(experts.running) / 10.0,
         decision.per_expert(experts.waiting) / 10.0,
         overshoot(decision) / limit,
     )
-    running, running_mask = _requests(decision, _running_slots(decision))
-    waiting, waiting_mask = _requests(decision, _waiting_slots(decision))
-    return Observation(
-        np.stack(arrived, axis=-1),
-        np.stack(state, axis=-1),
-        running,
-        running_mask,
-        waiting,
-        waiting_mask,
-        _rate(decision, recent) / 10.0,
-    )
+    return np.stack(columns, axis=-1)
+
+
+def _foretold(decision: Decision, now: Running, final: np.ndarray, added: np.ndarray) -> np.ndarray:
+    """Final latencies of the first running requests and what is added to them, (B, N, SHOWN, 2)."""
+    both = np.stack((final, added), axis=-1) / decision.experts.system.limit
+    both = np.where(now.here[..., None], np.minimum(both, FAR_LATE), 0.0)[:, :, :SHOWN]
+    return np.pad(both, ((0, 0), (0, 0), (0, SHOWN - both.shape[2]), (0, 0)))
 
 
 def _running_slots(decision: Decision) -> tuple[np.ndarray, np.ndarray]:
@@ -96,7 +144,7 @@ def _waiting_slots(decision: Decision) -> tuple[np.ndarray, np.ndarray]:
 def _requests(
     decision: Decision, slots: tuple[np.ndarray, np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Features (B, N, SHOWN, 5) and mask of requests by number and tokens emitted, (R, SHOWN) each."""
+    """Features (B, N, SHOWN, 6) and mask of requests by number and tokens emitted, (R, SHOWN) each."""
     experts, (number, emitted) = decision.experts, slots
     batch, N = experts.batch, experts.N
     row, slot = np.nonzero(number >= 0)
@@ -104,19 +152,21 @@ def _requests(
     tokens = emitted[row, slot]
     waited = experts.clock[row] - batch.arrivals[environment, request]
     late = np.where(tokens > 0, waited / np.maximum(tokens, 1) / experts.system.limit, 0.0)
-    features = np.zeros((*number.shape, 5))
+    pooled = np.exp(np.log(batch.predicted_lengths[environment, :, request]).mean(axis=1))
+    features = np.zeros((*number.shape, 6))
     features[row, slot] = np.stack(
         (
             batch.prompts[environment, request] / PROMPT,
             batch.predicted_scores[environment, expert, request],
             batch.predicted_lengths[environment, expert, request] / LENGTH,
+            pooled / LENGTH,
             tokens / LENGTH,
             np.minimum(late, FAR_LATE),
         ),
         axis=-1,
     )
     shape = (-1, N, SHOWN)
-    return features.reshape(*shape, 5), (number >= 0).reshape(shape)
+    return features.reshape(*shape, 6), (number >= 0).reshape(shape)
 
 
 def _rate(decision: Decision, recent: int) -> np.ndarray:
@@ -124,4 +174,4 @@ def _rate(decision: Decision, recent: int) -> np.ndarray:
     times, k = decision.experts.batch.arrivals, decision.index
     first = max(0, k - recent)
     span = times[:, k] - times[:, first]
-    return np.where(span > 0.0, (k - first) / np.where(span > 0.0, span, 1.0), 0.0)
+    return (k - first) / np.maximum(span, (k - first) / FASTEST or 1.0)
