@@ -257,9 +257,15 @@ def test_a_known_revision_is_told_to_whoever_pins(entry):
 @pytest.mark.parametrize("name", ENTRIES)
 def test_the_entries_are_pinned_in_form(name):
     made = ENTRIES[name]
-    assert made.pinned or name in ("sprout", "embedllm")
+    assert made.pinned or name in ("sprout", "embedllm", "azure-llm-2023")
     assert re.fullmatch("[0-9a-f]{40}", made.revision or "0" * 40)
     for file in made.files:
         assert made.pinned == bool(file.sha256)
         assert re.fullmatch("[0-9a-f]{64}", file.sha256 or "0" * 64)
-        assert made.url(file).startswith("https://huggingface.co/")
+        host = "https://huggingface.co/"
+        if made.github:
+            host = made.github
+            assert re.fullmatch(r"https://(media|raw)\.githubusercontent\.com(/media)?", host)
+            assert made.page.startswith("https://github.com/")
+        assert made.url(file).startswith(host)
+        assert made.url(file).endswith(f"/{made.revision}/{file.path}")

