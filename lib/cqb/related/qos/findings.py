@@ -77,4 +77,5 @@ def retrial_table(rows: pd.DataFrame) -> pd.DataFrame:
 def _policies_by_loads(rows: pd.DataFrame, loads: Sequence[Load]) -> pd.DataFrame:
     wide = rows.pivot(index="policy", columns="load", values="text")
     order = [name for name in POLICIES if name in wide.index]
+    order += [name for name in rows["policy"].unique() if name not in POLICIES]
     return wide.loc[order, [str(load) for load in loads]].rename_axis(index=None, columns=None)

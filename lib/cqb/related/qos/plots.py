@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -17,6 +17,7 @@ from .findings import load_names
 from .metrics import LENGTH_GROUPS
 from .sweep import DEFAULT
 from .synthetic import Load
+from .trainees import WORST
 
 BLUE, ORANGE, GREEN = "#0072B2", "#D55E00", "#009E73"
 LOOKS = {
@@ -31,6 +32,7 @@ LOOKS = {
     "Priced Feasible+drop": Look("#56B4E9", SOLID, "o"),
     "Priced Impact-greedy": Look("#0072B2", SOLID, "o"),
     "Priced rollout": Look("#882255", SOLID, "P"),
+    WORST: Look("#000000", SOLID, "*"),
 }
 SMALL = 7.5
 
@@ -119,11 +121,13 @@ def loads(summary: pd.DataFrame) -> Figure:
     return figure
 
 
-def differences(paired: pd.DataFrame, against: str, loads: Sequence[Load]) -> Figure:
+def differences(
+    paired: pd.DataFrame, against: str, loads: Sequence[Load], looks: Mapping[str, Look] = LOOKS
+) -> Figure:
     """Differences in average QoS to one policy on the same seeds, with 95% intervals, by load."""
     rows = paired[paired["system"] == DEFAULT].assign(load=load_names)
     panels = [str(load) for load in loads]
-    names = [name for name in LOOKS if name in set(rows["policy"])]
+    names = [name for name in looks if name in set(rows["policy"])]
     with style():
         figure, axes = plt.subplots(
             1, len(panels), figsize=(WIDTH, 3.2), layout="constrained", sharey=True, squeeze=False
@@ -132,7 +136,7 @@ def differences(paired: pd.DataFrame, against: str, loads: Sequence[Load]) -> Fi
             here = rows[rows["load"] == panel].set_index("policy")
             ax.axvline(0.0, color=FAINT, lw=0.8)
             for place, name in enumerate(names):
-                look, row = LOOKS[name], here.loc[name]
+                look, row = looks[name], here.loc[name]
                 ax.plot([row["low"], row["high"]], [place, place], color=look.colour, lw=1.6)
                 ax.plot(row["difference"], place, look.marker, color=look.colour, ms=5)
             ax.set_title(panel, loc="left")

@@ -19,12 +19,18 @@ class Trainee(NamedTuple):
 
     @property
     def policy(self) -> str:
-        """What tables call it: "DDQN" with the graph encoder and without impact, else what differs."""
+        """What tables call it."""
+        return f"{self.kind} #{self.seed}"
+
+    @property
+    def kind(self) -> str:
+        """What was trained: "DDQN" with the graph encoder and without impact, else what differs."""
         what = {"graph": "", "flat": " flat", "arrived": " arrived"}[self.network]
         impact = f" impact {self.beta:g}" if self.beta else ""
-        return f"DDQN{what}{impact} #{self.seed}"
+        return f"DDQN{what}{impact}"
 
 
+WORST = "DDQN (worst of 3)"  # how figures call the main policy of the lowest QoS
 MAIN = tuple(Trainee("graph", 0.0, seed) for seed in range(3))
 CONTROLS = (
     *(Trainee("graph", 1.0, seed) for seed in range(3)),

@@ -19,24 +19,14 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 from ....experiment.provenance import plain
 from ....table_file import read_arrays, write_arrays
-from ..episodes import serve
-from ..evaluate import batch_of
 from ..learned import LearnedRouter
-from ..metrics import qos
 from ..system import System
+from ..validation import validate
 from .ddqn import DoubleDQN
-from .settings import Training, Validation
+from .settings import Training
 from .vector import BranchEnv
 
 BEST = "best "  # before the names of the best checkpoint's weights
-
-
-def validate(router: LearnedRouter, validation: Validation, system: System) -> dict[str, float]:
-    """Average QoS by load."""
-    batch = batch_of(validation.loads, validation.seeds, validation.requests, system)
-    paid = qos(serve(batch, system, router)).mean(axis=1)
-    rows = paid.reshape(len(validation.loads), -1).mean(axis=1)
-    return {str(load): float(value) for load, value in zip(validation.loads, rows, strict=True)}
 
 
 class Keeper(BaseCallback):

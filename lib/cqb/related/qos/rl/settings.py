@@ -6,18 +6,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..learned import LearnedRouter
-from ..sweep import JUDGED
-from ..synthetic import Load
+from ..validation import Validation
 from .vector import Episodes
-
-
-@dataclass(frozen=True)
-class Validation:
-    """Workloads by whose average QoS a checkpoint is chosen: none to train, tune or report on."""
-
-    loads: tuple[Load, ...] = JUDGED
-    seeds: tuple[int, ...] = (120, 121, 122, 123)
-    requests: int = 1500
 
 
 @dataclass(frozen=True)
@@ -45,7 +35,7 @@ class Training:
     explore: float = 0.03
     contrast: float = 5.0
     checkpoints: int = 6
-    validation: Validation = Validation()
+    validation: Validation = field(default_factory=Validation)
 
     def __post_init__(self) -> None:
         each = self.episodes.environments * self.episodes.decisions
