@@ -19,6 +19,7 @@ ENCODE  := $(VENV)/.encode
 INDEX   := $(VENV)/.index
 GPU     := $(VENV)/.gpu
 CLUSTER := $(VENV)/.cluster
+RL      := $(VENV)/.rl
 PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock
 
 # Runs lie side by side over the cores, so each process keeps to one BLAS thread. It also keeps
@@ -86,8 +87,12 @@ port: $(DATA_READY) $(INDEX)  ## PORT against its baselines: comparison, sweeps,
 	$(BIN)/python -m cqb.related.port
 
 .PHONY: qos
-qos: $(READY)  ## Every baseline of the QoS system (6 minutes of CPU; goes on where it stopped)
+qos: $(READY)  ## Every policy of the QoS system (10 minutes of CPU; goes on where it stopped)
 	$(BIN)/python -m cqb.related.qos
+
+.PHONY: rl
+rl: $(RL)  ## Train the learned QoS policies anew (2 minutes of CPU each; goes on where it stopped)
+	$(BIN)/python -m cqb.related.qos.rl
 
 .PHONY: sensitivity
 sensitivity: $(DATA_READY)  ## How ACQB depends on its settings (RouterBench: 20 minutes of CPU; goes on where it stopped)
@@ -109,7 +114,7 @@ lock:  ## Choose every version anew and write requirements.lock (CPython 3.11 on
 	    { echo "lock: the lock is made with Python 3.11; name one: make lock PYTHON=python3.11" >&2; exit 1; }
 	scratch=$$(mktemp -d); trap 'rm -rf "$$scratch"' EXIT; \
 	$(PYTHON) -m venv "$$scratch/venv"; \
-	"$$scratch/venv/bin/pip" install --quiet --upgrade --upgrade-strategy eager -e '.[notebooks,test,encode,gpu,index,cluster]'; \
+	"$$scratch/venv/bin/pip" install --quiet --upgrade --upgrade-strategy eager -e '.[notebooks,test,encode,gpu,index,cluster,rl]'; \
 	{ sed -n '/^#/p' requirements.lock; \
 	  "$$scratch/venv/bin/pip" list --format=freeze --exclude pip --exclude cqb \
 	  | sed 's/+.*//' | grep -vE '^(nvidia-|cuda-(bindings|toolkit)=|triton=)'; } > "$$scratch/lock"; \
@@ -140,6 +145,10 @@ $(INDEX): $(READY)
 
 $(CLUSTER): $(READY)
 	$(PIP) -e '.[cluster]'
+	@touch $@
+
+$(RL): $(READY)
+	$(PIP) -e '.[rl]'
 	@touch $@
 
 $(GPU): $(READY)
