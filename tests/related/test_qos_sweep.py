@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from cqb.related.qos import (
     Load,
     default_system,
     findings,
+    learned_study,
     measure,
     serve,
     stack,
@@ -23,6 +25,7 @@ from cqb.related.qos import (
     workload,
 )
 from cqb.related.qos.__main__ import main
+from cqb.related.qos.learned_study import Study
 from cqb.related.qos.sweep import (
     COLUMNS,
     DamagedPartWarning,
@@ -31,6 +34,7 @@ from cqb.related.qos.sweep import (
     named_system,
     run,
 )
+from cqb.related.qos.trainees import MAIN
 
 TINY = Settings(
     requests=60,
@@ -166,6 +170,10 @@ def test_the_stored_rows_are_used_only_as_long_as_they_hold(tidy, tmp_path, caps
 def test_the_command_writes_rows_and_summary(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("CQB_RUNS", str(tmp_path / "runs"))
     monkeypatch.setattr("cqb.related.qos.__main__.Settings", lambda: TINY)
+    beside = Study.beside
+    monkeypatch.setattr(
+        Study, "beside", lambda settings: replace(beside(settings), trainees=MAIN[:1])
+    )
     arguments = ["--requests", "30", "--seeds", "2"]
     places = ["--results", str(tmp_path / "results"), "--figures", str(tmp_path / "figures")]
     assert main([*arguments, *places]) == 0
@@ -180,13 +188,16 @@ def test_the_command_writes_rows_and_summary(tmp_path, monkeypatch, capsys):
     assert set(summary["requests"]) == {30}
     tidy, _ = tables.load(tmp_path / "results")
     assert len(tidy[tidy["part"] == "test"]) == 3 * 3 * 2
+    assert (summary["policy"] == MAIN[0].policy).sum() == 2
+    assert set(record["key"]) == {"sweep", "learned"}
 
 
 def test_the_committed_rows_hold_and_the_summary_is_theirs(tmp_path):
     """Rows of the standard settings and of the code as it is; else run the sweep again."""
     tidy, record = tables.load(paths.root() / "data" / "results")
     assert record["key"] == tables.key(Settings())
-    tables.write_summary(tidy, tmp_path / "qos_summary.csv")
+    both = pd.concat([tidy, learned_study.results(learned_study.Study())], ignore_index=True)
+    tables.write_summary(both, tmp_path / "qos_summary.csv")
     committed = paths.root() / "figures" / "qos_summary.csv"
     assert committed.read_text("utf-8") == (tmp_path / "qos_summary.csv").read_text("utf-8")
 

@@ -1,9 +1,10 @@
-"""Every baseline on every load: ``python -m cqb.related.qos``.
+"""Every policy on every load: ``python -m cqb.related.qos``.
 
-Chooses the prices on training seeds, runs all policies on others, and writes the rows to
-``qos-sweep.parquet`` in the results folder and the summary to ``qos_summary.csv`` in the figures
-folder, each with its record. Finished parts are kept in the runs folder, so that the same command
-goes on after an interruption.
+Chooses the prices of the rules on training seeds, runs all rules on others, and then the learned
+policies, from their stored weights, on the same. Writes the rows to ``qos-sweep.parquet`` and
+``qos-learned.parquet`` in the results folder and the summary of both to ``qos_summary.csv`` in the
+figures folder, each with its record. Finished parts are kept in the runs folder, so that the same
+command goes on after an interruption.
 """
 
 from __future__ import annotations
@@ -12,9 +13,12 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+import pandas as pd
+
 from ... import paths
-from . import tables
+from . import learned_study, tables
 from .findings import qos_table
+from .learned_study import Study
 from .sweep import DEFAULT, Settings, best_prices, run
 
 
@@ -37,10 +41,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     tidy = run(settings, say=_say)
     tables.store(tidy, settings, options.results)
+    study = Study.beside(settings)
+    learned = learned_study.run(study, say=_say)
+    learned_study.store(learned, study, options.results)
+    both = pd.concat([tidy, learned], ignore_index=True)
     place = options.figures or paths.figures_dir()
-    tables.write_summary(tidy, place / "qos_summary.csv", key=tables.key(settings))
+    keys = {"sweep": tables.key(settings), "learned": learned_study.key(study)}
+    tables.write_summary(both, place / "qos_summary.csv", key=keys)
     _say(f"prices: {best_prices(tidy)}")
-    _say(qos_table(tidy, settings.loads[DEFAULT]).to_string())
+    _say(qos_table(both, settings.loads[DEFAULT]).to_string())
     return 0
 
 

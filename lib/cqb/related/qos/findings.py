@@ -78,4 +78,5 @@ def _policies_by_loads(rows: pd.DataFrame, loads: Sequence[Load]) -> pd.DataFram
     wide = rows.pivot(index="policy", columns="load", values="text")
     order = [name for name in POLICIES if name in wide.index]
     order += [name for name in rows["policy"].unique() if name not in POLICIES]
-    return wide.loc[order, [str(load) for load in loads]].rename_axis(index=None, columns=None)
+    shown = wide.loc[order, [str(load) for load in loads]].fillna("")
+    return shown.rename_axis(index=None, columns=None)

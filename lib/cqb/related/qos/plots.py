@@ -191,8 +191,10 @@ def _drop_panel(ax: Axes, rows: pd.DataFrame) -> None:
             range(len(columns)), 100.0 * row[columns].to_numpy(float), ms=4, label=name, **about
         )
     ax.set_xticks(range(len(columns)), LENGTH_GROUPS)
-    ax.set(xlabel="response length (tokens)", ylabel="dropped (%)", ylim=(0.0, None))
-    ax.legend(frameon=False, fontsize=SMALL)
+    most = float(rows[columns].to_numpy().max())
+    top = 190.0 * most if most > 0.0 else None  # room above the lines for the legend
+    ax.set(xlabel="response length (tokens)", ylabel="dropped (%)", ylim=(0.0, top))
+    ax.legend(frameon=False, fontsize=SMALL, loc="upper left")
 
 
 def _plain_ticks(axis: Axis) -> None:
