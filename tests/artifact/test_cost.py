@@ -50,13 +50,17 @@ def test_every_run_of_the_paper_is_counted():
 
 
 def test_the_text_adds_up():
-    text = cost.cost_text({"runs": ROWS, "cluster": [{"runs": 5, "workers": 2, "seconds": 7.0}]})
+    sweep = {"runs": 5, "workers": 2, "seconds": 7.0, "load_average": [1.5, 1.0, 1.0]}
+    record = {"runs": ROWS, "cluster": [sweep], "machine": {"cores": 2}}
+    text = cost.cost_text(record)
     # Per set and K: 90 runs each of ACQB, ACQB-T, CQB-eps and ACQB-CL at 3 s; long vectors beside.
     hours = (2 * 4 * 90 * 3 + 90 * 10 + 90 * 100) / 3600
     assert f"routerbench: {9 * 10 * (9 + 7)} runs, {hours:.1f} core hours" in text
-    assert f"1 cores {3 * hours:.2f} h" in text
-    assert f"200 cores {3 * 2 * 4 * 90 * 3 / 200 / 3600:.2f} h" in text.splitlines()[-2]
-    assert text.endswith("2 worker process(es): 7.0 s")
+    assert f"1 cores {60 * 3 * hours:.1f} min" in text
+    assert f"200 cores {3 * 2 * 4 * 90 * 3 / 200 / 60:.1f} min" in text.splitlines()[-2]
+    assert text.endswith("2 worker process(es): 7.0 s, load average 1.5")
+    sweep["load_average"][0] = 9.0
+    assert cost.cost_text(record).endswith("no speed-up can be read off)")
 
 
 @pytest.mark.slow

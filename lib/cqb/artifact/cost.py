@@ -30,7 +30,7 @@ from ..experiment.workers import play_all
 FILE = "paper_cost.json"
 # Policies that cost alike are measured once, by the first named.
 LIKE = {"ACQB-T": "ACQB", "CQB-eps": "ACQB"}
-SHORT = 1000  # rounds of the runs that are measured in part, and counted in proportion
+SHORT = 500  # rounds of the runs that are measured in part, and counted in proportion
 CORES = (1, 2, 16, 200)  # 200: a hundred machines of two cores
 
 
@@ -90,14 +90,17 @@ def cost_text(record: dict[str, Any]) -> str:
         )
     plain = runs[runs["policy"] != LONG_VECTORS]
     for name, some in (("all runs", runs), (f"all but {LONG_VECTORS}", plain)):
-        spans = {cores: makespan(some["seconds"], cores) / 3600 for cores in CORES}
-        said = ", ".join(f"{cores} cores {hours:.2f} h" for cores, hours in spans.items())
+        spans = {cores: makespan(some["seconds"], cores) / 60 for cores in CORES}
+        said = ", ".join(f"{cores} cores {minutes:.1f} min" for cores, minutes in spans.items())
         lines.append(f"{name} ({len(some)}): {said}")
-    for row in record.get("cluster", ()):
+    for row in record["cluster"]:
         lines.append(
             f"a sweep of {row['runs']} runs on a local Dask cluster of {row['workers']} worker "
-            f"process(es): {row['seconds']:.1f} s"
+            f"process(es): {row['seconds']:.1f} s, load average {row['load_average'][0]:g}"
         )
+    cores = record["machine"]["cores"]
+    if any(row["load_average"][0] > cores + 1 for row in record["cluster"]):
+        lines.append(f"(more was running than the {cores} cores hold: no speed-up can be read off)")
     return "\n".join(lines)
 
 
