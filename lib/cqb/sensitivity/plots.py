@@ -44,14 +44,22 @@ def factor(runs: pd.DataFrame, name: str) -> Figure:
             _axis(ax, about, rows)
             ax.set_ylabel(NAMES[measure])
             ax.set_ylim(bottom=0)
-        axes[0].legend(frameon=False, fontsize=8)
         policy = "ACQB-CL" if about.refined else "ACQB"
         figure.suptitle(title(runs, f"{policy} and its {name}"), color=INK)
-        figure.supxlabel(
-            f"{about.label}\nmean of {rows['seeds'].max()} seeds, bar: 95% interval"
-            + ("" if about.default is None else "; dotted: the paper's value"),
-            size=8.5,
-            color=INK,
+        caption = f"{about.label}\nmean of {rows['seeds'].max()} seeds, bar: 95% interval"
+        if about.default is not None:
+            caption += "; dotted: the paper's value"
+        handles, labels = axes[0].get_legend_handles_labels()
+        figure.legend(
+            handles,
+            labels,
+            loc="outside lower center",
+            ncols=len(labels),
+            frameon=False,
+            fontsize=8,
+            title=caption,
+            title_fontproperties={"size": 8.5},
+            alignment="center",
         )
     return figure
 
@@ -124,5 +132,5 @@ def _axis(ax: Axes, about: Factor, rows: pd.DataFrame) -> None:
     if about.log:
         ax.set_xscale("log")
     values = sorted(set(rows["value"]))
-    ax.set_xticks(values, [f"{value:.4g}" for value in values])
+    ax.set_xticks(values, [f"{value:.3g}" for value in values])
     ax.minorticks_off()
