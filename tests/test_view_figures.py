@@ -73,6 +73,9 @@ def test_waits_are_the_shares_of_the_frame(views):
     assert list(line.get_xdata()) == list(rows["place"])
     assert list(line.get_ydata()) == pytest.approx(list(100 * rows["share_mean"]), nan_ok=True)
     assert figure.axes[0].get_xscale() == "log"
+    assert not figure.axes[0].collections  # two seeds are too few for a band
+    many = view_figures.waits(views.assign(seeds=10))
+    assert len(many.axes[0].collections) == len(many.axes[0].lines)
 
 
 def test_dollars_are_means_over_seeds_of_dollars_per_query_served():

@@ -30,6 +30,7 @@ STEPS = dict(
 )
 ENDS = ("mean", "low", "high")
 SMALL = 7.5
+FEW = 5  # seeds, below which an interval says less than it hides
 Draw = Callable[[Axes, pd.DataFrame], None]
 
 
@@ -141,7 +142,7 @@ def waits(views: pd.DataFrame) -> Figure:
             ax.set_ylim(0, 100)
         for line in axes:
             line[0].set_ylabel("still waiting (%)")
-        about = f"rounds since the query arrived (log scale); {_mean(rows)}, band: 95% interval"
+        about = f"rounds since the query arrived (log scale); {_mean(rows)}{_band(rows)}"
         _words(figure, rows, "waiting times")
         _legend(figure, axes, 9, about)
     return figure
@@ -162,7 +163,7 @@ def dollars(tidy: pd.DataFrame) -> Figure:
         figure, axes = _grid(rows, _lines, [2.6] * len(_sizes(rows)))
         for line in axes:
             line[0].set_ylabel("$ per 1,000 satisfied queries")
-        about = f"round t; so far, on every model offered; {_mean(rows)}, band: 95% interval"
+        about = f"round t; so far, on every model offered; {_mean(rows)}{_band(rows)}"
         _words(figure, rows, "dollars spent per satisfied query")
         figure.supxlabel(about, size=8.5, color=INK)
         figure.draw_without_rendering()  # gives the panels the size that labels are placed by
@@ -177,12 +178,13 @@ def dollars(tidy: pd.DataFrame) -> Figure:
 
 
 def _lines(ax: Axes, rows: pd.DataFrame) -> None:
-    """The lines of one cell over `x`, each with its band."""
+    """The lines of one cell over `x`, each with its band where there are seeds enough for one."""
     for name, look in looks(rows["policy"]).items():
         line = rows[rows["policy"] == name].sort_values("x")
         x, mean, low, high = (line[part].to_numpy(float) for part in ("x", *ENDS))
         ax.plot(x, mean, color=look.colour, ls=look.dash, label=name)
-        ax.fill_between(x, low, high, color=look.colour, alpha=0.13, lw=0)
+        if rows["seeds"].max() >= FEW:
+            ax.fill_between(x, low, high, color=look.colour, alpha=0.13, lw=0)
     ax.set_xlim(0 if rows["x"].min() > 1 else 1, rows["x"].max())
 
 
@@ -220,6 +222,10 @@ def _words(figure: Figure, rows: pd.DataFrame, about: str) -> None:
 
 def _mean(rows: pd.DataFrame) -> str:
     return f"mean of {rows['seeds'].max()} seeds"
+
+
+def _band(rows: pd.DataFrame) -> str:
+    return ", band: 95% interval" if rows["seeds"].max() >= FEW else " (too few for a band)"
 
 
 def _legend(figure: Figure, axes: np.ndarray, columns: int, caption: str) -> None:
