@@ -16,6 +16,7 @@ from pathlib import Path
 import pandas as pd
 
 from .. import experiment, figures, paths
+from ..datasets.pins import ENTRIES
 from ..experiment import results, results_table
 from ..experiment.provenance import stamp
 from ..experiment.run_store import RunStore
@@ -68,9 +69,10 @@ def _tables() -> Iterator[tuple[str, RoutingTable]]:
         except FileNotFoundError as error:
             if folder() is not None:
                 raise
+            how = "`make data` downloads it, or set" if ENTRIES[name].pinned else "set"
             print(
-                f"{name}: skipped, it is not here ({error}); `make data` downloads it, or set "
-                f"{variable} to a folder of its files",
+                f"{name}: skipped, it is not here ({error}); {how} {variable} to a folder of its "
+                "files",
                 flush=True,
             )
             continue
