@@ -58,9 +58,8 @@ def test_the_text_adds_up():
     assert f"routerbench: {9 * 10 * (9 + 7)} runs, {hours:.1f} core hours" in text
     assert f"1 cores {60 * 3 * hours:.1f} min" in text
     assert f"200 cores {11 * 3 / 60:.1f} min" in text.splitlines()[-2]  # 2,160 runs, eleven rounds
-    assert text.endswith("2 worker process(es): 7.0 s, load average 1.5")
-    sweep["load_average"][0] = 9.0
-    assert cost.cost_text(record).endswith("no speed-up can be read off)")
+    assert "2 worker process(es): 7.0 s" in text
+    assert text.endswith("(load average 1.5 on 2 cores)")
 
 
 @pytest.mark.slow
