@@ -29,6 +29,7 @@ TINY = {
     "03_routerbench": {"SEEDS": 2, "T": 60},
     "04_sprout": {"SEEDS": 2, "T": 60},
     "05_embedllm": {"SEEDS": 2, "T": 60},
+    "06_port_token_budgets": {"QUERIES": 120},
     "07_qos_edge_experts": {"REQUESTS": 40, "SEEDS": 2, "SMALL": 100, "RETRYING": 20},
 }
 

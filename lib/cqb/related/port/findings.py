@@ -13,7 +13,7 @@ from ...routing_table import RoutingTable
 from . import dual, oracles, published, runs, tables
 from .contenders import BASELINES, CONTENDERS, OURS
 from .metrics import measure
-from .parts import PARTS, table_name, tasks_of
+from .parts import table_name, tasks_of
 from .router import FewSamplesWarning, Port, PortSettings
 from .session import replay
 from .study import SPLITS
@@ -28,9 +28,9 @@ COLUMNS = (*SPLITS, "sorted", "order")
 
 
 def results_of(
-    dataset: str, table: RoutingTable | None, *, stand_in: bool
+    dataset: str, table: RoutingTable | None, parts: Sequence[str], *, stand_in: bool
 ) -> dict[str, pd.DataFrame]:
-    """The stored table of every part of the study on a data set; a line is printed for each.
+    """The stored tables of some parts of the study on a data set; a line is printed for each.
 
     `table` holds its rows, or is None where they are not at hand.
     Raises :class:`.tables.StaleTableError` if one is missing, damaged or of other tasks or data.
@@ -40,7 +40,7 @@ def results_of(
             table_name(part, dataset),
             tables.key(tasks_of(part, stand_in), table, runs.PLAYERS[part][1]),
         )
-        for part in PARTS
+        for part in parts
     }
 
 
