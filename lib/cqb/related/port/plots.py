@@ -63,9 +63,9 @@ def _rule(ax: Axes, worth: np.ndarray, names: Sequence[str]) -> None:
     ax.plot([0, high], [0, high], color=FAINT, lw=0.8)
     ax.plot([low, 0], [0, 0], color=FAINT, lw=0.8)
     ax.plot([0, 0], [low, 0], color=FAINT, lw=0.8)
-    floor = np.quantile(worth, 0.02)
-    ax.set_xlim(floor, high + 0.05)
-    ax.set_ylim(floor, high + 0.05)
+    left, bottom = np.quantile(worth, 0.02, axis=1)
+    ax.set_xlim(left, high + 0.05)
+    ax.set_ylim(bottom, high + 0.05)
     ax.set(xlabel=f"score less priced cost, {names[0]}", ylabel=f"the same, {names[1]}")
     ax.set_title("The routing rule: the largest one, if above 0", loc="left")
     ax.legend(frameon=False, fontsize=7.5)
@@ -169,7 +169,7 @@ def settings(summary: pd.DataFrame, where: str) -> Figure:
         ax.set_xticks(range(len(cells)), [s if e == "split" else "sorted" for e, s in cells])
         ax.set(ylabel="Perf / LP optimum", xlabel="split of the budget (sorted: weighted)")
         ax.set_title(f"Eight splits and the family-sorted stream, {where}", loc="left")
-        ax.legend(frameon=False, fontsize=7.5, ncols=len(names), loc="lower left")
+        figure.legend(frameon=False, fontsize=7.5, ncols=len(names), loc="outside lower center")
     return figure
 
 
