@@ -1,8 +1,8 @@
 """The whole comparison: ``python -m cqb.related.port [--part NAME]``.
 
 On the stand-in, or on the real rows in the folder that CQB_ROUTERBENCH_DIR names. Tables go to the
-results in the data folder, summaries to ``port_summary.csv`` and ``port_queue.csv`` in the figures
-folder (its part ``real`` for real rows). Finished tasks are kept in the runs folder, so the same
+results in the data folder, a summary of each part (:data:`SUMMARIES`) to the figures folder (its part
+``real`` for real rows). Finished tasks are kept in the runs folder, so the same
 command goes on after an interruption.
 """
 
@@ -19,6 +19,12 @@ from ... import experiment, paths
 from ...routing_table import RoutingTable
 from . import runs, summary, tables
 from .parts import PARTS, table_name, tasks_of
+
+SUMMARIES = {
+    "comparison": "port_summary.csv",
+    "sweeps": "port_sweeps.csv",
+    "queue": "port_queue.csv",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -58,15 +64,16 @@ def _part(part: str, name: str, table: RoutingTable) -> pd.DataFrame:
 
 
 def _summaries(frames: dict[str, pd.DataFrame], table: RoutingTable) -> None:
+    """A file for each part that was performed; those of other parts stay as they are."""
     folder = paths.figures_dir() / ("" if table.stand_in else "real")
-    study = [frame for part, frame in frames.items() if part != "queue"]
-    summaries = {}
-    if study:
-        summaries["port_summary.csv"] = summary.summarise(pd.concat(study))
-    if "queue" in frames:
-        summaries["port_queue.csv"] = summary.summarise(frames["queue"], summary.QUEUE_METRICS)
-    for name, rows in summaries.items():
-        summary.write(rows, table.name, table.stand_in, folder / name, data=table.data_hash())
+    for part, frame in frames.items():
+        rows = (
+            summary.summarise(frame, summary.QUEUE_METRICS)
+            if part == "queue"
+            else summary.summarise(frame)
+        )
+        target = folder / SUMMARIES[part]
+        summary.write(rows, table.name, table.stand_in, target, data=table.data_hash())
 
 
 def _say(done: int, everything: int) -> None:
