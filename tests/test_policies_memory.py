@@ -220,3 +220,30 @@ def test_a_warm_start_knows_the_better_model_at_once():
         assert policy.choose(1, Waiting([0], [0], [0], False)).assortment == (1,)
     warm = acqb_warm(service, Streams(0), rows)
     assert warm.filter.share.tolist() == [FRESH.share]
+
+
+def test_a_priority_that_grows_serves_the_longest_waiting_first_in_the_end():
+    # With a gain of 1 a round nothing else counts: first come, first served until it departs.
+    world = hidden_fit(4, 0.99, 0.1, 0.38).environment
+    service, streams = _service(world, 1, 300, 0.45), Streams(3)
+    policy = acqb_memory(service, streams, MemorySettings(ageing=1.0))
+    run = simulate(world, policy, 1, draw(Streams(3), world.pool_size, 0.45, 300))
+    served = run.query[run.query >= 0]
+    assert (np.diff(served) >= 0).all()
+    assert not policy._since.keys() - set(range(int(served.max()), run.arrived.size))
+
+
+def test_without_the_prompt_hypotheses_nothing_is_kept_of_a_departed_query():
+    names = {name: POLICIES[name] for name in ("ACQB-M", "ACQB-M-query")}
+    world = hidden_fit(4, 0.99, 0.1, 0.38).environment
+    units = {
+        name: {
+            hypothesis.unit
+            for hypothesis in entry.make(
+                _service(world, 1, 50, 0.4), Streams(1), world
+            ).filter.worlds
+            if hypothesis.share > 0
+        }
+        for name, entry in names.items()
+    }
+    assert units == {"ACQB-M": {"query", "prompt"}, "ACQB-M-query": {"query"}}

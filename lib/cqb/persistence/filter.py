@@ -54,7 +54,7 @@ class Filter:
         correlations: np.ndarray | None = None,
     ) -> None:
         worlds = prior.worlds
-        self._contexts, self._prior = contexts, prior
+        self._contexts, self._prior, self.worlds = contexts, prior, worlds
         self.share, self.low, self.high = (
             np.array([getattr(world, name) for world in worlds])
             for name in ("share", "low", "high")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .acqb import ACQB, ACQB_T, CQB_EPS
 from .acqb_cl import ACQB_CL, ACQB_CL_LN
-from .acqb_memory import ACQB_M, ACQB_MW, ACQB_W
+from .acqb_memory import ACQB_M, ACQB_M_AGED, ACQB_M_QUERY, ACQB_MW, ACQB_MW_QUERY, ACQB_W
 from .acqb_online import ACQB_ONLINE
 from .acqb_p import ACQB_P
 from .acqb_tuned import ACQB_P_TUNED, ACQB_TUNED
@@ -41,6 +41,9 @@ POLICIES: dict[str, PolicyEntry] = {
         ACQB_M,
         ACQB_W,
         ACQB_MW,
+        ACQB_M_QUERY,
+        ACQB_MW_QUERY,
+        ACQB_M_AGED,
         INFORMED,
     )
 }

@@ -55,10 +55,12 @@ class PenalisedLearner(ThompsonLearner):
         super().observe(t, query, context, assortment, pick)
 
 
-def acqb_penalised(service: Service, streams: Streams) -> PenalisedLearner:
+def acqb_penalised(
+    service: Service, streams: Streams, penalty: float = PENALTY
+) -> PenalisedLearner:
     """ACQB-P with ACQB's own coin and anytime radius."""
     coin = decaying(exploration_constant(service))
-    return PenalisedLearner(service, streams, coin, radius_rule(service, None))
+    return PenalisedLearner(service, streams, coin, radius_rule(service, None), penalty=penalty)
 
 
 ACQB_P = PolicyEntry("ACQB-P", factory=acqb_penalised)
