@@ -1,55 +1,81 @@
-"""``python -m cqb.beyond``: make the runs of the comparison that are not stored yet, and print it."""
+"""Make the comparison and the studies beside it, and keep their tables with the code.
+
+``python -m cqb.beyond DATASET [PART ...]``
+
+Finished runs and pieces are kept, so that an interrupted call goes on with the next one. A comparison
+that is stopped keeps what is done: ``--stored`` makes its tables of the runs that are there.
+"""
 
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Sequence
+from concurrent.futures import Executor
+
+import threadpoolctl
 
 from .. import paths
-from ..experiment import load_table
-from ..experiment.findings import side_table
+from ..experiment import results
 from ..experiment.provenance import cores
 from ..experiment.run_store import RunStore
-from ..experiment.task import Cell
-from .runner import CELLS, POLICIES_COMPARED, comparison, make_runs, ratios, tidy_table
+from ..routing_table import RoutingTable
+from . import calibration, reports, studies
+from .runner import comparison, make_runs, tidy_table
+from .waiting_study import WaitingStudy
 
-AGAINST = ("ACQB", "ACQB-tuned", "ACQB-P", "ACQB-P-tuned", "TS-memory", "INFORMED", "RANDOM")
+COMPARISON, WAITING = "comparison", "waiting"
+PARTS = (*studies.STUDIES, COMPARISON, WAITING)
 
 
-def main() -> None:
-    """Run the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m cqb.beyond", description=__doc__)
     parser.add_argument("dataset", help="routerbench or routerbench-standin")
-    parser.add_argument("--policies", default=",".join(POLICIES_COMPARED))
-    parser.add_argument("--seeds", type=int, default=10, help="how many, from 42 on")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
     parser.add_argument("--workers", type=int, default=cores(), help="processes side by side")
-    parser.add_argument("--cells", default="", help="K:lam:rate, separated by commas; all if empty")
-    asked = parser.parse_args()
-    cells = tuple(_cell(text) for text in asked.cells.split(",") if text) or CELLS
-    policies = tuple(asked.policies.split(","))
-    seeds = tuple(range(42, 42 + asked.seeds))
-    table = load_table(asked.dataset)
-    settings = comparison(asked.dataset, cells=cells, policies=policies, seeds=seeds)
+    parser.add_argument("--stored", action="store_true", help="make no run of the comparison")
+    asked = parser.parse_args(arguments)
+    if unknown := set(asked.parts) - set(PARTS):
+        print(f"no part {', '.join(sorted(unknown))}; known: {', '.join(PARTS)}", file=sys.stderr)
+        return 1
+    table = calibration.load_table(asked.dataset)
+    with threadpoolctl.threadpool_limits(limits=1, user_api="blas"):
+        for part in asked.parts or PARTS:
+            if part == COMPARISON:
+                compare(asked.dataset, table, None if asked.stored else asked.workers)
+            else:
+                study = (
+                    waiting_study(asked.dataset, asked.stored)
+                    if part == WAITING
+                    else studies.study_for(part, table.stand_in)
+                )
+                frame = study.settings.run(table)
+                path = studies.store(study, table, asked.dataset, frame)
+                print(f"{part}: {len(frame)} rows, {path.name}", flush=True)
+    return 0
+
+
+def waiting_study(dataset: str, stored: bool = False) -> studies.Study:
+    """The study of the waits in the comparison's runs."""
+    return studies.Study(WAITING, WaitingStudy(comparison(dataset), not stored), "beyond.waiting")
+
+
+def compare(
+    dataset: str, table: RoutingTable, workers: int | None, executor: Executor | None = None
+) -> None:
+    """Make the runs of the comparison (none where `workers` is None), store its table, write reports."""
+    settings = comparison(dataset)
     store = RunStore(paths.runs_dir(), table)
-    made = make_runs(settings, table, store, workers=asked.workers)
-    print(f"{made} runs made, in {store.folder}")
-    tidy = tidy_table(settings, table, store)
-    final = tidy[tidy["t"] == tidy["t"].max()]
-    regret = final.groupby(["K", "arrival_rate", "lam", "policy"])["regret"].agg(
-        ["mean", "std", "count"]
-    )
-    print(regret.round(1).to_string())
-    for K in sorted(set(final["K"])):
-        print(side_table(tidy, K=K))
-    for policy in ("ACQB-M", "ACQB-MW"):
-        others = [name for name in AGAINST if name in policies]
-        if policy in policies and others:
-            print(ratios(tidy, policy, others).round(3).to_string(index=False))
-
-
-def _cell(text: str) -> Cell:
-    K, lam, rate = text.split(":")
-    return Cell(int(K), float(lam), float(rate))
+    if workers is not None:
+        made = make_runs(settings, table, store, workers=workers, executor=executor)
+        print(f"{made} runs made", flush=True)
+    tidy = results.as_stored(tidy_table(settings, table, store))
+    path = results.store(tidy, settings, table)
+    folder = paths.figures_dir() / ("" if table.stand_in else "real")
+    reports.write(tidy, folder, data=table.data_hash())
+    print(f"{COMPARISON}: {path.name}, reports in {folder.name}/beyond_*.csv")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

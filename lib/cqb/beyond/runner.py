@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor
+from pathlib import Path
 
 import pandas as pd
 
+from .. import paths
+from ..experiment import results
 from ..experiment.metrics import COLUMNS, add_gap, checkpoints
 from ..experiment.run_store import RunStore, ensure_writable
 from ..experiment.settings import YARDSTICK, Settings
-from ..experiment.summary import half_width
 from ..experiment.sweeps import rows_of
 from ..experiment.task import Cell, Run, Task, World
 from ..experiment.workers import play_all
@@ -28,6 +30,9 @@ POLICIES_COMPARED = (
     "ACQB-M",
     "ACQB-W",
     "ACQB-MW",
+    "ACQB-M-query",
+    "ACQB-MW-query",
+    "ACQB-M-aged",
     "TS-memory",
     "CYCLE",
     "INFORMED",
@@ -39,12 +44,42 @@ CELLS = tuple(
     for rate in rates
     for lam in (0.0, 1.0, 5.0)
 )
+STAND_IN_CELLS = (Cell(1, 0.0, 0.6), Cell(2, 0.0, 0.75))
 
 
 def comparison(dataset: str, **changes: object) -> Settings:
-    """The comparison of this notebook on a data set; `changes` as for :class:`.Settings`."""
-    plain = Settings(f"beyond-{dataset}", CELLS, POLICIES_COMPARED, tuple(range(42, 52)))
-    return plain.with_(**changes)
+    """The comparison on a data set: all cells and 10 seeds; a stand-in's, two cells and 3 seeds.
+
+    `changes` are settings to change (:class:`.Settings`).
+    """
+    settings = Settings(f"beyond-{dataset}", CELLS, POLICIES_COMPARED, tuple(range(42, 52)))
+    if dataset.endswith("-standin"):
+        settings = settings.with_(cells=STAND_IN_CELLS, seeds=(42, 43, 44), T=1500)
+    return settings.with_(**changes)
+
+
+def results_of(settings: Settings, world: World, folder: Path | None = None) -> pd.DataFrame:
+    """The stored table if it is of these settings and data, else that of a new sweep in this process.
+
+    One printed line says which it is, and whether the code behind a stored one is the present. A
+    damaged table is a ValueError that names its file.
+    """
+    name = settings.dataset
+    try:
+        tidy, record = results.load(name, folder)
+    except FileNotFoundError:
+        reason = "no table is stored"
+    else:
+        now = results.key(settings, world)
+        if all(record["key"][part] == now[part] for part in ("settings", "data")):
+            held = "same code" if record["key"]["code"] == now["code"] else "made with other code"
+            print(f"{name}: {record['runs']} runs, from the stored table ({held})")
+            return tidy
+        reason = "the stored table is of other settings or data"
+    print(f"{name}: running {len(settings.tasks())} runs ({reason})", flush=True)
+    store = RunStore(paths.runs_dir(), world)
+    make_runs(settings, world, store)
+    return results.as_stored(tidy_table(settings, world, store))
 
 
 def make_runs(
@@ -67,9 +102,8 @@ def make_runs(
 
 
 def balanced(tasks: Sequence[Task]) -> list[Task]:
-    """Cell by cell as they come, in it seed by seed: wherever time runs out, all policies are done."""
-    cells = {task.cell: place for place, task in reversed(list(enumerate(tasks)))}
-    return sorted(tasks, key=lambda task: (cells[task.cell], task.seed))
+    """K by K, in it seed by seed: wherever time runs out, all cells and policies have as many seeds."""
+    return sorted(tasks, key=lambda task: (task.cell.K, task.seed))
 
 
 def stored_runs(settings: Settings, store: RunStore) -> Iterable[tuple[Task, Run]]:
@@ -93,29 +127,3 @@ def tidy_table(settings: Settings, world: World, store: RunStore) -> pd.DataFram
     if not frames:
         raise ValueError(f"{settings.dataset}: no run is stored in {store.folder}")
     return add_gap(pd.concat(frames, ignore_index=True), YARDSTICK)[COLUMNS]
-
-
-def ratios(tidy: pd.DataFrame, policy: str, against: Iterable[str]) -> pd.DataFrame:
-    """Final regret of `policy` as a share of others', averaged over cells, with paired intervals.
-
-    Per seed the mean over cells of the two regrets is divided; the interval is a 95% t-interval over
-    seeds. Cells and seeds that either lacks are left out, and the counts are told.
-
-    Returns
-    -------
-    Columns `policy`, `against`, `cells`, `seeds`, `ratio`, `low`, `high`.
-    """
-    final = tidy[tidy["t"] == tidy["t"].max()]
-    wide = final.pivot_table(
-        index=["K", "lam", "arrival_rate", "seed"], columns="policy", values="regret"
-    )
-    rows = []
-    for other in against:
-        both = wide[[policy, other]].dropna().groupby("seed").mean()
-        share = both[policy] / both[other]
-        half = float(half_width(pd.Series([share.std()]), pd.Series([len(share)]))[0])
-        cells = wide[[policy, other]].dropna().reset_index().groupby(["K", "lam", "arrival_rate"])
-        mean = float(share.mean())
-        rows.append((policy, other, cells.ngroups, len(share), mean, mean - half, mean + half))
-    names = ["policy", "against", "cells", "seeds", "ratio", "low", "high"]
-    return pd.DataFrame(rows, columns=names)

@@ -2,8 +2,11 @@
 
 The tuning rows are a world of their own (a fifth of the table, the same for every seed). It has fewer
 prompts than a reported pool, so the horizon is shortened until a prompt recurs as often. A setting's
-score is its final regret, averaged over cells and seeds; the lowest mean wins, one grid for each
-policy, and no reported run is looked at.
+score is the logarithm of its final regret, averaged over places and seeds, so that no place outweighs
+the others. The lowest mean wins, but the first of a grid stays unless it is beaten by more than one
+standard error of the paired difference; no reported run is looked at. A policy that knows one kind of
+world only (ACQB and its relatives) is given its best setting in each kind; a policy that should find
+out has one setting for both.
 """
 
 from __future__ import annotations
@@ -11,64 +14,113 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
+from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
-from ..environment import draw
+from ..environment import Environment, draw, pooled_environment
+from ..experiment.code_hash import code_hash, module_of
 from ..persistence.filter import Prior
 from ..policies import POLICIES, LearnerSettings, Service
-from ..policies.acqb_memory import MemorySettings, acqb_memory
-from ..routing_table import RoutingTable
+from ..policies.acqb_memory import MemorySettings, acqb_memory, acqb_memory_warm
+from ..policies.acqb_p import PENALTY
+from ..policies.offline import ScoredRows
+from ..routing_table import RoutingTable, departure_odds
 from ..simulate import Policy, simulate
 from ..streams import Streams
+from .kept import kept
 from .laws import tuning_environment
+from .worlds import linear_odds
 
 Build = Callable[[Service, Streams], Policy]
-SEEDS = tuple(range(100, 106))
-CELLS = ((1, 0.0, 0.6), (1, 5.0, 0.6))  # (K, lam, arrival rate)
+BuildWarm = Callable[[Service, Streams, ScoredRows], Policy]
+SEEDS = (100, 101, 102, 103)
+RECORDED, LINEAR = "recorded", "linear"
+
+
+class Place(NamedTuple):
+    """A kind of world and a setting of the service; lam has no meaning where `world` is linear."""
+
+    world: str
+    K: int
+    lam: float
+    arrival_rate: float
+
+
+PLACES = (
+    Place(RECORDED, 1, 0.0, 0.7),
+    Place(RECORDED, 1, 5.0, 0.5),
+    Place(RECORDED, 2, 0.0, 0.75),
+    Place(LINEAR, 1, 0.0, 0.6),
+)
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A policy with a setting, and how to build it."""
+    """A policy with a setting, and how to build it; `module` defines it.
+
+    With `warm` the build is given scored rows too, a quarter of the tuning rows that is not served.
+    """
 
     policy: str
     setting: str
-    build: Build
+    build: Build | BuildWarm
+    module: str = ""
+    warm: bool = False
 
 
-def learner_candidates(policy: str) -> list[Candidate]:
-    """lambda0 first, then alpha_coef and the exploration rate around the usual ones."""
-    changes = [{"lambda0": 4.0**-k} for k in range(4)]
-    changes += [{"lambda0": 4.0**-k, "alpha_coef": 1e-3} for k in range(1, 4)]
-    changes += [{"lambda0": 4.0**-k, "exploration_rate": 0.05} for k in range(1, 4)]
-    return [_learner(policy, change) for change in changes]
+def learner_candidates(policy: str = "ACQB") -> list[Candidate]:
+    """The published setting, then weaker ridges and wider draws."""
+    grid = [(0, 1e-4), (1, 1e-3), (2, 1e-4), (2, 1e-3), (3, 1e-3)]
+    return [_learner(policy, {"lambda0": 4.0**-k, "alpha_coef": alpha}) for k, alpha in grid]
 
 
-def _learner(policy: str, change: dict[str, float]) -> Candidate:
+def penalty_candidates() -> list[Candidate]:
+    """ACQB-P over ACQB's grid, and with other penalties."""
+    setting = {"lambda0": 1.0 / 16.0, "alpha_coef": 1e-3}
+    others = [_learner("ACQB-P", setting, penalty) for penalty in (3.0, 12.0)]
+    return [*learner_candidates("ACQB-P"), *others]
+
+
+def _learner(policy: str, change: dict[str, float], penalty: float = PENALTY) -> Candidate:
     settings = LearnerSettings().with_(**change)
+    factory = POLICIES[policy].factory
+    more = {} if penalty == PENALTY else {"penalty": penalty}
 
     def build(service: Service, streams: Streams) -> Policy:
-        return POLICIES[policy].factory(replace(service, learner=settings), streams)
+        return factory(replace(service, learner=settings), streams, **more)
 
-    return Candidate(policy, ", ".join(f"{k} {v:g}" for k, v in change.items()), build)
+    text = ", ".join(f"{k} {v:g}" for k, v in change.items())
+    if penalty != PENALTY:
+        text += f", penalty {penalty:g}"
+    return Candidate(policy, text, build, module_of(POLICIES[policy].factory))
 
 
 def memory_candidates() -> list[Candidate]:
-    """Spread of the parameters, the part shared between models, and the scale of sampling."""
-    grid = [*product((0.35, 0.5, 1.0), (0.0,), (0.25,)), (0.35, 1.0, 0.25), (0.35, 4.0, 0.25)]
-    grid += [(0.5, 0.0, sampling) for sampling in (0.0, 0.5, 1.0)]
+    """Spread of the parameters, then scale of sampling, then a part shared between models."""
+    grid = [(context, 0.0, 0.25) for context in (1.0, 0.35, 0.7, 2.0)]
+    grid += [(1.0, 0.0, sampling) for sampling in (0.0, 0.5, 1.0)]
+    grid += [(1.0, 1.0, 0.25)]
     return [_memory(*point) for point in grid]
 
 
-def _memory(context: float, shared: float, sampling: float) -> Candidate:
-    settings = MemorySettings(Prior(context=context, shared=shared), sampling)
+def warm_candidates() -> list[Candidate]:
+    """ACQB-MW: the spread of the parameters alone; the rest is ACQB-M's."""
+    return [_memory(context, 0.0, 0.25, warm=True) for context in (1.0, 0.7, 0.5, 0.35)]
 
-    def build(service: Service, streams: Streams) -> Policy:
-        return acqb_memory(service, streams, settings)
+
+def _memory(context: float, shared: float, sampling: float, warm: bool = False) -> Candidate:
+    settings = MemorySettings(Prior(context=context, shared=shared), sampling)
+    factory = acqb_memory_warm if warm else acqb_memory
+
+    def build(*given: Any) -> Policy:
+        return factory(*given, settings)
 
     name = f"context {context:g}, shared {shared:g}, sampling {sampling:g}"
-    return Candidate("ACQB-M", name, build)
+    return Candidate(
+        "ACQB-MW" if warm else "ACQB-M", name, build, module_of(acqb_memory), warm=warm
+    )
 
 
 def horizon(prompts: int, T: int = 5000, pool_size: int = 1000) -> int:
@@ -80,30 +132,102 @@ def tune(
     table: RoutingTable,
     candidates: Iterable[Candidate],
     *,
-    cells: Sequence[tuple[int, float, float]] = CELLS,
+    places: Sequence[Place] = PLACES,
     seeds: Sequence[int] = SEEDS,
+    T: int | None = None,
 ) -> pd.DataFrame:
-    """Final regret of every candidate in every cell with every seed.
+    """Final regret of every candidate in every place with every seed; finished ones are kept.
+
+    `T` rounds; by default the tuning rows' own :func:`horizon`.
 
     Returns
     -------
-    Columns `policy`, `setting`, `K`, `lam`, `arrival_rate`, `seed`, `regret`.
+    Columns `policy`, `setting`, `world`, `K`, `lam`, `arrival_rate`, `seed`, `regret`.
     """
-    worlds = {lam: tuning_environment(table, lam) for _, lam, _ in cells}
-    rows = []
-    for candidate, (K, lam, rate), seed in product(candidates, cells, seeds):
-        world, streams = worlds[lam], Streams(seed)
-        T = horizon(world.pool_size)
-        service = Service(world.contexts, world.n_models, K, T, rate)
-        draws = draw(streams, world.pool_size, rate, T)
-        regret = simulate(world, candidate.build(service, streams), K, draws).regret.sum()
-        rows.append((candidate.policy, candidate.setting, K, lam, rate, seed, regret))
-    names = ["policy", "setting", "K", "lam", "arrival_rate", "seed", "regret"]
-    return pd.DataFrame(rows, columns=names)
+    data = table.data_hash()
+    frames = [
+        kept(
+            lambda c=candidate, p=place, s=seed: _score(table, c, p, s, T),
+            "tuning",
+            candidate.policy,
+            candidate.setting,
+            place,
+            seed,
+            T,
+            data,
+            code_hash("beyond.worlds", "simulate", *filter(None, [candidate.module])),
+        )
+        for candidate, place, seed in product(candidates, places, seeds)
+    ]
+    return pd.concat(frames, ignore_index=True)
+
+
+def _score(
+    table: RoutingTable, candidate: Candidate, place: Place, seed: int, T: int | None
+) -> pd.DataFrame:
+    world, rows = _world(table, place, seed, candidate.warm)
+    streams = Streams(seed)
+    rounds = T or horizon(world.pool_size)
+    service = Service(world.contexts, world.n_models, place.K, rounds, place.arrival_rate)
+    draws = draw(streams, world.pool_size, place.arrival_rate, rounds)
+    policy = candidate.build(service, streams, *([rows] if candidate.warm else []))
+    run = simulate(world, policy, place.K, draws)
+    row = (candidate.policy, candidate.setting, *place, seed, run.regret.sum())
+    return pd.DataFrame([row], columns=["policy", "setting", *Place._fields, "seed", "regret"])
+
+
+def _world(
+    table: RoutingTable, place: Place, seed: int, warm: bool
+) -> tuple[Environment, ScoredRows | None]:
+    """The tuning rows as a world; if `warm`, three quarters of them, and the others as scored rows."""
+    whole = tuning_environment(table, place.lam)
+    order = Streams(seed).generator("warm rows").permutation(whole.pool_size)
+    pool, rest = np.split(whole.rows[order if warm else slice(None)], [_served(whole, warm)])
+    contexts = [table.embeddings[rows] for rows in (pool, rest)[: 1 + warm]]
+    if place.world == LINEAR:
+        odds = linear_odds(contexts, whole.n_models, seed)
+    else:
+        utility = table.utility(place.lam)
+        odds = [departure_odds(utility[rows]) for rows in (pool, rest)[: 1 + warm]]
+    name = f"{whole.name}, {place.world}"
+    environment = pooled_environment(name, whole.stand_in, contexts[0], odds[0], pool)
+    return environment, ScoredRows(contexts[1], odds[1]) if warm else None
+
+
+def _served(whole: Environment, warm: bool) -> int:
+    return round(0.75 * whole.pool_size) if warm else whole.pool_size
+
+
+@dataclass(frozen=True)
+class TuningStudy:
+    """The grids of ACQB, ACQB-P, ACQB-M and ACQB-MW, every candidate in every place with every seed."""
+
+    seeds: tuple[int, ...] = SEEDS
+    places: tuple[Place, ...] = PLACES
+    T: int | None = None  # None: the tuning rows' own horizon
+
+    def run(self, table: RoutingTable) -> pd.DataFrame:
+        """The whole grid (:func:`tune`)."""
+        grids = (
+            learner_candidates(),
+            penalty_candidates(),
+            memory_candidates(),
+            warm_candidates(),
+        )
+        candidates = [candidate for grid in grids for candidate in grid]
+        return tune(table, candidates, places=self.places, seeds=self.seeds, T=self.T)
 
 
 def chosen(scores: pd.DataFrame) -> pd.Series:
-    """The setting of lowest mean regret by policy; ties to the one that came first."""
-    mean = scores.groupby(["policy", "setting"], sort=False)["regret"].mean()
-    best = mean.groupby(level=0, sort=False).idxmin()
-    return best.map(lambda found: found[1])
+    """The setting chosen for each policy, by the rule of this module."""
+    found = {}
+    for policy, rows in scores.groupby("policy", sort=False):
+        logs = rows.assign(log=np.log(rows["regret"])).pivot_table(
+            index=[*Place._fields, "seed"], columns="setting", values="log", sort=False
+        )
+        first = rows["setting"].iloc[0]
+        best = logs.mean().idxmin()
+        gain = logs[first] - logs[best]
+        beaten = gain.mean() > gain.std() / np.sqrt(len(gain)) if best != first else False
+        found[policy] = best if beaten else first
+    return pd.Series(found, name="setting")

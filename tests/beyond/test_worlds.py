@@ -1,0 +1,104 @@
+"""Worlds between recorded and linear, prompts that never recur, and what is believed there."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import tiny
+from cqb.beyond import world_study as study
+from cqb.beyond.worlds import blend, once_each, random_linear, recorded
+from cqb.environment import draw, from_table
+from cqb.persistence import Filter, Persistence, Prior
+from cqb.policies.offline import scored_rows
+from cqb.streams import Streams
+
+TABLE = tiny.table()
+
+
+def test_the_blend_goes_from_linear_to_recorded():
+    truth = from_table(TABLE, 3, 0.0, 40)
+    whole, none, half = (
+        blend(TABLE, 3, 0.0, persistence=share, pool_size=40).environment
+        for share in (1.0, 0.0, 0.5)
+    )
+    rates = [world.odds / (1 + world.odds) for world in (whole, none, half)]
+    np.testing.assert_array_equal(whole.odds, truth.odds)
+    np.testing.assert_allclose(rates[2], 0.5 * (rates[0] + rates[1]), rtol=1e-9)
+    # Log odds of the fit lie in the span of the context and an intercept.
+    x = none.contexts[none.context_of]
+    features = np.hstack([x, np.ones((40, 1))])
+    left = (
+        np.log(none.odds) - features @ np.linalg.lstsq(features, np.log(none.odds), rcond=None)[0]
+    )
+    np.testing.assert_allclose(left, 0.0, atol=1e-8)
+    with pytest.raises(ValueError, match=r"persistence: found 1\.5"):
+        blend(TABLE, 3, 0.0, persistence=1.5, pool_size=40)
+
+
+def test_random_linear_utilities_are_linear_and_spread_as_asked():
+    made = random_linear(TABLE, 3, spread=2.5, pool_size=40)
+    world = made.environment
+    utilities = np.log(world.odds)
+    np.testing.assert_allclose(utilities.mean(axis=0), 0.0, atol=1e-9)
+    np.testing.assert_allclose(utilities.std(axis=0), 2.5, rtol=1e-9)
+    x = world.contexts[world.context_of]
+    features = np.hstack([x, np.ones((40, 1))])
+    left = utilities - features @ np.linalg.lstsq(features, utilities, rcond=None)[0]
+    np.testing.assert_allclose(left, 0.0, atol=1e-8)
+    assert not np.allclose(
+        np.log(random_linear(TABLE, 4, pool_size=40).environment.odds), utilities
+    )
+    # Rows outside the pool follow the same parameters, so that they can be learned from.
+    both = np.vstack([x, made.rows["refinement"].contexts])
+    all_ = np.vstack([utilities, np.log(made.rows["refinement"].odds)])
+    features = np.hstack([both, np.ones((len(both), 1))])
+    left = all_ - features @ np.linalg.lstsq(features, all_, rcond=None)[0]
+    np.testing.assert_allclose(left, 0.0, atol=1e-8)
+
+
+def test_scored_rows_of_the_recorded_world_are_those_of_the_table():
+    world = recorded(TABLE, 3, 0.0, 40)
+    for which, rows in world.rows.items():
+        wanted = scored_rows(TABLE, which, 3, 0.0, 40)
+        np.testing.assert_array_equal(rows.contexts, wanted.contexts)
+        np.testing.assert_array_equal(rows.odds, wanted.odds)
+
+
+def test_no_prompt_comes_twice():
+    draws = draw(Streams(3), 40, 0.4, 60)
+    once = once_each(draws, 3, 40)
+    served = once.row[once.arrives]
+    assert len(set(served.tolist())) == len(served)
+    np.testing.assert_array_equal(once.arrives, draws.arrives)
+    np.testing.assert_array_equal(once.outcome, draws.outcome)
+    with pytest.raises(ValueError, match=r"pool_size: found 5, expected at least \d+ arrivals"):
+        once_each(draws, 3, 5)
+
+
+def test_a_world_study_has_every_policy_and_beliefs_that_add_up(tmp_path, monkeypatch):
+    monkeypatch.setenv("CQB_RUNS", str(tmp_path))
+    policies = ("ACQB-M", "ACQB-MW", study.ACQB_LINEAR, "INFORMED", "RANDOM")
+    small = study.WorldStudy(policies=policies, seeds=(1,), T=30, pool_size=30, checkpoints=3)
+    # The tiny table has 200 rows: 40 for tuning, 110 for refinement, 50 left.
+    table = small.run(TABLE)
+    assert (table.groupby(["world", "policy"]).size() == 3).all()
+    assert set(table["world"]) == set(study.MAKERS)
+    with_memory = table["policy"].isin(["ACQB-M", "ACQB-MW"])
+    total = table[["fresh", "half", "all"]].sum(axis=1)
+    np.testing.assert_allclose(total[with_memory], 1.0, atol=1e-9)
+    assert table.loc[~with_memory, "fresh"].isna().all()
+
+
+def test_beliefs_are_the_weights_of_what_they_name():
+    hypotheses = (
+        Persistence(),
+        Persistence("query", 0.5, 0.0),
+        Persistence("query", 0.99, 0.6),
+        Persistence("prompt", 0.99, 0.2),
+    )
+    filter_ = Filter(np.eye(2), 3, Prior(worlds=hypotheses))
+    filter_.log_evidence = np.log([0.1, 0.2, 0.3, 0.4])
+    fresh, half, everything, prompt, agreement = study.beliefs_of(filter_)
+    assert (fresh, half, everything, prompt) == pytest.approx((0.1, 0.2, 0.7, 0.4))
+    assert agreement == pytest.approx((0.3 * 0.6 + 0.4 * 0.2) / 0.9)
