@@ -73,7 +73,8 @@ def compare(
     tidy = results.as_stored(tidy_table(settings, table, store))
     path = results.store(tidy, settings, table)
     folder = paths.figures_dir() / ("" if table.stand_in else "real")
-    reports.write(tidy, folder, data=table.data_hash())
+    about = {"dataset": table.name, "stand_in": table.stand_in, "data": table.data_hash()}
+    reports.write(tidy, folder, **about)
     print(f"{COMPARISON}: {path.name}, reports in {folder.name}/beyond_*.csv")
 
 

@@ -28,7 +28,6 @@ POLICIES_COMPARED = (
     "ORACLE",
     "ACQB",
     "ACQB-tuned",
-    "ACQB-P-tuned",
     "ACQB-M",
     "ACQB-MW",
     "TS-memory",

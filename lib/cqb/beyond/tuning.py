@@ -98,10 +98,9 @@ def _learner(policy: str, change: dict[str, float], penalty: float = PENALTY) ->
 
 
 def memory_candidates() -> list[Candidate]:
-    """Spread of the parameters, then scale of sampling, then a part shared between models."""
+    """Spread of the parameters, then scale of sampling."""
     grid = [(context, 0.0, 0.25) for context in (1.0, 0.35, 0.7, 2.0)]
     grid += [(1.0, 0.0, sampling) for sampling in (0.0, 0.5, 1.0)]
-    grid += [(1.0, 1.0, 0.25)]
     return [_memory(*point) for point in grid]
 
 
