@@ -107,9 +107,11 @@ TARGETS = (
 
 def judge(tidy: pd.DataFrame, policy: str) -> pd.DataFrame:
     """The targets that are shares: ratio with interval, and `reached`, `missed`, or `open` where the
-    interval holds the target."""
-    found = ratios(tidy, policy, [target.against for target in TARGETS])
-    shares = np.array([target.share for target in TARGETS])
+    interval holds the target; against those that were run."""
+    there = set(tidy["policy"])
+    wanted = [target for target in TARGETS if target.against in there]
+    found = ratios(tidy, policy, [target.against for target in wanted])
+    shares = np.array([target.share for target in wanted])
     verdict = np.where(
         found["high"] <= shares, "reached", np.where(found["low"] > shares, "missed", "open")
     )

@@ -37,7 +37,8 @@ def laws(scores: pd.DataFrame, name: str) -> Figure:
             ax.set_yticks(range(len(names)), names, size=SIZE)
             ax.set_ylim(len(names) - 0.5, -0.5)
             ax.set_xlabel("nats per round")
-        axes[0].legend(frameon=False, fontsize=7, loc="lower left")
+        handles, labels = axes[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
         figure.suptitle(f"{name}: how well each law foresees the next answer", color=INK)
     return figure
 
@@ -84,6 +85,8 @@ def beliefs(table: pd.DataFrame, name: str, policies: tuple[str, ...]) -> Figure
             sharey=True,
             squeeze=False,
         )
+        for ax, kind in zip(axes[0], kinds, strict=True):
+            ax.set_title(kind.replace(", ", ",\n"), loc="left", size=8.5)
         for line, policy in zip(axes, policies, strict=True):
             for ax, kind in zip(line, kinds, strict=True):
                 rows = table[(table["world"] == kind) & (table["policy"] == policy)]
@@ -91,8 +94,6 @@ def beliefs(table: pd.DataFrame, name: str, policies: tuple[str, ...]) -> Figure
                 for column, (label, colour, dash) in BELIEF_LINES.items():
                     ax.plot(mean.index, mean[column], color=colour, ls=dash, label=label)
                 ax.set_ylim(-0.03, 1.03)
-                if line is axes[0]:
-                    ax.set_title(kind.replace(", ", ",\n"), loc="left", size=8.5)
             line[0].set_ylabel(f"{policy}\nprobability")
         for ax in axes[-1]:
             ax.set_xlabel("round t")
@@ -133,9 +134,9 @@ def tuning(scores: pd.DataFrame, name: str) -> Figure:
     policies = list(dict.fromkeys(scores["policy"]))
     with style():
         figure, axes = plt.subplots(
-            1, len(policies), figsize=(WIDTH, 3.6), layout="constrained", squeeze=False
+            2, -(-len(policies) // 2), figsize=(WIDTH, 5.0), layout="constrained", squeeze=False
         )
-        for ax, policy in zip(axes[0], policies, strict=True):
+        for ax, policy in zip(axes.flat, policies, strict=False):
             rows = scores[scores["policy"] == policy]
             settings = list(dict.fromkeys(rows["setting"]))
             places = rows.groupby(["world", "K", "lam", "arrival_rate"], sort=False)
@@ -151,7 +152,8 @@ def tuning(scores: pd.DataFrame, name: str) -> Figure:
             ax.set_ylim(len(settings) - 0.5, -0.5)
             ax.set(xscale="log", title=policy)
             ax.xaxis.set_major_formatter("{x:g}")
-            ax.xaxis.set_minor_formatter("")
+            ax.xaxis.set_major_locator(plt.LogLocator(subs=(1.0, 2.0, 5.0)))
+            ax.xaxis.set_minor_locator(plt.NullLocator())
         handles, labels = axes[0, 0].get_legend_handles_labels()
         figure.legend(
             handles, labels, loc="outside lower center", ncols=2, frameon=False, fontsize=8
