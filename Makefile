@@ -82,6 +82,10 @@ scale: $(READY)  ## A million rounds, a thousand models, a hundred thousand prom
 theory: $(READY)  ## Every check of the theory at its full size (a quarter of an hour; goes on where it stopped)
 	$(BIN)/python -m cqb.theory --full
 
+.PHONY: beyond
+beyond: $(DATA_READY)  ## Beyond ACQB: the comparison of notebook 09 and its studies on real rows (goes on where it stopped)
+	$(BIN)/python -m cqb.beyond routerbench
+
 .PHONY: port
 port: $(DATA_READY) $(INDEX)  ## PORT against its baselines: comparison, sweeps, queue (goes on where it stopped)
 	$(BIN)/python -m cqb.related.port

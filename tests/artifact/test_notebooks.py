@@ -30,6 +30,7 @@ TINY = {
     "04_sprout": {"SEEDS": 2, "T": 60},
     "05_embedllm": {"SEEDS": 2, "T": 60},
     "06_port_token_budgets": {"QUERIES": 120},
+    "09_beyond_acqb": {"SEEDS": 2, "T": 60},
     "07_qos_edge_experts": {"REQUESTS": 40, "SEEDS": 2, "SMALL": 100, "RETRYING": 20},
 }
 
