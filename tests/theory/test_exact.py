@@ -87,7 +87,8 @@ def test_e1_the_choice_among_sampled_scores():
             rng.normal(size=(5, 6, 2)),
             1.0,
             K,
-            lambda j, at: 1e-20 * np.eye(len(at)),
+            lambda j, at, others: 1e-20 * np.eye(len(at)),
+            5,
         )
         assert chosen == every[int(np.argmax(rates))]
 
