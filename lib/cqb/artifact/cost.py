@@ -3,7 +3,7 @@
 ``python -m cqb.artifact.cost [--cluster]``
 
 One run of each policy and K on the stand-in of each set; and, with --cluster, one sweep on a local Dask
-cluster of one and of two worker processes. Writes ``paper_cost.json`` into the figures folder.
+cluster of one and of two worker processes. Writes ``paper_cost.json`` among the stored results.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -33,6 +34,11 @@ LIKE = {"ACQB-T": "ACQB", "CQB-eps": "ACQB"}
 SHORT = 500  # rounds of the runs that are measured in part, and counted in proportion
 REPEATS = 3
 CORES = (1, 2, 16, 200)  # 200: a hundred machines of two cores
+
+
+def place() -> Path:
+    """Where the measurement is kept."""
+    return paths.data_dir() / "results" / FILE
 
 
 def measure(dataset: str) -> list[dict[str, Any]]:
@@ -142,7 +148,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m cqb.artifact.cost", description=__doc__)
     parser.add_argument("--cluster", action="store_true", help="measure a local Dask cluster too")
     options = parser.parse_args(arguments)
-    path = paths.figures_dir() / FILE
+    path = place()
     rows = [row for dataset in PAPER for row in measure(dataset)]
     cluster = [measure_cluster(workers) for workers in (1, 2)] if options.cluster else []
     write_record(path, runs=rows, cluster=cluster)
