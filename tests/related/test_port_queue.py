@@ -80,10 +80,14 @@ def test_retrials_go_to_the_back_and_scores_are_those_of_the_picked_model():
         sum(q == query and pick < 0 for q, pick in policy.picks) == tries[query] - 1
         for query in tries
     )
-    order = [query for _, query in policy.served]
-    first_retry = next(q for q, pick in policy.picks if pick < 0)
-    gap = order.index(first_retry, order.index(first_retry) + 1) - order.index(first_retry)
-    assert gap >= 1
+    # One query arrives a round, behind whoever retries in it; the head is served.
+    queue, coming = [], iter(range(N))
+    for query, pick in policy.picks:
+        if not queue:
+            queue.append(next(coming))
+        assert query == queue.pop(0)
+        queue += [query] if pick < 0 else []
+        queue += [arrived for arrived in [next(coming, None)] if arrived is not None]
 
 
 def test_a_sure_departure_waits_one_round_and_declined_queries_leave_as_lost():
