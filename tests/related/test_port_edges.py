@@ -221,6 +221,10 @@ def test_prices_of_nothing_and_uncertified_prices_are_refused(monkeypatch):
     monkeypatch.setattr(dual, "exact_prices", lambda *_, **__: None)
     with pytest.raises(dual.SolverError, match="relative gap"):
         dual.solve(D, G, B / 3)
+    # Nor is the other solver's word taken: prices of 0 do not reach the bound that it claims.
+    monkeypatch.setattr(dual, "exact_prices", lambda *_, **__: (np.zeros(3), 1.0))
+    with pytest.raises(dual.SolverError, match="relative gap"):
+        dual.solve(D, G, B / 3)
 
 
 def test_spending_can_be_resumed():
