@@ -41,6 +41,18 @@ def test_probabilities_survive_huge_utilities():
     np.testing.assert_allclose(probabilities[1], [1.0, 0.0, 0.0])
 
 
+def test_a_model_that_is_not_offered_does_not_bear_on_the_others():
+    # Its utility of 900 set the scale, and the odds of those offered underflowed to 0/0.
+    contexts = np.array([[1.0], [1.0]])
+    history = mnl.BlockHistory(
+        contexts, np.array([[1.0, 0.0], [1.0, 1.0]]), np.zeros((2, 2)), np.ones(2), np.zeros(2)
+    )
+    probabilities, normaliser = mnl.block_probabilities(np.array([[0.5], [900.0]]), history)
+    np.testing.assert_allclose(probabilities[0], [1 / (1 + np.exp(-0.5)), 0.0])
+    np.testing.assert_allclose(probabilities[1], [0.0, 1.0])
+    np.testing.assert_allclose(normaliser, [np.log1p(np.exp(0.5)), 900.0])
+
+
 def test_choice_frequencies_match_the_probabilities():
     # 200,000 draws: a shift of one probability by .005 fails with probability above .999.
     utilities = np.array([0.3, -0.8, 1.1])

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cqb import posterior
-from cqb.learner import thompson
+from cqb.learner import kernels, thompson
 from cqb.learner.lazy_inverse import BLOCK, LazyInverse
 
 
@@ -137,27 +137,52 @@ def test_skipping_work_changes_no_choice(seed, q, N, K, spread, alpha, copies):
     values = np.sort(scores, axis=1)[:, -K:]
     rates = np.log(np.exp(values).sum(1))
     position, assortment = thompson.choose(
-        mean,
-        deviation,
-        normals,
-        alpha,
-        K,
-        lambda j, a, b: models[j].gram(queries[a], queries[b]),
-        D,
+        _candidates(queries, mean, deviation, normals), models, alpha, K
     )
     assert rates[position] == pytest.approx(rates.max(), abs=1e-9)
     assert sorted(scores[position, list(assortment)]) == pytest.approx(values[position], abs=1e-9)
 
 
-def test_pruning_spares_the_covariance_where_the_choice_is_clear():
+def _candidates(queries, mean, deviation, normals) -> thompson.Candidates:
+    return thompson.Candidates(queries, np.arange(len(queries)), mean, deviation, normals)
+
+
+def test_pruning_spares_the_covariance_where_the_choice_is_clear(monkeypatch):
     queries, models, deviation, mean, normals, _ = _case(1, 5, 4, 2, 0.5, 0.0)
-    asked = []
-
-    def gram(j: int, at: np.ndarray, others: np.ndarray) -> np.ndarray:
-        asked.append(j)
-        return models[j].gram(queries[at], queries[others])
-
-    thompson.choose(mean, deviation, normals, 1e-4, 2, gram, D)
+    candidates, asked = _candidates(queries, mean, deviation, normals), []
+    settled = LazyInverse.settled
+    monkeypatch.setattr(LazyInverse, "settled", lambda inverse: asked.append(1) or settled(inverse))
+    thompson.choose(candidates, models, 1e-4, 2)
     assert asked == []
-    thompson.choose(mean, deviation, normals, 1.0, 2, gram, D)
+    thompson.choose(candidates, models, 1.0, 2)
     assert asked
+
+
+def test_a_long_queue_is_bounded_by_the_normals_of_its_independent_queries():
+    """Beyond d independent queries a score is a combination of their normals: bounds stop growing.
+
+    Found here by what is left alive: with the bounds of a query that has normals of its own,
+    ``|z|`` to the 300th query, nearly all of the queue would be.
+    """
+    rng = np.random.default_rng(2)
+    q, N = 300, 3
+    queries = rng.normal(size=(q, D))
+    models = [LazyInverse(D, 0.5) for _ in range(N)]
+    deviation = np.sqrt((queries**2).sum(axis=1) / 0.5)[:, None].repeat(N, axis=1)
+    candidates = _candidates(
+        queries, rng.normal(size=(q, N)), deviation, rng.standard_normal((q, N, 1))
+    )
+    rank = thompson._rank(candidates, models)
+    assert rank == D
+    count = [
+        np.count_nonzero(kernels.survivors(*candidates[2:], 0.03, 1, thompson.ROOM, r)[0])
+        for r in (rank, q)
+    ]
+    assert count[0] < 0.2 * count[1]
+    # Twins in front: which queries have normals of their own is then not known beforehand.
+    queries[1] = queries[0]
+    assert thompson._rank(candidates, models) == q
+    # And after so many observations that float64 no longer tells.
+    queries[1] += 1.0
+    models[0].grow(queries[0], 1e12)
+    assert thompson._rank(candidates, models) == q

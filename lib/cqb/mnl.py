@@ -82,9 +82,11 @@ def block_probabilities(theta: Array, history: BlockHistory) -> tuple[Array, Arr
     """Pick probabilities (..., H, K) and log normalisers (..., H) at block parameters (..., K, d)."""
     xp = namespace(theta)
     utilities = history.contexts @ xp.matrix_transpose(theta)
+    # A model that is not offered must not set the scale, or all the others may underflow to 0.
+    utilities = xp.where(history.offered > 0, utilities, -xp.inf)
     base = history.log_base[..., None]
     peak = xp.maximum(xp.max(utilities, axis=-1, keepdims=True), base)
-    odds = history.offered * xp.exp(utilities - peak)
+    odds = xp.exp(utilities - peak)
     total = xp.exp(base - peak) + xp.sum(odds, axis=-1, keepdims=True)
     return odds / total, xp.squeeze(peak + xp.log(total), axis=-1)
 

@@ -40,8 +40,9 @@ def _dot(curvature: Curvature, slope: np.ndarray) -> np.ndarray:
     return kernels.base_dot((curvature.sum,), slope)
 
 
-def _learn(curvature: Curvature, before: np.ndarray, after: np.ndarray) -> np.ndarray:
-    return kernels.learn_scale(curvature.sum, before, after, _dot(curvature, after))
+def _learn(curvature: Curvature, before: np.ndarray, after: np.ndarray, share=1.0) -> np.ndarray:
+    full, ahead = -_dot(curvature, before), _dot(curvature, after)
+    return kernels.learn_secant(curvature.sum, full, share, before, after, ahead)
 
 
 # With K = 3, other assortments share one or two models with ours: all ranks of terms occur.
@@ -67,7 +68,8 @@ def test_rounds_are_taken_in_once_and_after_a_reset_only_the_new_ones():
     np.testing.assert_allclose(_matrix(curvature, 2), exact, rtol=1e-4, atol=1e-5)
 
 
-def test_a_secant_is_reproduced_and_scales_the_next_step():
+@pytest.mark.parametrize("share", [1.0, 0.3])
+def test_a_secant_is_reproduced_and_mends_the_next_step(share):
     rng = np.random.default_rng(3)
     history = _history(2)
     curvature = Curvature((0, 1), D, RIDGE, 4)
@@ -75,9 +77,9 @@ def test_a_secant_is_reproduced_and_scales_the_next_step():
     root = rng.normal(size=(2 * D, 2 * D))
     hessian = root @ root.T + np.eye(2 * D)
     before = rng.normal(size=(2, D))
-    step = -_dot(curvature, before)
+    step = -share * _dot(curvature, before)
     after = before + (hessian @ step.ravel()).reshape(2, D)
-    ahead = _learn(curvature, before, after)
+    ahead = _learn(curvature, before, after, share)
     np.testing.assert_allclose(_dot(curvature, after - before), step, rtol=1e-3, atol=1e-4)
     np.testing.assert_allclose(_dot(curvature, after), ahead, rtol=1e-3, atol=1e-4)
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from cqb.learner import kernels
+from cqb.learner.history import History
 from cqb.learner.lazy_inverse import BLOCK, LazyInverse
 
 
@@ -33,9 +34,72 @@ def test_survivors_are_those_that_the_bounds_leave(K):
     good = of_best(upper) >= of_best(lower).max()
     kth = np.sort(lower, axis=1)[:, N - K]
     expected = good[:, None] & (upper >= kth[:, None])
-    found = kernels.survivors(mean, deviation, normals, alpha, K, 0.0)
+    found, sole = kernels.survivors(mean, deviation, normals, alpha, K, 0.0, q)
     np.testing.assert_array_equal(found, expected)
     assert 0 < np.count_nonzero(found) < q * N
+    assert sole == -1
+    found, sole = kernels.survivors(mean, deviation, normals, 1e-6, K, 0.0, q)
+    assert np.count_nonzero(found) == K == np.count_nonzero(found[sole])
+
+
+@pytest.mark.parametrize("observed", [3, BLOCK + 9])
+def test_draws_are_rows_of_the_factor_times_the_normals(observed):
+    rng = np.random.default_rng(observed)
+    inverse = LazyInverse(6, 0.5)
+    for x in rng.normal(size=(observed, 6)):
+        inverse.grow(x)
+    rows, normals = rng.normal(size=(5, 6)), rng.normal(size=(5, 2))
+    mine = np.array([0, 2, 4])
+    trusted, drawn = kernels.draws(inverse.settled(), rows, normals, mine, 1e-8)
+    assert trusted
+    exact = np.linalg.cholesky(rows @ inverse.dense() @ rows.T) @ normals
+    np.testing.assert_allclose(drawn, exact[mine], atol=1e-12)
+    rows[3] = rows[1]
+    assert not kernels.draws(inverse.settled(), rows, normals, mine, 1e-8)[0]
+
+
+@pytest.mark.parametrize("q", [3, kernels.ROWS + 5])
+def test_prospects_are_means_and_bounds_of_the_waiting(q):
+    rng = np.random.default_rng(q)
+    contexts, theta = rng.normal(size=(2 * q, 4)), rng.normal(size=(3, 4))
+    information = rng.uniform(0.5, 9.0, (2 * q, 3))
+    ranked = rng.permutation(2 * q)[:q]
+    mean, deviation = kernels.prospects(contexts, ranked, theta, information)
+    np.testing.assert_allclose(mean, contexts[ranked] @ theta.T, atol=1e-12)
+    np.testing.assert_allclose(deviation, information[ranked] ** -0.5, rtol=1e-14)
+
+
+@pytest.mark.parametrize(("length", "far"), [(3.0, 40.0), (27.7, 400.0)])
+def test_a_step_that_goes_too_far_is_shortened_to_near_its_lines_minimum(length, far):
+    """One unpicked query of some length and a step down its gradient, Newton's and one `far` longer.
+
+    The slope along the step is checked by the objective's own differences.
+    """
+    x = length * np.array([0.6, 0.8])
+    for times, shortened in ((1.0, False), (far, True)):
+        history = History(1, 2, 1, ridge=1.0)
+        history.observe(0, x, (0,), -1)
+        parts, theta = history.parts_of((0,)), history.theta
+        before = kernels.gradient(parts, history.odds)
+        newton = -before / (1.0 + 0.25 * x @ x)
+        step = times * newton
+        arguments = theta, np.array([0]), parts, history.odds, 1.0, step
+        kernels.move(*arguments)
+        after = kernels.gradient(parts, history.odds)
+        share, tries = kernels.line_search(*arguments, before, after)
+        assert (share < 1.0, tries > 0) == (shortened, shortened)
+        np.testing.assert_allclose(theta, share * step, rtol=1e-12)
+
+        def objective(share, step=step):
+            along = share * step[0]
+            return np.logaddexp(0.0, x @ along) + 0.5 * along @ along
+
+        h = 1e-5
+        slope = (objective(share + h) - objective(share - h)) / (2 * h)
+        start = (objective(h) - objective(-h)) / (2 * h)
+        assert slope == pytest.approx(np.sum(after * step), rel=1e-3, abs=1e-4 * abs(start))
+        if shortened:
+            assert abs(slope) <= kernels.ENOUGH * abs(start)
 
 
 @pytest.mark.parametrize("ridge", [0.25, np.inf])

@@ -26,11 +26,14 @@ def _plain_refit(theta, rounds, block, contexts, ridge):
     return mnl.ridge_mle(theta[list(block)], history, ridge)
 
 
-def _observe_random_rounds(fast: Estimator, count: int, seed: int) -> None:
-    """Feed random rounds; after each, the offered models stand at the full-history minimum."""
+def _observe_random_rounds(fast: Estimator, count: int, seed: int, length: float = 1.0) -> None:
+    """Feed random rounds; after each, the offered models stand at the full-history minimum.
+
+    `length` stretches the contexts; the users' utilities stay what they are.
+    """
     rng = np.random.default_rng(seed)
     N, d, K, pool = fast.n_models, fast.d, fast.K, 25
-    contexts, truth = rng.normal(size=(pool, d)), rng.normal(size=(N, d))
+    contexts, truth = length * rng.normal(size=(pool, d)), rng.normal(size=(N, d)) / length
     rounds = []
     for _ in range(count):
         context = int(rng.integers(pool))
@@ -53,6 +56,16 @@ def _observe_random_rounds(fast: Estimator, count: int, seed: int) -> None:
 def test_every_refit_reaches_the_full_history_minimum(K, ridge):
     fast = Estimator(5, 7, K, ridge, tolerance=1e-7)
     _observe_random_rounds(fast, 220, seed=10 * K)
+
+
+@pytest.mark.parametrize("K", [1, 2])
+def test_steps_are_shortened_where_contexts_are_long(K):
+    """Vectors thirty times as long, about what a layer norm leaves: a round's own curvature changes
+    by orders of magnitude within a step. Whole steps alone needed an exact Hessian in every fourth
+    refit with K = 1, and ended at a wrong minimum with K = 2."""
+    fast = Estimator(5, 7, K, 1.0, tolerance=1e-6)
+    _observe_random_rounds(fast, 150, seed=K, length=30.0)
+    assert fast.counts.rebuilds < 0.18 * fast.counts.refits
 
 
 @pytest.mark.parametrize("K", [1, 2])

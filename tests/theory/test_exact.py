@@ -10,6 +10,7 @@ import pytest
 
 from cqb.environment import draw
 from cqb.learner import thompson
+from cqb.learner.lazy_inverse import LazyInverse
 from cqb.mnl import best_assortment, departure_rate
 from cqb.policies import LearnerSettings, Service
 from cqb.policies.acqb import acqb
@@ -81,15 +82,10 @@ def test_e1_the_choice_among_sampled_scores():
         mean = rng.normal(size=(5, 6))
         every = [(q, S) for q in range(5) for S in combinations(range(6), K)]
         rates = [departure_rate(mean[q, list(S)]) for q, S in every]
-        chosen = thompson.choose(
-            mean,
-            np.full((5, 6), 10.0),
-            rng.normal(size=(5, 6, 2)),
-            1.0,
-            K,
-            lambda j, at, others: 1e-20 * np.eye(len(at)),
-            5,
+        candidates = thompson.Candidates(
+            np.eye(5), np.arange(5), mean, np.full((5, 6), 10.0), rng.normal(size=(5, 6, 2))
         )
+        chosen = thompson.choose(candidates, [LazyInverse(5, 1e20) for _ in range(6)], 1.0, K)
         assert chosen == every[int(np.argmax(rates))]
 
 

@@ -21,11 +21,19 @@ TAKEN, FULL, SPOILT = 0, 1, 2
 
 # A secant term is learned if it turns the next step by less than this; a wild one would be undone.
 WILD = 100.0
+# A step may overshoot its line's minimum by this share of the slope that it began with.
+ENOUGH = 0.5
+# A root is sought at least this share of its bracket away from the ends.
+MARGIN = 0.05
+# Gradient evaluations spent on shortening one step.
+SHORTER = 8
 # A floor under the weight of a round, where float64 has rounded a pick rate to 0 or 1.
 LEAST = 1e-12
 # exp of a score stays finite: a step that overshoots is noticed by its gradient.
 HIGHEST = 300.0
 ROUNDING = 2.0**-24
+# Contexts whose scores are one matrix product.
+ROWS = 256
 # Secant pairs that sharpen one inverse per model within a refit.
 MEMORY = 5
 
@@ -229,18 +237,20 @@ def base_dot(inverses, slope):
 
 
 @compiled
-def learn_scale(inverse, before, after, ahead):
-    """Learn from the step ``-H before``, which led from gradient `before` to `after`; ``H after``.
+def learn_secant(inverse, full, share, before, after, ahead):
+    """Learn from a `share` of the step ``full = -H before``, which led to gradient `after`; ``H after``.
 
-    With y the change of the gradient, the symmetric rank-one secant's residual ``step - H y`` is just
-    ``-H after`` (`ahead`), so the term that mends it only scales the next step.
+    The symmetric rank-one secant: its term is the residual ``r = step - H y``, y the change of the
+    gradient. After a full step r is just ``-H after`` (`ahead`), and mending it only scales the next.
     """
-    old = np.dot(ahead.reshape(-1), before.reshape(-1))
-    curve = old - np.dot(ahead.reshape(-1), after.reshape(-1))
-    if not 0.0 < old * np.sign(curve) < WILD * abs(curve):
+    residual = (share - 1.0) * full - ahead
+    curve = np.sum(residual * (after - before))
+    mended = ahead + residual * (np.sum(residual * after) / curve)
+    downhill = np.sum(mended * after)
+    if not 0.0 < downhill < WILD * abs(np.sum(ahead * after)):
         return ahead
-    append(inverse, ahead.reshape(-1) / math.sqrt(abs(curve)), np.sign(curve))
-    return ahead * (old / curve)
+    append(inverse, residual.reshape(-1) / math.sqrt(abs(curve)), np.sign(curve))
+    return mended
 
 
 @compiled
@@ -281,6 +291,42 @@ def sharpened_dot(pairs, inverses, slope):
 
 
 @compiled
+def line_search(theta, models, parts, odds, ridge, step, before, after):
+    """Shorten a step that has gone too far, where the slope along it has changed its sign.
+
+    The slope along a step rises, the objective being convex, so that a root lies between: regula
+    falsi, where an end that stays counts for half (Illinois). `after`, the gradient, is moved along.
+
+    Returns
+    -------
+    (the share of the step that stands, gradient evaluations)
+    """
+    low, high = 0.0, 1.0
+    at_low, at_high = np.sum(before * step), np.sum(after * step)
+    if at_low >= 0.0:
+        return 1.0, 0
+    enough = -ENOUGH * at_low
+    share, slope, tries, side = 1.0, at_high, 0, 0
+    while (slope > enough or (tries and slope < -enough)) and tries < SHORTER:
+        root = (at_high * low - at_low * high) / (at_high - at_low)
+        margin = MARGIN * (high - low)
+        root = min(max(root, low + margin), high - margin)
+        move(theta, models, parts, odds, ridge, (root - share) * step)
+        after[:] = gradient(parts, odds)
+        share, tries = root, tries + 1
+        slope = np.sum(after * step)
+        if slope > 0.0:
+            high, at_high = share, slope
+            at_low *= 0.5 if side > 0 else 1.0
+            side = 1
+        else:
+            low, at_low = share, slope
+            at_high *= 0.5 if side < 0 else 1.0
+            side = -1
+    return share, tries
+
+
+@compiled
 def descend(theta, models, parts, odds, inverses, ridge, tolerance, overshoot, most):
     """Quasi-Newton steps until the joint gradient is within tolerance.
 
@@ -312,15 +358,19 @@ def descend(theta, models, parts, odds, inverses, ridge, tolerance, overshoot, m
         here = theta[models]
         move(theta, models, parts, odds, ridge, step)
         after = gradient(parts, odds)
-        passes += 1
+        share, tries = line_search(theta, models, parts, odds, ridge, step, slope, after)
+        passes += 1 + tries
         longer = math.sqrt(np.sum(after * after))
         if not longer <= overshoot * size:
             theta[models] = here
             return OVERSHOT, passes
+        if K == 1 and longer <= tolerance:
+            return CONVERGED, passes
         if len(inverses) == 1:
-            step = -learn_scale(inverses[0], slope, after, base_dot(inverses, after))
+            ahead = base_dot(inverses, after)
+            step = -learn_secant(inverses[0], step, share, slope, after, ahead)
         else:
-            remember(pairs, step, after - slope)
+            remember(pairs, share * step, after - slope)
             step = -sharpened_dot(pairs, inverses, after)
         slope, size = after, longer
         if size <= tolerance:
@@ -329,8 +379,28 @@ def descend(theta, models, parts, odds, inverses, ridge, tolerance, overshoot, m
 
 
 @compiled
-def survivors(mean, deviation, normals, alpha, K, room):
-    """Which sampled scores can still be among the K of the best query: bool (q, N).
+def prospects(contexts, ranked, theta, information):
+    """Mean scores of the waiting contexts, and bounds of their deviations: two of (q, N).
+
+    Parameters
+    ----------
+    contexts : (C, d). ranked : (q,) the waiting ones. theta : (N, d).
+    information : (C, N), 1 / (an upper bound of the posterior variance of each score at alpha = 1).
+    """
+    q, N = ranked.size, theta.shape[0]
+    mean, deviation = np.empty((q, N)), np.empty((q, N))
+    for start in range(0, q, ROWS):
+        stop = min(start + ROWS, q)
+        mean[start:stop] = np.dot(contexts[ranked[start:stop]], theta.T)
+        for i in range(start, stop):
+            for j in range(N):
+                deviation[i, j] = 1.0 / math.sqrt(information[ranked[i], j])
+    return mean, deviation
+
+
+@compiled
+def survivors(mean, deviation, normals, alpha, K, room, rank):
+    """Which sampled scores can still be among the K of the best query.
 
     Score (i, j) lies within ``alpha deviation_ij |z_{<=i,j}|`` of its mean for every draw, and the
     largest of M draws counts. Bounds are compared with a little `room`.
@@ -338,6 +408,11 @@ def survivors(mean, deviation, normals, alpha, K, room):
     Parameters
     ----------
     mean, deviation : (q, N). normals : (q, N, M). alpha : confidence radius.
+    rank : queries from here on have no normals of their own; q where that is not certain.
+
+    Returns
+    -------
+    (bool (q, N), the query that is left, with K scores and no other, or -1)
     """
     q, N, M = normals.shape
     squares = np.zeros((N, M))
@@ -348,7 +423,8 @@ def survivors(mean, deviation, normals, alpha, K, room):
         for j in range(N):
             least, most = np.inf, 0.0
             for m in range(M):
-                squares[j, m] += normals[i, j, m] ** 2
+                if i < rank:
+                    squares[j, m] += normals[i, j, m] ** 2
                 least, most = min(least, squares[j, m]), max(most, squares[j, m])
             reach = alpha * deviation[i, j]
             lower[i, j] = mean[i, j] - reach * math.sqrt(least)
@@ -357,10 +433,59 @@ def survivors(mean, deviation, normals, alpha, K, room):
         query_upper[i] = best(upper[i], K)[1]
         floor = max(floor, query_lower)
     alive = np.zeros((q, N), np.bool_)
+    rows, last, count = 0, -1, 0
     for i in range(q):
         if query_upper[i] >= floor - room:
-            alive[i] = upper[i] >= kth[i] - room
-    return alive
+            rows, last, count = rows + 1, i, 0
+            for j in range(N):
+                alive[i, j] = upper[i, j] >= kth[i] - room
+                count += alive[i, j]
+    return alive, last if rows == 1 and count == K else -1
+
+
+@compiled
+def draws(inverse, rows, normals, mine, dependent):
+    """``L z`` at the queries `mine`, with ``L L^T = W V^{-1} W^T`` over all rows W.
+
+    Parameters
+    ----------
+    inverse : of V. rows : W (m, d). normals : (m, M). mine : (n,) int64, ascending, up to m - 1.
+    dependent : a pivot below this share of its diagonal is not trusted.
+
+    Returns
+    -------
+    (whether every pivot could be trusted, (n, M))
+    """
+    m, M = normals.shape
+    factor = gram(inverse, rows)
+    drawn = np.zeros((mine.size, M))
+    for j in range(m):
+        diagonal = factor[j, j]
+        for c in range(j):
+            factor[j, j] -= factor[j, c] ** 2
+        if not factor[j, j] > dependent * diagonal:
+            return False, drawn
+        factor[j, j] = math.sqrt(factor[j, j])
+        for i in range(j + 1, m):
+            for c in range(j):
+                factor[i, j] -= factor[i, c] * factor[j, c]
+            factor[i, j] /= factor[j, j]
+    for n in range(mine.size):
+        for i in range(mine[n] + 1):
+            drawn[n] += factor[mine[n], i] * normals[i]
+    return True, drawn
+
+
+@compiled
+def gram(inverse, rows):
+    """``W V^{-1} W^T`` for rows W (m, d): shape (m, m)."""
+    seen = np.dot(rows, inverse.base) if inverse.base.shape[0] else inverse.scale[0] * rows
+    result = np.dot(seen, rows.T)
+    used = inverse.used[0]
+    if used:
+        along = np.dot(rows, inverse.terms[:used].T)
+        result += np.dot(along * inverse.signs[:used], along.T)
+    return result
 
 
 @compiled

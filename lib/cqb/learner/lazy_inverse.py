@@ -56,11 +56,22 @@ class LazyInverse:
             np.zeros(1, np.int64),
         )
         self._waiting: list[np.ndarray] = []
+        self._ridge, self._added = ridge, 0.0
 
     @property
     def used(self) -> int:
         """Terms since the last fold."""
         return int(self.sum.used[0])
+
+    @property
+    def condition(self) -> float:
+        """An upper bound of the condition number of a matrix that has only grown."""
+        return 1.0 + self._added / self._ridge
+
+    def settled(self) -> Sum:
+        """Its arrays, with every observation taken in."""
+        self._settle()
+        return self.sum
 
     def reset(self, inverse: np.ndarray) -> None:
         """Start anew from a dense symmetric inverse, shape (d, d)."""
@@ -84,6 +95,7 @@ class LazyInverse:
     def grow(self, x: np.ndarray, weight: float = 1.0) -> None:
         """``V += weight x x^T``; `weight` > 0. `x` is not to be written to afterwards."""
         self._waiting.append(x if weight == 1.0 else np.sqrt(weight) * x)
+        self._added += weight * float(x @ x)
         if len(self._waiting) + self.used >= BLOCK:
             self._settle()
 

@@ -58,7 +58,7 @@ class Estimator:
     K: int
     ridge: float
     tolerance: float = 1e-6
-    most_passes: int = 40
+    most_passes: int = 100
     counts: RefitCounts = field(default_factory=RefitCounts)
 
     def __post_init__(self) -> None:

@@ -11,52 +11,87 @@ upper bound stays below a lower bound of the best are out before any covariance 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
 from ..posterior import DEPENDENT
 from . import kernels
-
-Covariance = Callable[[int, np.ndarray, np.ndarray], np.ndarray]
+from .lazy_inverse import LazyInverse
 
 # Bounds are compared with a little room, so that rounding never prunes a tie.
 ROOM = 1e-9
+# A factor with pivots above this share of their diagonals is LAPACK's as well as ours.
+TRUSTED = 1e3 * DEPENDENT
+# Queries up to which a compiled loop factorises faster than LAPACK is called.
+FEW = 48
+
+
+class Candidates(NamedTuple):
+    """The distinct waiting contexts, in the order of their normals.
+
+    contexts : (C, d) all context vectors. ranked : int64 (q,) the waiting ones.
+    mean : (q, N) ``<x, theta_j>``. deviation : (q, N) upper bounds of the posterior standard
+    deviations at alpha = 1. normals : (q, N, M) standard normals.
+    """
+
+    contexts: np.ndarray
+    ranked: np.ndarray
+    mean: np.ndarray
+    deviation: np.ndarray
+    normals: np.ndarray
+
+    def rows(self, at: np.ndarray | slice) -> np.ndarray:
+        """The vectors of some of them."""
+        return self.contexts[self.ranked[at]]
 
 
 def choose(
-    mean: np.ndarray,
-    deviation: np.ndarray,
-    normals: np.ndarray,
-    alpha: float,
-    K: int,
-    covariance: Covariance,
-    rank: int,
+    candidates: Candidates, inverses: list[LazyInverse], alpha: float, K: int
 ) -> tuple[int, tuple[int, ...]]:
     """The query and assortment of largest sampled departure rate.
 
     Parameters
     ----------
-    mean : (q, N) ``<x, theta_j>`` of the distinct waiting queries, in the order of their normals.
-    deviation : (q, N) upper bounds of the posterior standard deviations at alpha = 1.
-    normals : (q, N, M) standard normals.
+    inverses : ``V_j^{-1}`` of the N models.
     alpha : confidence radius. K : assortment size.
-    covariance : (model, positions, others) -> ``W V_j^{-1} W'^T`` of those queries.
-    rank : the most queries that can be linearly independent, d.
 
     Returns
     -------
     (position in 0..q-1, ascending model indices)
     """
-    alive = kernels.survivors(mean, deviation, normals, alpha, K, ROOM)
-    rows = np.flatnonzero(alive.any(axis=1))
-    if rows.size == 1 and np.count_nonzero(alive[rows[0]]) == K:
-        return int(rows[0]), tuple(np.flatnonzero(alive[rows[0]]).tolist())
+    mean, deviation, normals = candidates.mean, candidates.deviation, candidates.normals
+    rank = _rank(candidates, inverses)
+    alive, sole = kernels.survivors(mean, deviation, normals, alpha, K, ROOM, rank)
+    if sole >= 0:
+        return int(sole), tuple(alive[sole].nonzero()[0].tolist())
+    rows = alive.any(axis=1).nonzero()[0]
     scores = np.full(mean.shape, -np.inf)
-    for j in np.flatnonzero(alive.any(axis=0)):
-        mine = np.flatnonzero(alive[:, j])
-        drawn = _draws(int(j), mine, normals, covariance, rank)
+    for j in alive.any(axis=0).nonzero()[0].tolist():
+        mine = alive[:, j].nonzero()[0]
+        drawn = _draws(candidates, inverses[j], j, mine)
         scores[mine, j] = mean[mine, j] + alpha * drawn.max(axis=1)
     return _best(scores, rows, K)
+
+
+def _rank(candidates: Candidates, inverses: list[LazyInverse]) -> int:
+    """From which query on none has normals of its own, if that is certain; else q.
+
+    It is, from the d-th on, if the vectors before it are so far from depending on each other that
+    no model's covariance can make them look dependent: a pivot's share of its diagonal falls by at most
+    the condition of V_j.
+    """
+    q, d = candidates.ranked.size, candidates.contexts.shape[1]
+    if q <= d:
+        return q
+    leading = candidates.rows(slice(0, d))
+    products = leading @ leading.T
+    try:
+        pivots = np.diagonal(np.linalg.cholesky(products)) ** 2
+    except np.linalg.LinAlgError:
+        return q
+    share = (pivots / np.diagonal(products)).min()
+    return d if share > TRUSTED * max(i.condition for i in inverses) else q
 
 
 def _log_odds(scores: np.ndarray, K: int) -> np.ndarray:
@@ -67,32 +102,35 @@ def _log_odds(scores: np.ndarray, K: int) -> np.ndarray:
     return peak[:, 0] + np.log(np.exp(top - peak).sum(axis=1))
 
 
-def _draws(
-    j: int, mine: np.ndarray, normals: np.ndarray, covariance: Covariance, rank: int
-) -> np.ndarray:
+def _draws(candidates: Candidates, inverse: LazyInverse, j: int, mine: np.ndarray) -> np.ndarray:
     """(len(mine), M) rows of ``L z`` for model j; L's leading block is all they need.
 
-    Queries beyond the first `rank` depend on earlier ones and have no normals of their own, so a
-    long queue costs its own length times `rank` and not its square.
+    Queries beyond the first d depend on earlier ones and have no normals of their own, so a long
+    queue costs its own length times d and not its square.
     """
     everyone = np.arange(mine[-1] + 1)
-    leading = everyone[:rank]
-    factor, pivots = cholesky(covariance(j, leading, leading))
+    normals = candidates.normals[: everyone.size, j]
+    if everyone.size <= FEW:
+        rows = candidates.rows(everyone)
+        trusted, drawn = kernels.draws(inverse.settled(), rows, normals, mine, TRUSTED)
+        if trusted:
+            return drawn
+    rank = candidates.contexts.shape[1]
+    leading = candidates.rows(everyone[:rank])
+    factor, pivots = cholesky(inverse.gram(leading))
     if everyone.size <= rank:
-        return factor[mine] @ normals[pivots, j]
+        return factor[mine] @ normals[pivots]
     if isinstance(pivots, slice):
-        return covariance(j, mine, leading) @ np.linalg.solve(factor.T, normals[leading, j])
+        back = np.linalg.solve(factor.T, normals[:rank])
+        return inverse.gram(candidates.rows(mine), leading) @ back
+    rows = candidates.rows(everyone)
     diagonal = np.concatenate(
-        [np.diagonal(covariance(j, at, at)) for at in _blocks(everyone, rank)]
+        [np.diagonal(inverse.gram(rows[at : at + rank])) for at in range(0, len(rows), rank)]
     )
     factor, pivots = _independent_columns(
-        diagonal, lambda i: covariance(j, everyone, everyone[i : i + 1])[:, 0]
+        diagonal, lambda i: inverse.gram(rows, rows[i : i + 1])[:, 0]
     )
-    return factor[mine] @ normals[pivots, j]
-
-
-def _blocks(everyone: np.ndarray, size: int) -> list[np.ndarray]:
-    return [everyone[i : i + size] for i in range(0, everyone.size, size)]
+    return factor[mine] @ normals[pivots]
 
 
 def cholesky(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray | slice]:
@@ -109,7 +147,7 @@ def cholesky(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray | slice]:
     except np.linalg.LinAlgError:
         return _independent_columns(np.diagonal(matrix), lambda i: matrix[:, i])
     pivots = np.diagonal(lower) ** 2
-    if (pivots > 1e3 * DEPENDENT * np.diagonal(matrix)).all():
+    if (pivots > TRUSTED * np.diagonal(matrix)).all():
         return lower, slice(0, matrix.shape[0])
     return _independent_columns(np.diagonal(matrix), lambda i: matrix[:, i])
 

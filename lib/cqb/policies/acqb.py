@@ -14,13 +14,13 @@ CQB-eps    1 up to tau, then ``T^{-1/2}``     the horizon T
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
 
 from ..exploration import ROTATIONS, Schedule, decaying, explore_then_rarely, pure_rounds, solve_c1
-from ..learner import thompson
+from ..learner import kernels, thompson
 from ..learner.lazy_inverse import LazyInverse
 from ..learner.refit import Estimator
 from ..posterior import confidence_radius, optimistic_draws
@@ -61,7 +61,7 @@ class ThompsonLearner:
     ) -> None:
         settings = service.learner
         N, d = service.n_models, service.contexts.shape[1]
-        self._contexts, self._K = service.contexts, service.K
+        self._contexts, self._K = np.ascontiguousarray(service.contexts, float), service.K
         self._coin, self._radius = coin, radius
         self._coins = streams.uniforms("exploration", service.T)
         self._normals = streams.rounds("posterior")
@@ -71,9 +71,10 @@ class ThompsonLearner:
             N, d, service.K, settings.lambda0, settings.tolerance
         )
         self._covariance = [LazyInverse(d, settings.lambda0) for _ in range(N)]
-        # 1 / (an upper bound of the posterior variance), per model and context: thompson.choose.
+        # 1 / (an upper bound of the posterior variance), per context and model: kernels.prospects.
         norms = np.einsum("cd,cd->c", service.contexts, service.contexts)
-        self._information = np.tile(settings.lambda0 / np.maximum(norms, 1e-300), (N, 1))
+        bound = settings.lambda0 / np.maximum(norms, 1e-300)
+        self._information = np.tile(bound[:, None], (1, N))
 
     @property
     def theta(self) -> np.ndarray:
@@ -84,20 +85,19 @@ class ThompsonLearner:
         if waiting.fresh and self._coins[t - 2] < self._coin(t - 1):
             return Decision(len(waiting.query) - 1, next(self._rotation), forced=True)
         ranks, ranked = _newest_first(waiting)
-        rows = self._contexts[ranked]
-        size = (len(waiting.query), self._information.shape[0], self._draws)
-        normals = self._normals.at(t).standard_normal(size)[ranks]
-        place, assortment = thompson.choose(
-            rows @ self._estimator.theta.T,
-            self._information[:, ranked].T ** -0.5,
-            normals,
-            self._radius(t),
-            self._K,
-            lambda j, at, others: self._covariance[j].gram(rows[at], rows[others]),
-            rows.shape[1],
-        )
+        size = (len(waiting.query), self._information.shape[1], self._draws)
+        candidates = self._candidates(ranked, self._normals.at(t).standard_normal(size)[ranks])
+        place, assortment = thompson.choose(candidates, self._covariance, self._radius(t), self._K)
         # The same vector may wait more than once: the earliest in the queue is served.
         return Decision(waiting.context.index(ranked[place]), assortment)
+
+    def _candidates(self, ranked: Sequence[int], normals: np.ndarray) -> thompson.Candidates:
+        """Waiting contexts as the Thompson choice sees them, with normals (q, N, M)."""
+        index = np.asarray(ranked)
+        mean, deviation = kernels.prospects(
+            self._contexts, index, self._estimator.theta, self._information
+        )
+        return thompson.Candidates(self._contexts, index, mean, deviation, normals)
 
     def observe(
         self, t: int, query: int, context: int, assortment: tuple[int, ...], pick: int
@@ -105,7 +105,7 @@ class ThompsonLearner:
         x = self._contexts[context]
         for j in assortment:
             self._covariance[j].grow(x)
-            self._information[j, context] += 1.0
+            self._information[context, j] += 1.0
         self._estimator.observe(context, x, assortment, pick)
 
 

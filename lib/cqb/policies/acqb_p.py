@@ -26,7 +26,7 @@ class PenalisedLearner(ThompsonLearner):
     def __init__(self, *service_and_more, penalty: float = PENALTY) -> None:
         super().__init__(*service_and_more)
         self._penalty = penalty
-        self._failures = Failures(self._information.shape[0])
+        self._failures = Failures(self._information.shape[1])
 
     def choose(self, t: int, waiting: Waiting) -> Decision:
         if waiting.fresh and self._coins[t - 2] < self._coin(t - 1):
@@ -34,18 +34,11 @@ class PenalisedLearner(ThompsonLearner):
         # Newest first, as in ACQB; but twins of one context differ here in what failed them.
         order = np.argsort(-np.asarray(waiting.query))
         ranked = np.asarray(waiting.context)[order]
-        rows = self._contexts[ranked]
         failed = self._failures.of(waiting.query)[order]
-        size = (len(order), self._information.shape[0], self._draws)
-        place, assortment = thompson.choose(
-            rows @ self._estimator.theta.T - self._penalty * failed,
-            self._information[:, ranked].T ** -0.5,
-            self._normals.at(t).standard_normal(size),
-            self._radius(t),
-            self._K,
-            lambda j, at, others: self._covariance[j].gram(rows[at], rows[others]),
-            rows.shape[1],
-        )
+        size = (len(order), self._information.shape[1], self._draws)
+        candidates = self._candidates(ranked, self._normals.at(t).standard_normal(size))
+        candidates = candidates._replace(mean=candidates.mean - self._penalty * failed)
+        place, assortment = thompson.choose(candidates, self._covariance, self._radius(t), self._K)
         return Decision(int(order[place]), assortment)
 
     def observe(
