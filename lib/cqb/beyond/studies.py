@@ -18,8 +18,7 @@ from ..experiment.provenance import digest
 from ..experiment.stored import (
     Record,
     place,
-    read_record,
-    read_table,
+    read_stored,
     write_record,
     write_table,
 )
@@ -138,6 +137,4 @@ def load(name: str, folder: Path | None = None) -> tuple[pd.DataFrame, Record]:
     ValueError
         It is damaged; the message names the file.
     """
-    path = place(name, folder)
-    record = read_record(path.with_suffix(".json"), FORMAT)
-    return read_table(path, record["sha256"]), record
+    return read_stored(place(name, folder), FORMAT)

@@ -23,8 +23,7 @@ from .stored import (
     Record,
     StaleResultsWarning,
     place,
-    read_record,
-    read_table,
+    read_stored,
     write_record,
     write_table,
 )
@@ -111,9 +110,8 @@ def load(name: str, folder: Path | None = None) -> tuple[pd.DataFrame, Record]:
     ValueError
         It is damaged; the message names the file.
     """
-    path = place(name, folder)
-    record = read_record(path.with_suffix(".json"), FORMAT)
-    return _widened(read_table(path, record["sha256"])[COLUMNS]), record
+    table, record = read_stored(place(name, folder), FORMAT)
+    return _widened(table[COLUMNS]), record
 
 
 def key(settings: Settings, world: World) -> dict[str, str]:

@@ -77,6 +77,20 @@ def read_table(path: Path, sha256: str) -> pd.DataFrame:
     return pd.read_parquet(path)
 
 
+def read_stored(path: Path, kind: str) -> tuple[pd.DataFrame, Record]:
+    """The table at `path`, verified, and the record of the format `kind` beside it.
+
+    Raises
+    ------
+    FileNotFoundError
+        One of the two is missing.
+    ValueError
+        One of the two is damaged; the message names the file.
+    """
+    record = read_record(path.with_suffix(".json"), kind)
+    return read_table(path, record["sha256"]), record
+
+
 def write_csv(path: Path, table: pd.DataFrame, **about: Any) -> None:
     """Write a table as CSV, numbers to six significant digits, and its record beside it.
 

@@ -20,8 +20,7 @@ from ..experiment.run_store import RunStore
 from ..experiment.stored import (
     Record,
     place,
-    read_record,
-    read_table,
+    read_stored,
     write_record,
     write_table,
 )
@@ -155,9 +154,7 @@ def load(study: Study, folder: Path | None = None) -> Results:
     ValueError
         It is damaged; the message names the file.
     """
-    path = place(study.name, folder)
-    record = read_record(path.with_suffix(".json"), FORMAT)
-    runs = read_table(path, record["sha256"])
+    runs, record = read_stored(place(study.name, folder), FORMAT)
     now = {"settings": digest(study), "code": code_hash(*CODE)}
     changed = [part for part, value in now.items() if record["key"][part] != value]
     held = f"made with other {' and '.join(changed)}" if changed else "settings and code unchanged"

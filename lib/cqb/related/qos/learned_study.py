@@ -22,8 +22,7 @@ from ...experiment.provenance import digest
 from ...experiment.stored import (
     StaleResultsWarning,
     place,
-    read_record,
-    read_table,
+    read_stored,
     write_record,
     write_table,
 )
@@ -108,7 +107,7 @@ def run(
 def _kept(path: Path, study: Study, router: LearnedRouter) -> pd.DataFrame:
     """The rows of the one policy of a study, played unless they are kept at `path`."""
     try:
-        return read_table(path, read_record(path.with_suffix(".json"), FORMAT)["sha256"])
+        return read_stored(path, FORMAT)[0]
     except FileNotFoundError:
         pass
     except ValueError as error:
@@ -171,8 +170,8 @@ def results(
     """
     path = place(NAME, folder)
     try:
-        record = read_record(path.with_suffix(".json"), FORMAT)
-        rows = read_table(path, record["sha256"])[COLUMNS]
+        rows, record = read_stored(path, FORMAT)
+        rows = rows[COLUMNS]
     except FileNotFoundError:
         reason = "no table is stored"
     except ValueError as error:

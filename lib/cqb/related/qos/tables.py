@@ -12,8 +12,7 @@ from ...experiment.provenance import digest
 from ...experiment.stored import (
     StaleResultsWarning,
     place,
-    read_record,
-    read_table,
+    read_stored,
     write_csv,
     write_record,
     write_table,
@@ -147,9 +146,8 @@ def load(folder: Path | None = None) -> tuple[pd.DataFrame, dict[str, Any]]:
     ValueError
         They are damaged; the message names the file.
     """
-    path = place(NAME, folder)
-    record = read_record(path.with_suffix(".json"), FORMAT)
-    return read_table(path, record["sha256"])[COLUMNS], record
+    rows, record = read_stored(place(NAME, folder), FORMAT)
+    return rows[COLUMNS], record
 
 
 def key(settings: Settings) -> dict[str, str]:
