@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
 
 import tiny
 from cqb.beyond.runner import comparison
-from cqb.beyond.stability import CLOSED_FORM, StabilityStudy, growth
+from cqb.beyond.stability import CLOSED_FORM, StabilityStudy, growth, waiting_work
 from cqb.beyond.waiting import WAITS, kaplan_meier, waits
 from cqb.beyond.waiting_study import WaitingStudy
 from cqb.experiment.task import Cell, Task, play
@@ -66,9 +68,45 @@ def test_the_study_has_a_distribution_for_every_run(tmp_path, monkeypatch):
 
 
 def test_growth_is_the_slope_of_the_second_half():
+    series = np.random.default_rng(1).normal(size=101).cumsum()
+    late = series[50:]
+    assert growth(series) == pytest.approx(np.polyfit(np.arange(late.size), late, 1)[0])
+
+
+def test_waiting_work_counts_each_query_while_it_waits():
     run = play(Task(Cell(1, 0.0, 0.9), "RANDOM", 3, 100, 40, LearnerSettings()), TABLE).trajectory
-    late = run.queue[50:]
-    assert growth(run) == pytest.approx(np.polyfit(np.arange(late.size), late, 1)[0])
+    np.testing.assert_array_equal(waiting_work(run, np.ones(100)), run.queue)
+    # By hand: query i weighs 2^-i (in float64 exactly), from its arrival until it has departed.
+    serves = np.zeros(100)
+    serves[run.arrived - 1] = 0.5 ** np.arange(run.arrived.size)
+    expected = [
+        sum(
+            0.5**i
+            for i, (arrived, departed) in enumerate(zip(run.arrived, run.departed, strict=True))
+            if arrived <= t and not 0 < departed <= t
+        )
+        for t in range(101)
+    ]
+    np.testing.assert_allclose(waiting_work(run, serves), expected, atol=1e-12)
+
+
+def test_bisection_finds_an_overload_that_hides_in_few_hard_queries(tmp_path, monkeypatch):
+    """Nine queries in ten depart at once, one needs ten serves: 1 / 1.9 = .526 queries a round.
+
+    In overload the oracle leaves the hard ones, whose number grows by at most a tenth of the arrivals;
+    by their number the oracle was given .6 and more.
+    """
+    monkeypatch.setenv("CQB_RUNS", str(tmp_path))
+    table = tiny.table()
+    scores = np.ones_like(table.scores)
+    scores[::10] = 0.0
+    hard = dataclasses.replace(table, scores=scores, costs=np.zeros_like(table.costs))
+    study = StabilityStudy(
+        policies=("ORACLE",), seeds=tuple(range(8)), T=4000, pool_size=40, low=0.3, high=0.9
+    )
+    found = study.run(hard)
+    half = 2.365 * found["rate"].std() / np.sqrt(8)
+    assert abs(found["rate"].mean() - found["closed"].mean()) < half + 0.02
 
 
 def test_bisection_finds_the_closed_form_of_rules_that_do_not_learn(tmp_path, monkeypatch):

@@ -1,10 +1,12 @@
 """The largest arrival rate that a policy sustains, found by simulation and set beside closed forms.
 
-A queue is sustained where it does not grow (theory E4: a policy that treats equal queries alike is
-stable if and only if rate x mean serves per query < 1). A learner's serves per query change as it
-learns, so growth is measured over the second half of a run; arrivals of a lower rate are a thinning of
-those of a higher one, so that along a bisection only the rate changes. What a finite run calls
-sustained is a statement about its horizon.
+A load is sustained where what waits does not grow (theory E4: a policy that treats equal queries alike
+is stable if and only if rate x mean serves per query < 1). What waits is counted as work, the serves
+that the oracle would still need: whoever serves the likeliest departure first is left, in overload, with
+a few of the hardest queries, whose number grows so slowly that it tells nothing for a long time. A
+learner's serves per query change as it learns, so growth is measured over the second half of a run;
+arrivals of a lower rate are a thinning of those of a higher one, so that along a bisection only the rate
+changes. What a finite run calls sustained is a statement about its horizon.
 """
 
 from __future__ import annotations
@@ -15,12 +17,14 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
+from ..environment import draw, from_table
 from ..experiment.provenance import plain
 from ..experiment.run_store import policy_code
 from ..experiment.task import Cell, Task, play
 from ..policies import LearnerSettings
 from ..routing_table import RoutingTable
 from ..simulate import Trajectory
+from ..streams import Streams
 from ..theory import capacities
 from .kept import kept
 
@@ -47,14 +51,15 @@ class StabilityStudy:
     ----------
     low, high : rates to begin with; the answer is moved to one of them if it lies outside.
     steps : halvings; the rate is found to within (high - low) / 2^(steps + 1).
-    growth : queries a round by which a queue may grow over the second half and still be sustained.
+    growth : serves a round by which the waiting work may grow over the second half and still be
+        sustained.
     """
 
     policies: tuple[str, ...] = POLICIES_COMPARED
-    seeds: tuple[int, ...] = (42, 43, 44)
+    seeds: tuple[int, ...] = (42, 43, 44, 45, 46)
     K: int = 1
     lam: float = 0.0
-    T: int = 2500
+    T: int = 5000
     pool_size: int = 1000
     low: float = 0.4
     high: float = 0.96
@@ -84,18 +89,38 @@ class StabilityStudy:
         return (*sizes, self.low, self.high, self.steps, self.growth)
 
     def _piece(self, table: RoutingTable, policy: str, seed: int) -> pd.DataFrame:
+        environment = from_table(table, seed, self.lam, self.pool_size)
+        serves = 1.0 / environment.departure_rates(self.K)
         low, high = self.low, self.high
         for _ in range(self.steps):
             middle = 0.5 * (low + high)
             cell = Cell(self.K, self.lam, middle)
             task = Task(cell, policy, seed, self.T, self.pool_size, LearnerSettings())
-            sustained = growth(play(task, table).trajectory) <= self.growth
+            run = play(task, table).trajectory
+            arriving = draw(Streams(seed), self.pool_size, middle, self.T).row
+            sustained = growth(waiting_work(run, serves[arriving])) <= self.growth
             low, high = (middle, high) if sustained else (low, middle)
         return pd.DataFrame({"policy": [policy], "seed": [seed], "rate": [0.5 * (low + high)]})
 
 
-def growth(run: Trajectory) -> float:
-    """Queries a round by which the queue grew over the second half: the least-squares slope."""
-    queue = run.queue[run.queue.size // 2 :].astype(float)
-    t = np.arange(queue.size) - (queue.size - 1) / 2.0
-    return float(t @ queue / (t @ t))
+def waiting_work(run: Trajectory, serves: np.ndarray) -> np.ndarray:
+    """Serves that the waiting queries need, after each round: (T + 1,).
+
+    Parameters
+    ----------
+    run : of a queue that starts empty.
+    serves : (T,) the mean serves of the query that would arrive in each round, from the first attempt.
+    """
+    change = np.zeros(run.queue.size)
+    weight = serves[run.arrived - 1]
+    np.add.at(change, run.arrived, weight)
+    gone = run.departed > 0
+    np.subtract.at(change, run.departed[gone], weight[gone])
+    return change.cumsum()
+
+
+def growth(series: np.ndarray) -> float:
+    """By how much a series grew a round over its second half: the least-squares slope."""
+    late = series[series.size // 2 :].astype(float)
+    t = np.arange(late.size) - (late.size - 1) / 2.0
+    return float(t @ late / (t @ t))
