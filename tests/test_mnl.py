@@ -134,6 +134,20 @@ def test_estimates_of_many_runs_equal_the_single_ones():
         assert np.abs(mnl.gradient(together[r], one, 0.5)).max() < 1e-9
 
 
+def test_the_estimate_is_found_from_where_the_rate_is_saturated():
+    """A long context, picked as often as not, and a start of huge utility: theta = x.
+
+    There a Newton step leads to the mirror image -x, at the same loss, and the next one back: steps
+    that need only not rise went to and fro for ever.
+    """
+    x = np.array([[15.0, 12.0, 3.0]])
+    history = mnl.BlockHistory(x, np.ones((1, 1)), np.ones((1, 1)), np.array([2.0]), np.zeros(1))
+    assert mnl.penalised_loss(x, history, 1.0) == pytest.approx(
+        mnl.penalised_loss(-x, history, 1.0)
+    )
+    np.testing.assert_allclose(mnl.ridge_mle(x, history, 1.0), 0.0, atol=1e-9)
+
+
 def test_counted_rounds_weigh_like_repeated_ones():
     rng = np.random.default_rng(8)
     once = _history(rng, 10, 2, 3)

@@ -15,6 +15,9 @@ from .arrays import namespace
 
 Array = Any
 
+# A damped step must lower the loss by this share of what its slope promises (Armijo's rule).
+ENOUGH = 1e-4
+
 
 def log_departure_odds(utilities: Array) -> Array:
     """``log sum_S exp(u)`` over the last axis: (..., K) -> (...). Monotone in the departure rate."""
@@ -137,7 +140,7 @@ def ridge_mle(
     """The block's ridge maximum-likelihood estimate by damped Newton steps, from `theta`.
 
     All leading axes advance together; a problem that has converged stands still. The loss is
-    strongly convex, so the halved steps always reach the one minimum.
+    strongly convex, so steps halved until they pay reach the one minimum.
 
     Returns
     -------
@@ -161,30 +164,42 @@ def ridge_mle(
             break
         flat = xp.reshape(slope, (*slope.shape[:-2], -1, 1))
         step = -xp.reshape(xp.linalg.solve(hessian(theta, history, ridge), flat), theta.shape)
-        theta, loss, moved = _damped(theta, step, loss, active, history, ridge)
+        theta, loss, moved = _damped(theta, step, slope, loss, active, history, ridge)
         if not moved:
             break
     return theta
 
 
 def _damped(
-    theta: Array, step: Array, loss: Array, active: Array, history: BlockHistory, ridge: float
+    theta: Array,
+    step: Array,
+    slope: Array,
+    loss: Array,
+    active: Array,
+    history: BlockHistory,
+    ridge: float,
 ) -> tuple[Array, Array, bool]:
-    """Halve `step` per problem until the loss does not rise; the bool tells whether any moved."""
+    """Halve `step` per problem until it pays; the bool tells whether any moved.
+
+    A step pays if the loss falls by a share :data:`ENOUGH` of what its slope promises. That it does
+    not rise is too little: from where all rates are saturated a step can lead to the mirror image of
+    its start, and back.
+    """
     xp = namespace(theta)
+    promised = ENOUGH * xp.sum(slope * step, axis=(-2, -1))
     pending, moved = active, False
     for _ in range(40):
         trial = theta + step
         trial_loss = penalised_loss(trial, history, ridge)
         # Near the minimum the loss is flat to rounding: a rise within it is no rise.
-        accept = pending & (trial_loss <= loss + 1e-13 * xp.abs(loss))
+        accept = pending & (trial_loss <= loss + promised + 1e-13 * xp.abs(loss))
         theta = xp.where(accept[..., None, None], trial, theta)
         loss = xp.where(accept, trial_loss, loss)
         moved = moved or bool(xp.any(accept))
         pending = pending & ~accept
         if not bool(xp.any(pending)):
             break
-        step = 0.5 * step
+        step, promised = 0.5 * step, 0.5 * promised
     return theta, loss, moved
 
 
