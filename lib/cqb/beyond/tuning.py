@@ -25,6 +25,7 @@ from ..persistence.filter import Prior
 from ..policies import POLICIES, LearnerSettings, Service
 from ..policies.acqb_memory import MemorySettings, acqb_memory, acqb_memory_warm
 from ..policies.acqb_p import PENALTY
+from ..policies.acqb_tuned import PENALISED, SETTINGS
 from ..policies.offline import ScoredRows
 from ..routing_table import RoutingTable, departure_odds
 from ..simulate import Policy, simulate
@@ -70,17 +71,27 @@ class Candidate:
     warm: bool = False
 
 
-def learner_candidates(policy: str = "ACQB") -> list[Candidate]:
-    """The published setting, then weaker ridges and wider draws."""
-    grid = [(0, 1e-4), (1, 1e-3), (2, 1e-4), (2, 1e-3), (3, 1e-3)]
-    return [_learner(policy, {"lambda0": 4.0**-k, "alpha_coef": alpha}) for k, alpha in grid]
+GRID = ((0, 1e-4), (1, 1e-3), (2, 1e-4), (2, 1e-3), (3, 1e-3))  # ridge 4^-k, alpha_coef
+RATES = (0.0, 0.002, 0.05)  # of exploration, beside the published .01
+
+
+def learner_candidates(
+    policy: str = "ACQB", chosen: dict[str, float] = SETTINGS
+) -> list[Candidate]:
+    """The published setting, weaker ridges and wider draws; then other exploration rates.
+
+    `chosen` is the ridge and draw that the rates are tried with, the best of the former.
+    """
+    first = [{"lambda0": 4.0**-k, "alpha_coef": alpha} for k, alpha in GRID]
+    rates = [{**chosen, "exploration_rate": rate} for rate in RATES]
+    return [_learner(policy, change) for change in (*first, *rates)]
 
 
 def penalty_candidates() -> list[Candidate]:
     """ACQB-P over ACQB's grid, and with other penalties."""
     setting = {"lambda0": 1.0 / 16.0, "alpha_coef": 1e-3}
     others = [_learner("ACQB-P", setting, penalty) for penalty in (3.0, 12.0)]
-    return [*learner_candidates("ACQB-P"), *others]
+    return [*learner_candidates("ACQB-P", PENALISED), *others]
 
 
 def _learner(policy: str, change: dict[str, float], penalty: float = PENALTY) -> Candidate:
