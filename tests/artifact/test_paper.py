@@ -86,6 +86,7 @@ def test_one_set_is_run_and_the_missing_ones_are_named(checkout, capsys):
     }
     table = pd.read_csv(checkout / "figures" / "real" / "routerbench-paper_results.csv")
     assert len(table) == 3 * 2
+    assert len(pd.read_csv(checkout / "figures" / "real" / "paper_claims.csv")) > 0
     # A second time nothing is played again.
     store = RunStore(paths.runs_dir(), TABLE)
     assert all(store.load(task) is not None for task in SETTINGS.tasks())

@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -14,7 +15,7 @@ from cqb import experiment, paths
 from cqb.artifact import reproduce
 from cqb.artifact.notebooks import NotebookError, check_parameters, execute
 from cqb.artifact.reproduce import compared, main
-from cqb.experiment import results
+from cqb.experiment import fidelity, results
 
 TABLE = tiny.table()
 SETTINGS = tiny.SETTINGS.with_(policies=("RANDOM", "ACQB"), seeds=(42, 43), T=60)
@@ -74,6 +75,8 @@ def test_everything_is_written_and_told(checkout, capsys):
         "data/results/tiny-views.json",
         "figures/summary.csv",
         "figures/summary.json",
+        "figures/claims.csv",
+        "figures/claims.json",
         "figures/tiny_results.csv",
         "figures/tiny_results.json",
         "figures/drawn.txt",
@@ -87,6 +90,11 @@ def test_everything_is_written_and_told(checkout, capsys):
     assert record["peak_memory_mib"]["main"] > 10
     assert len(stored) == 8 * 7
     assert len(pd.read_csv(checkout / "figures" / "summary.csv")) == 4
+    said = pd.read_csv(checkout / "figures" / "claims.csv")
+    expected = fidelity.claims(stored)
+    assert len(said) > 0
+    assert said["claim"].tolist() == expected["claim"].tolist()
+    np.testing.assert_allclose(said["estimate"], expected["estimate"], rtol=1e-5)
     out, err = capsys.readouterr()
     assert err == ""
     for text in (
@@ -143,6 +151,8 @@ def test_smoke_goes_the_same_way_and_leaves_the_checkout_alone(checkout):
         "results/tiny-views.json",
         "figures/summary.csv",
         "figures/summary.json",
+        "figures/claims.csv",
+        "figures/claims.json",
         "figures/tiny_results.csv",
         "figures/tiny_results.json",
         "figures/drawn.txt",

@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 
 from .. import experiment, paths
-from ..experiment import results, results_table, view_store
+from ..experiment import fidelity, results, results_table, view_store
 from ..experiment.metrics import KEYS, MEASURES
 from ..experiment.run_store import RunStore, ensure_writable
 from ..experiment.settings import EMBEDLLM, EXPERIMENTS, ROUTERBENCH, SPROUT, Settings
@@ -130,6 +130,7 @@ def reproduce(
         path = places.drawn / f"{settings.dataset}_results.csv"
         results_table.write(tidy, path, key=keys[settings.dataset])
     write_summary(pd.concat(tables), places.drawn / "summary.csv", keys=keys)
+    fidelity.write(tables, places.drawn / "claims.csv", keys=keys)
     for notebook, parameters in chosen.items():
         variables = {"CQB_RUNS": str(places.runs), "CQB_FIGURES": str(places.figures)}
         with _step(f"execute {notebook.name}"):

@@ -7,14 +7,16 @@ not reproduced where it lies on the other, and as not decided where it holds bot
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from . import authors, results
 from .metrics import CELL
+from .stored import write_csv
 from .summary import half_width
 
 STORED = (*authors.SETS, *(f"{name}-standin" for name in authors.SETS))
@@ -34,6 +36,11 @@ def stored(folder: Path | None = None) -> list[pd.DataFrame]:
         except FileNotFoundError:
             continue
     return tables
+
+
+def write(tables: Iterable[pd.DataFrame], path: Path, **about: Any) -> None:
+    """Write the claims as they stand in each table as CSV, with a record that says `about`."""
+    write_csv(path, pd.concat([claims(tidy) for tidy in tables], ignore_index=True), **about)
 
 
 def claims(tidy: pd.DataFrame) -> pd.DataFrame:
