@@ -93,6 +93,17 @@ def test_the_first_setting_stays_unless_it_is_clearly_beaten():
     assert chosen(scale)["A"] == "first"
 
 
+def test_exploration_rates_must_beat_the_setting_that_the_grid_chose():
+    grid = {"first": [10, 20, 30, 40], "other": [5, 10, 15, 20]}
+    little = [5 * np.exp(0.2), 10, 15, 20 / np.exp(0.6)]
+    assert chosen(_scores({**grid, "other, exploration_rate 0": little}))["A"] == "other"
+    much = [3, 6, 9, 12]
+    rate = "other, exploration_rate 0"
+    assert chosen(_scores({**grid, rate: much}))["A"] == rate
+    # With a setting that was not chosen it is no candidate.
+    assert chosen(_scores({**grid, "first, exploration_rate 0": much}))["A"] == "other"
+
+
 def test_rounds_are_told_apart_by_what_they_are_to_their_query():
     rounds = [
         Round(0, 1, (2,), -1),

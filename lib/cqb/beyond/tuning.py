@@ -4,9 +4,10 @@ The tuning rows are a world of their own (a fifth of the table, the same for eve
 prompts than a reported pool, so the horizon is shortened until a prompt recurs as often. A setting's
 score is the logarithm of its final regret, averaged over places and seeds, so that no place outweighs
 the others. The lowest mean wins, but the first of a grid stays unless it is beaten by more than one
-standard error of the paired difference; no reported run is looked at. A policy that knows one kind of
-world only (ACQB and its relatives) is given its best setting in each kind; a policy that should find
-out has one setting for both.
+standard error of the paired difference; no reported run is looked at. Exploration rates come second, by
+the same rule: they are tried with the setting that the grid chose, which comes first. A policy that
+knows one kind of world only (ACQB and its relatives) is given its best setting in each kind; a policy
+that should find out has one setting for both.
 """
 
 from __future__ import annotations
@@ -73,6 +74,7 @@ class Candidate:
 
 GRID = ((0, 1e-4), (1, 1e-3), (2, 1e-4), (2, 1e-3), (3, 1e-3))  # ridge 4^-k, alpha_coef
 RATES = (0.0, 0.002, 0.05)  # of exploration, beside the published .01
+SECOND = ", exploration_rate"  # what follows a setting's text where a rate is tried with it
 
 
 def learner_candidates(
@@ -235,9 +237,15 @@ def chosen(scores: pd.DataFrame) -> pd.Series:
         logs = rows.assign(log=np.log(rows["regret"])).pivot_table(
             index=[*Place._fields, "seed"], columns="setting", values="log", sort=False
         )
-        first = rows["setting"].iloc[0]
-        best = logs.mean().idxmin()
-        gain = logs[first] - logs[best]
-        beaten = gain.mean() > gain.std() / np.sqrt(len(gain)) if best != first else False
-        found[policy] = best if beaten else first
+        grid = [setting for setting in logs.columns if SECOND not in setting]
+        best = _beats_the_first(logs[grid])
+        rates = [setting for setting in logs.columns if setting.startswith(f"{best}{SECOND}")]
+        found[policy] = _beats_the_first(logs[[best, *rates]])
     return pd.Series(found, name="setting")
+
+
+def _beats_the_first(logs: pd.DataFrame) -> str:
+    """The column of lowest mean, or the first where that is not lower by a standard error."""
+    first, best = logs.columns[0], logs.mean().idxmin()
+    gain = logs[first] - logs[best]
+    return best if best != first and gain.mean() > gain.std() / np.sqrt(len(gain)) else first
