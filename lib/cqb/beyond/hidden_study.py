@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from ..environment import draw
+from ..experiment.code_hash import code_hash
 from ..experiment.provenance import plain
 from ..experiment.run_store import policy_code
 from ..policies import POLICIES, Service
@@ -55,6 +56,7 @@ class HiddenStudy:
                 policy,
                 seed,
                 plain([self.N, self.good, self.bad, self.arrival_rate, self.T]),
+                code_hash("beyond.hidden_study"),
                 policy_code(policy),
             )
             for policy, seed in product(self.policies, self.seeds)

@@ -42,7 +42,7 @@ class LawStudy:
                 seed,
                 plain([self.loggers, self.arrival_rate, self.T]),
                 table.data_hash(),
-                code_hash("beyond.laws", "policies.ts_memory", "policies.uniform"),
+                code_hash("beyond.law_study", "policies.ts_memory", "policies.uniform"),
             )
             frames.append(frame.assign(lam=lam, seed=seed))
         return pd.concat(frames, ignore_index=True)

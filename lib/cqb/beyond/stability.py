@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from ..environment import draw, from_table
+from ..experiment.code_hash import code_hash
 from ..experiment.provenance import plain
 from ..experiment.run_store import policy_code
 from ..experiment.task import Cell, Task, play
@@ -76,6 +77,7 @@ class StabilityStudy:
                 seed,
                 plain(self._sizes()),
                 table.data_hash(),
+                code_hash("beyond.stability"),
                 policy_code(policy),
             )
             for policy, seed in product(self.policies, self.seeds)
@@ -90,15 +92,16 @@ class StabilityStudy:
 
     def _piece(self, table: RoutingTable, policy: str, seed: int) -> pd.DataFrame:
         environment = from_table(table, seed, self.lam, self.pool_size)
-        serves = 1.0 / environment.departure_rates(self.K)
+        # Which query would arrive does not depend on the rate, only whether it does.
+        arriving = draw(Streams(seed), self.pool_size, self.high, self.T).row
+        serves = 1.0 / environment.departure_rates(self.K)[arriving]
         low, high = self.low, self.high
         for _ in range(self.steps):
             middle = 0.5 * (low + high)
             cell = Cell(self.K, self.lam, middle)
             task = Task(cell, policy, seed, self.T, self.pool_size, LearnerSettings())
             run = play(task, table).trajectory
-            arriving = draw(Streams(seed), self.pool_size, middle, self.T).row
-            sustained = growth(waiting_work(run, serves[arriving])) <= self.growth
+            sustained = growth(waiting_work(run, serves)) <= self.growth
             low, high = (middle, high) if sustained else (low, middle)
         return pd.DataFrame({"policy": [policy], "seed": [seed], "rate": [0.5 * (low + high)]})
 

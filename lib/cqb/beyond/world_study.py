@@ -205,4 +205,4 @@ def _make(policy: str, service: Service, streams: Streams, made: worlds.World) -
 
 def _code(policy: str) -> list[str]:
     name = "ACQB" if policy == ACQB_LINEAR else policy
-    return [policy_code(name), code_hash("beyond.worlds"), *map(str, LINEAR_SETTINGS.items())]
+    return [policy_code(name), code_hash("beyond.world_study")]
