@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
@@ -138,6 +139,18 @@ def test_lock_holds_everything_the_environment_pulls_in():
             continue
         waiting += needs(requirement)
     assert not unpinned
+
+
+def test_pins_admit_the_first_release_of_the_oldest_python():
+    """Debian's Python stays at 3.11.2 for years, and a pin that asks for 3.11.5 stops it there."""
+    oldest = Version(PROJECT["requires-python"].removeprefix(">=") + ".0")
+    installed = {canonicalize_name(d.name): d.metadata for d in metadata.distributions()}
+    asks = {
+        name: (installed[name]["Requires-Python"] or "") for name in pins() if name in installed
+    }
+    assert len(asks) > 50
+    refused = {name: ask for name, ask in asks.items() if oldest not in SpecifierSet(ask)}
+    assert not refused
 
 
 def test_conda_installs_through_the_lock():
