@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
-from cqb.persistence.evidence import likelihoods, mix, moments
+from cqb.persistence.evidence import likelihoods, mix, moments, tempered
 
 CASES = [(0.3, 1.4, 0.1, 0.99), (-1.2, 0.7, 0.9, 0.01), (2.0, 3.0, 0.82, 0.005)]
 
@@ -42,6 +42,22 @@ def test_moments_give_the_exact_posterior_of_one_observation(mean, variance, l0,
     assert pytest.approx(total) == Z
     assert mean + v * slope == pytest.approx(first / total)
     assert v - v * v * curvature == pytest.approx(second / total - (first / total) ** 2)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_an_observation_in_part_moves_by_the_derivatives_of_its_own_log_probability(share):
+    variance, h = np.array([1.0, 2.0]), 1e-4
+
+    def both(m):
+        return tempered(share, moments(m, variance, 0.1, 0.9), moments(m, variance, 0.95, 0.02))
+
+    def log_z(m):
+        return np.log(both(m)[0])
+
+    _, slope, curvature = both(0.2)
+    np.testing.assert_allclose(slope, (log_z(0.2 + h) - log_z(0.2 - h)) / (2 * h), rtol=1e-6)
+    second = (log_z(0.2 + h) - 2 * log_z(0.2) + log_z(0.2 - h)) / h**2
+    np.testing.assert_allclose(curvature, -second, rtol=1e-4)
 
 
 def test_a_mixture_moves_by_the_derivatives_of_its_own_log_probability():

@@ -165,7 +165,7 @@ def test_scored_rows_set_the_parameters_and_leave_no_trace_of_their_queries():
     x /= np.linalg.norm(x, axis=1, keepdims=True)
     capable = x @ rng.normal(size=(4, 3)) > 0
     filter_ = Filter(x, 3, Prior(3.0, 1.0))
-    filter_.study(x[:150], capable[:150])
+    filter_.study(x[:150], capable[:150].astype(float))
     at = filter_.arrive(list(range(50)), list(range(150, 200)))
     predicted = filter_._slots.utility[at] > 0
     assert (predicted == capable[150:]).mean() > 0.85
@@ -173,15 +173,24 @@ def test_scored_rows_set_the_parameters_and_leave_no_trace_of_their_queries():
     np.testing.assert_array_equal(filter_._slots.effect[at], 0.0)
 
 
+def test_a_score_between_pulls_towards_itself_and_not_to_the_nearer_end():
+    # Rates of .6 and .4 everywhere: cut at a half, they would be read as near 1 and near 0.
+    x = np.tile([1.0, 0.0], (400, 1))
+    filter_ = Filter(x, 2, Prior())
+    filter_.study(x, np.tile([0.6, 0.4], (400, 1)))
+    predicted = stats.norm.cdf(filter_.utilities.theta @ [1.0, 0.0, 1.0])
+    np.testing.assert_allclose(predicted, [0.6, 0.4], atol=0.05)
+
+
 def test_scored_rows_give_the_correlation_of_effects():
     # 4,000 rows of a known correlation: standard error .02 or less, so .08 is four of them.
     R = np.array([[1.0, 0.7, 0.0], [0.7, 1.0, -0.4], [0.0, -0.4, 1.0]])
     z = np.random.default_rng(2).multivariate_normal(np.zeros(3), R, size=4000)
-    np.testing.assert_allclose(correlation_of(z > 0, np.eye(3)), R, atol=0.08)
-    constant = np.column_stack([z[:, 0] > 0, np.ones(4000, bool)])
+    np.testing.assert_allclose(correlation_of(1.0 * (z > 0), np.eye(3)), R, atol=0.08)
+    constant = np.column_stack([z[:, 0] > 0, np.ones(4000)])
     prior = np.array([[1.0, 0.3], [0.3, 1.0]])
     np.testing.assert_allclose(correlation_of(constant, prior), prior, atol=1e-12)
-    assert np.linalg.eigvalsh(correlation_of(z[:4] > 0, np.eye(3))).min() > 0
+    assert np.linalg.eigvalsh(correlation_of(1.0 * (z[:4] > 0), np.eye(3))).min() > 0
 
 
 @pytest.mark.parametrize(

@@ -16,10 +16,11 @@ from scipy.special import ndtr
 
 ROOT_2PI = np.sqrt(2.0 * np.pi)
 
+# Z, d log Z / d mean, -d^2 log Z / d mean^2.
+Moments = tuple[np.ndarray, np.ndarray, np.ndarray]
 
-def moments(
-    mean: np.ndarray, variance: np.ndarray, l0: np.ndarray, l1: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+
+def moments(mean: np.ndarray, variance: np.ndarray, l0: np.ndarray, l1: np.ndarray) -> Moments:
     """``Z``, ``d log Z / d mean`` and ``-d^2 log Z / d mean^2``; all arrays broadcast.
 
     Parameters
@@ -32,6 +33,13 @@ def moments(
     Z = l0 + (l1 - l0) * ndtr(ratio)
     slope = (l1 - l0) * np.exp(-0.5 * ratio * ratio) / (ROOT_2PI * root * Z)
     return Z, slope, slope * (slope + ratio / root)
+
+
+def tempered(share: float, one: Moments, other: Moments) -> Moments:
+    """Moments of ``share log Z + (1 - share) log Z'``: an observation made in part of two."""
+    (Z, *first), (Z_other, *second) = one, other
+    slope, curvature = (share * a + (1.0 - share) * b for a, b in zip(first, second, strict=True))
+    return Z**share * Z_other ** (1.0 - share), slope, curvature
 
 
 def mix(weight: np.ndarray, slope: np.ndarray, curvature: np.ndarray) -> tuple[float, float]:

@@ -13,10 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtr
 
-from .evidence import likelihoods, mix, moments
+from .evidence import likelihoods, mix, moments, tempered
 from .slots import Slots
 from .utilities import Utilities
 from .worlds import WORLDS, Persistence
+
+# The probability that a score contradicts the capability.
+SLIP = 0.001
 
 
 @dataclass(frozen=True)
@@ -136,7 +139,7 @@ class Filter:
         own, common, b = self.utilities.observe(j, phi, a, b)
         self._slots.move_utilities(j, own, common, a, b)
 
-    def study(self, contexts: np.ndarray, capable: np.ndarray) -> None:
+    def study(self, contexts: np.ndarray, rates: np.ndarray) -> None:
         """Learn the parameters from fully scored rows.
 
         The scores of a row pass through one effect b, so that eleven scores of one prompt count for
@@ -144,25 +147,33 @@ class Filter:
 
         Parameters
         ----------
-        contexts : (n, d). capable : (n, N) bool, the models that answer each row.
+        contexts : (n, d). rates : (n, N) departure rate of each model on each row, in [0, 1].
         """
         kept = self.log_evidence.copy()
-        for row, (x, scores) in enumerate(zip(contexts, capable, strict=True)):
+        for row, (x, scores) in enumerate(zip(contexts, rates, strict=True)):
             phi, name = self._features(x), -1 - row
             self._slots.open(name, name, phi, self.utilities.of(phi))
-            for j, able in enumerate(scores.tolist()):
-                self.observe_score(name, j, able)
+            for j, rate in enumerate(scores.tolist()):
+                self.observe_score(name, j, rate)
             self._slots.close(name)
             self._slots.forget(name)
         self.log_evidence = kept
 
-    def observe_score(self, query: int, j: int, able: bool) -> None:
-        """Learn from one score of a query, which tells the model's capability without guesswork."""
+    def observe_score(self, query: int, j: int, rate: float) -> None:
+        """Learn from one score of a query: model j departs it at `rate`.
+
+        It counts as one answer, of which the share `rate` tells of a capable model and the rest of an
+        incapable one: a rate near 0 or 1 tells the capability without guesswork, one of 1/2 that the
+        model is neither.
+        """
         slot, s = self._slots.of[query], self._slots
         mean = s.utility[slot, j] + s.effect[slot, :, j]
         variance = s.spread[slot, :, j] + s.own[slot, j] + s.common[slot] + 1.0 - self.share
-        l0, l1 = (0.001, 0.999) if able else (0.999, 0.001)
-        Z, slope, curvature = moments(mean, variance, l0, l1)
+        Z, slope, curvature = tempered(
+            rate,
+            moments(mean, variance, SLIP, 1.0 - SLIP),
+            moments(mean, variance, 1.0 - SLIP, SLIP),
+        )
         joint = self.weights * Z
         self._move(slot, j, slope, curvature, joint / joint.sum())
         self.log_evidence += np.log(Z)

@@ -9,15 +9,15 @@ PRIOR_ROWS = 30.0
 SMALLEST = 0.02  # eigenvalue
 
 
-def correlation_of(capable: np.ndarray, prior: np.ndarray) -> np.ndarray:
-    """Latent correlation (N, N) of capabilities (n, N), shrunk towards `prior` and made definite.
+def correlation_of(rates: np.ndarray, prior: np.ndarray) -> np.ndarray:
+    """Latent correlation (N, N) of departure rates (n, N), shrunk towards `prior` and made definite.
 
-    ``sin(pi/2 r)`` turns the correlation r of two signs into that of the normals behind them
-    (Sheppard, 1899: exact where both signs are equally likely, close to it elsewhere). A model with a
-    constant column says nothing and keeps the prior.
+    Recorded rates are nearly two-valued. ``sin(pi/2 r)`` turns the correlation r of two signs into that
+    of the normals behind them (Sheppard, 1899: exact where both signs are equally likely, close to it
+    elsewhere). A model with a constant column says nothing and keeps the prior.
     """
-    n = capable.shape[0]
-    signs = capable - capable.mean(axis=0)
+    n = rates.shape[0]
+    signs = rates - rates.mean(axis=0)
     scale = np.sqrt((signs * signs).mean(axis=0))
     varies = scale > 0
     r = (signs.T @ signs) / n / np.outer(np.where(varies, scale, 1.0), np.where(varies, scale, 1.0))

@@ -161,15 +161,14 @@ def acqb_memory_warm(
 ) -> MemoryLearner:
     """ACQB-MW: the parameters and the correlation of effects start from the refinement rows."""
     settings = settings or WARM
-    capable = rows.rates > 0.5
     correlations = np.array(
         [
-            correlation_of(capable, world.correlation(service.n_models))
+            correlation_of(rows.rates, world.correlation(service.n_models))
             for world in settings.prior.worlds
         ]
     )
     filter_ = Filter(service.contexts, service.n_models, settings.prior, correlations)
-    filter_.study(rows.contexts, capable)
+    filter_.study(rows.contexts, rows.rates)
     return MemoryLearner(service, streams, settings, filter_)
 
 
