@@ -8,7 +8,6 @@ from scipy import integrate, stats
 
 from cqb.environment import draw
 from cqb.persistence import FRESH, WORLDS, Filter, Persistence, Prior
-from cqb.persistence.warm_start import correlation_of
 from cqb.policies import POLICIES, Service
 from cqb.simulate import simulate
 from cqb.streams import Streams
@@ -180,17 +179,6 @@ def test_a_score_between_pulls_towards_itself_and_not_to_the_nearer_end():
     filter_.study(x, np.tile([0.6, 0.4], (400, 1)))
     predicted = stats.norm.cdf(filter_.utilities.theta @ [1.0, 0.0, 1.0])
     np.testing.assert_allclose(predicted, [0.6, 0.4], atol=0.05)
-
-
-def test_scored_rows_give_the_correlation_of_effects():
-    # 4,000 rows of a known correlation: standard error .02 or less, so .08 is four of them.
-    R = np.array([[1.0, 0.7, 0.0], [0.7, 1.0, -0.4], [0.0, -0.4, 1.0]])
-    z = np.random.default_rng(2).multivariate_normal(np.zeros(3), R, size=4000)
-    np.testing.assert_allclose(correlation_of(1.0 * (z > 0), np.eye(3)), R, atol=0.08)
-    constant = np.column_stack([z[:, 0] > 0, np.ones(4000)])
-    prior = np.array([[1.0, 0.3], [0.3, 1.0]])
-    np.testing.assert_allclose(correlation_of(constant, prior), prior, atol=1e-12)
-    assert np.linalg.eigvalsh(correlation_of(1.0 * (z[:4] > 0), np.eye(3))).min() > 0
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -23,6 +23,7 @@ import pandas as pd
 from ..environment import Environment, draw, pooled_environment
 from ..experiment.code_hash import code_hash, module_of
 from ..persistence.filter import Prior
+from ..persistence.warm_start import SPREADS
 from ..policies import POLICIES, LearnerSettings, Service
 from ..policies.acqb_memory import MemorySettings, acqb_memory, acqb_memory_warm
 from ..policies.acqb_p import PENALTY
@@ -118,20 +119,26 @@ def memory_candidates() -> list[Candidate]:
 
 
 def warm_candidates() -> list[Candidate]:
-    """ACQB-MW: the spread of the parameters alone; the rest is ACQB-M's."""
-    return [_memory(context, 0.0, 0.25, warm=True) for context in (1.0, 0.7, 0.5, 0.35)]
+    """ACQB-MW: the spread of the parameters learned from the rows, or given; the rest is ACQB-M's."""
+    given = [((spread,), f"context {spread:g}") for spread in (1.0, 0.7, 0.5, 0.35, 0.25)]
+    return [_warm(*point) for point in [(SPREADS, "context learned"), *given]]
 
 
-def _memory(context: float, shared: float, sampling: float, warm: bool = False) -> Candidate:
+def _memory(context: float, shared: float, sampling: float) -> Candidate:
     settings = MemorySettings(Prior(context=context, shared=shared), sampling)
-    factory = acqb_memory_warm if warm else acqb_memory
-
-    def build(*given: Any) -> Policy:
-        return factory(*given, settings)
-
     name = f"context {context:g}, shared {shared:g}, sampling {sampling:g}"
     return Candidate(
-        "ACQB-MW" if warm else "ACQB-M", name, build, module_of(acqb_memory), warm=warm
+        "ACQB-M", name, lambda *given: acqb_memory(*given, settings), module_of(acqb_memory)
+    )
+
+
+def _warm(spreads: tuple[float, ...], name: str) -> Candidate:
+    return Candidate(
+        "ACQB-MW",
+        name,
+        lambda *given: acqb_memory_warm(*given, spreads=spreads),
+        module_of(acqb_memory_warm),
+        warm=True,
     )
 
 

@@ -139,8 +139,8 @@ class Filter:
         own, common, b = self.utilities.observe(j, phi, a, b)
         self._slots.move_utilities(j, own, common, a, b)
 
-    def study(self, contexts: np.ndarray, rates: np.ndarray) -> None:
-        """Learn the parameters from fully scored rows.
+    def study(self, contexts: np.ndarray, rates: np.ndarray) -> float:
+        """Learn the parameters from fully scored rows; returns the log probability given to them.
 
         The scores of a row pass through one effect b, so that eleven scores of one prompt count for
         as much as the correlation between models leaves of them, and no more.
@@ -149,18 +149,19 @@ class Filter:
         ----------
         contexts : (n, d). rates : (n, N) departure rate of each model on each row, in [0, 1].
         """
-        kept = self.log_evidence.copy()
+        kept, total = self.log_evidence.copy(), 0.0
         for row, (x, scores) in enumerate(zip(contexts, rates, strict=True)):
             phi, name = self._features(x), -1 - row
             self._slots.open(name, name, phi, self.utilities.of(phi))
             for j, rate in enumerate(scores.tolist()):
-                self.observe_score(name, j, rate)
+                total += self.observe_score(name, j, rate)
             self._slots.close(name)
             self._slots.forget(name)
         self.log_evidence = kept
+        return total
 
-    def observe_score(self, query: int, j: int, rate: float) -> None:
-        """Learn from one score of a query: model j departs it at `rate`.
+    def observe_score(self, query: int, j: int, rate: float) -> float:
+        """Learn from one score of a query, model j departs it at `rate`; returns its log probability.
 
         It counts as one answer, of which the share `rate` tells of a capable model and the rest of an
         incapable one: a rate near 0 or 1 tells the capability without guesswork, one of 1/2 that the
@@ -175,5 +176,7 @@ class Filter:
             moments(mean, variance, 1.0 - SLIP, SLIP),
         )
         joint = self.weights * Z
-        self._move(slot, j, slope, curvature, joint / joint.sum())
+        total = float(joint.sum())
+        self._move(slot, j, slope, curvature, joint / total)
         self.log_evidence += np.log(Z)
+        return float(np.log(total))

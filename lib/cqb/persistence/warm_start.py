@@ -1,12 +1,49 @@
-"""The correlation between models' effects from fully scored rows."""
+"""A filter that starts from fully scored rows: parameters, their spread, the correlation of effects."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
+
+from .filter import Filter, Prior
+
+# How much contexts may tell of a model, from next to nothing to nearly all: Prior.context.
+SPREADS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0)
 
 # How many rows the prior correlation weighs as much as.
 PRIOR_ROWS = 30.0
 SMALLEST = 0.02  # eigenvalue
+
+
+def studied(
+    contexts: np.ndarray,
+    rows: np.ndarray,
+    rates: np.ndarray,
+    prior: Prior,
+    spreads: Sequence[float] = SPREADS,
+) -> Filter:
+    """A filter that has studied scored rows, with the spread under which they were most probable.
+
+    The rows' probability is the product of what the filter gave to each score before it learned from
+    it, so that a prior is judged by its predictions (empirical Bayes).
+
+    Parameters
+    ----------
+    contexts : (C, d) of the queries to come. rows : (n, d). rates : (n, N) departure rates.
+    prior : its spread of the contexts' part is replaced by each of `spreads`.
+    """
+    n_models = rates.shape[1]
+    correlations = np.array(
+        [correlation_of(rates, world.correlation(n_models)) for world in prior.worlds]
+    )
+    filters = [
+        Filter(contexts, n_models, replace(prior, context=spread), correlations)
+        for spread in spreads
+    ]
+    scores = [filter_.study(rows, rates) for filter_ in filters]
+    return filters[int(np.argmax(scores))]
 
 
 def correlation_of(rates: np.ndarray, prior: np.ndarray) -> np.ndarray:

@@ -21,6 +21,7 @@ priority that grows while a query waits.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -28,7 +29,7 @@ from scipy.special import ndtr
 
 from ..persistence.evidence import moments
 from ..persistence.filter import Filter, Prior
-from ..persistence.warm_start import correlation_of
+from ..persistence.warm_start import SPREADS, studied
 from ..persistence.worlds import FRESH, WORLDS
 from ..simulate import Decision, Waiting
 from ..streams import Streams
@@ -46,7 +47,8 @@ class MemorySettings:
     """Settings of the policies with memory.
 
     The spread of the prior and the scale of sampling were chosen on the tuning rows and seeds 100 to
-    105, recorded answers and linear utilities together (:mod:`cqb.beyond.tuning`).
+    103, recorded answers and linear utilities together (:mod:`cqb.beyond.tuning`). With scored rows to
+    start from, these tell the spread.
 
     Attributes
     ----------
@@ -60,11 +62,6 @@ class MemorySettings:
     prior: Prior = field(default_factory=Prior)
     sampling: float = 0.25
     ageing: float = 0.0
-
-
-# With scored rows to start from, a stronger prior was the better one on the tuning rows.
-WARM_CONTEXT = 0.7
-WARM = MemorySettings(Prior(context=WARM_CONTEXT))
 
 
 class MemoryLearner:
@@ -157,18 +154,18 @@ def acqb_memory(
 
 
 def acqb_memory_warm(
-    service: Service, streams: Streams, rows: ScoredRows, settings: MemorySettings | None = None
+    service: Service,
+    streams: Streams,
+    rows: ScoredRows,
+    settings: MemorySettings | None = None,
+    spreads: Sequence[float] = SPREADS,
 ) -> MemoryLearner:
-    """ACQB-MW: the parameters and the correlation of effects start from the refinement rows."""
-    settings = settings or WARM
-    correlations = np.array(
-        [
-            correlation_of(rows.rates, world.correlation(service.n_models))
-            for world in settings.prior.worlds
-        ]
-    )
-    filter_ = Filter(service.contexts, service.n_models, settings.prior, correlations)
-    filter_.study(rows.contexts, rows.rates)
+    """ACQB-MW: the parameters, their spread and the correlation of effects start from scored rows.
+
+    The spread is the one of `spreads` under which the rows are most probable.
+    """
+    settings = settings or MemorySettings()
+    filter_ = studied(service.contexts, rows.contexts, rows.rates, settings.prior, spreads)
     return MemoryLearner(service, streams, settings, filter_)
 
 
@@ -176,7 +173,7 @@ def acqb_warm(
     service: Service, streams: Streams, rows: ScoredRows, settings: MemorySettings | None = None
 ) -> MemoryLearner:
     """ACQB-W: the same start without memory, every attempt a fresh draw given the context."""
-    settings = settings or WARM
+    settings = settings or MemorySettings()
     settings = replace(settings, prior=replace(settings.prior, worlds=(FRESH,)))
     return acqb_memory_warm(service, streams, rows, settings)
 
@@ -188,7 +185,7 @@ def acqb_memory_query(service: Service, streams: Streams) -> MemoryLearner:
 
 def acqb_memory_warm_query(service: Service, streams: Streams, rows: ScoredRows) -> MemoryLearner:
     """ACQB-MW that forgets a prompt when its query has departed."""
-    settings = MemorySettings(Prior(context=WARM_CONTEXT, worlds=QUERY_ALONE))
+    settings = MemorySettings(Prior(worlds=QUERY_ALONE))
     return acqb_memory_warm(service, streams, rows, settings)
 
 
