@@ -85,14 +85,16 @@ class ReferenceLearner:
         others = np.where(in_block.any(axis=2), 0.0, odds).sum(axis=1)
         offered = in_block.any(axis=1)
         picks = (self.picks[rows, None] == block).astype(float)
-        found = minimize(
-            self._loss,
-            self.theta[block].ravel(),
-            (contexts, offered, picks, 1.0 + others),
-            jac=True,
-            method="L-BFGS-B",
-            options={"gtol": 1e-7, "ftol": 0.0, "maxiter": 2000, "maxcor": 30},
-        )
+        # A line search may step to where odds overflow; its loss is infinite there, and it comes back.
+        with np.errstate(over="ignore", invalid="ignore"):
+            found = minimize(
+                self._loss,
+                self.theta[block].ravel(),
+                (contexts, offered, picks, 1.0 + others),
+                jac=True,
+                method="L-BFGS-B",
+                options={"gtol": 1e-7, "ftol": 0.0, "maxiter": 2000, "maxcor": 30},
+            )
         self.theta[block] = found.x.reshape(self.K, self.d)
 
     def _loss(self, flat, contexts, offered, picks, base):

@@ -74,7 +74,7 @@ class WorldStudy:
 
     worlds: tuple[str, ...] = tuple(MAKERS)
     policies: tuple[str, ...] = POLICIES_THERE
-    seeds: tuple[int, ...] = (42, 43, 44, 45)
+    seeds: tuple[int, ...] = tuple(range(42, 52))
     lam: float = 0.0
     arrival_rate: float = 0.6
     T: int = 2000
