@@ -53,6 +53,16 @@ def test_targets_and_cells_are_told_in_sentences():
     assert "difference -2.00 ± 0.00" in text.queues(FULL, "ACQB", "ACQB-M")
 
 
+def test_repeats_are_means_over_cells_with_the_interval_of_seeds():
+    # Seeds 0 and 1 repeat in 20 and 40% of serves on average over the cells: 30 +- 12.7 * 10.
+    tidy = _tidy({"ACQB": 2, "ACQB-M": 2}).assign(repeat_share=0.0)
+    ours = tidy["policy"] == "ACQB"
+    tidy.loc[ours, "repeat_share"] = 0.2 + 0.2 * tidy["seed"] + np.where(tidy["lam"] > 0, 0.1, -0.1)
+    lines = text.repeats(tidy, ("ACQB-M", "ACQB", "absent")).splitlines()
+    assert lines[1].split() == ["ACQB-M", "0", "±", "0", "0", "±", "0"]
+    assert lines[2].split() == ["ACQB", "30", "±", "127", "30", "±", "127"]
+
+
 @pytest.mark.parametrize("K", [1, 2])
 def test_every_policy_is_in_the_figure_of_final_regret(K):
     figure = plots.final(FULL, K, "made up")

@@ -89,6 +89,22 @@ def queues(tidy: pd.DataFrame, policy: str, against: str) -> str:
     )
 
 
+def repeats(tidy: pd.DataFrame, policies: tuple[str, ...]) -> str:
+    """Of a retrying query's serves, how many offer a model that had failed it: % by policy and K.
+
+    Means over the cells, ± half of the 95% interval over seeds.
+    """
+    last = last_round(tidy)
+    by_seed = last.groupby(["policy", "K", "seed"])["repeat_share"].mean()
+    groups = by_seed.groupby(["policy", "K"])
+    mean, half = 100 * groups.mean(), 100 * half_width(groups.std(), groups.count())
+    shown = mean.map("{:.0f}".format) + " ± " + half.map("{:.0f}".format)
+    table = shown.unstack("K").reindex([p for p in policies if p in set(last["policy"])])
+    table.columns = [f"K = {K}" for K in table.columns]
+    table.index.name = None
+    return table.fillna("-").to_string()
+
+
 def laws(scores: pd.DataFrame) -> str:
     """Mean predictive score (nats a round) of every law, by log and kind of round."""
     mean = (

@@ -162,7 +162,7 @@ def acqb_memory_warm(
 ) -> MemoryLearner:
     """ACQB-MW: the parameters, their spread and the correlation of effects start from scored rows.
 
-    The spread is the one of `spreads` under which the rows are most probable.
+    The spread is the one of `spreads` under which the rows are most probable, whatever `settings` has.
     """
     settings = settings or MemorySettings()
     filter_ = studied(service.contexts, rows.contexts, rows.rates, settings.prior, spreads)
