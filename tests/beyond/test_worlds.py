@@ -6,10 +6,13 @@ import numpy as np
 import pytest
 
 import tiny
+from cqb.beyond import text
 from cqb.beyond import world_study as study
+from cqb.beyond.spread_study import SpreadStudy
 from cqb.beyond.worlds import blend, once_each, random_linear, recorded
 from cqb.environment import draw, from_table
 from cqb.persistence import Filter, Persistence, Prior
+from cqb.persistence.warm_start import studied
 from cqb.policies.offline import scored_rows
 from cqb.streams import Streams
 
@@ -102,3 +105,14 @@ def test_beliefs_are_the_weights_of_what_they_name():
     fresh, half, everything, prompt, agreement = study.beliefs_of(filter_)
     assert (fresh, half, everything, prompt) == pytest.approx((0.1, 0.2, 0.7, 0.4))
     assert agreement == pytest.approx((0.3 * 0.6 + 0.4 * 0.2) / 0.9)
+
+
+def test_the_spread_of_most_evidence_is_the_one_that_a_warm_start_takes():
+    worlds = (study.RECORDED, study.LINEAR)
+    table = SpreadStudy(worlds, seeds=(1,), pool_size=30).run(TABLE)
+    best = table.loc[table.groupby("world")["evidence"].idxmax()].set_index("world")["spread"]
+    for world in worlds:
+        rows = study.MAKERS[world](TABLE, 1, 0.0, 30).rows["refinement"]
+        taken = studied(rows.contexts, rows.contexts, rows.rates, Prior())
+        assert taken._prior.context == best[world]
+        assert f"{best[world]:g} (1)" in text.spreads(table)

@@ -25,13 +25,16 @@ from ..experiment.stored import (
 from ..routing_table import RoutingTable
 from .hidden_study import HiddenStudy
 from .law_study import LawStudy
+from .spread_study import SpreadStudy
 from .stability import StabilityStudy
 from .tuning import TuningStudy
 from .waiting_study import WaitingStudy
 from .world_study import WorldStudy
 
 FORMAT = "cqb beyond study 1"
-Settings = HiddenStudy | LawStudy | StabilityStudy | TuningStudy | WaitingStudy | WorldStudy
+Settings = (
+    HiddenStudy | LawStudy | SpreadStudy | StabilityStudy | TuningStudy | WaitingStudy | WorldStudy
+)
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,7 @@ STUDIES = {
         Study("worlds", WorldStudy(), "beyond.world_study"),
         Study("stability", StabilityStudy(), "beyond.stability"),
         Study("hidden", HiddenStudy(), "beyond.hidden_study"),
+        Study("spreads", SpreadStudy(), "beyond.spread_study"),
     )
 }
 # What is run on the stand-in: fewer seeds and rounds.
@@ -72,6 +76,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "worlds": {"seeds": (42, 43), "T": 1000},
     "stability": {"seeds": (42, 43), "T": 1000, "steps": 4},
     "hidden": {},
+    "spreads": {"seeds": (42, 43)},
 }
 
 

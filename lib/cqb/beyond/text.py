@@ -157,6 +157,19 @@ def beliefs(table: pd.DataFrame, policy: str) -> str:
     return rows[columns].mean().map("{:.2f}".format).rename_axis(None).to_string()
 
 
+def spreads(table: pd.DataFrame) -> str:
+    """Nats by which each spread's evidence lies behind the best, and how often each is the best."""
+    wide = table.pivot(index=["world", "seed"], columns="spread", values="evidence")
+    behind = wide.sub(wide.max(axis=1), axis=0).groupby("world", sort=False).mean()
+    best = wide.idxmax(axis=1).groupby("world", sort=False)
+    shown = behind.reindex(table["world"].unique()).map("{:.0f}".format)
+    shown["best"] = best.agg(
+        lambda s: ", ".join(f"{v:g} ({n})" for v, n in s.value_counts().items())
+    )
+    shown.index.name = None
+    return shown.rename(columns=lambda c: f"{c:g}" if isinstance(c, float) else c).to_string()
+
+
 def stability(table: pd.DataFrame) -> str:
     """The largest rate each policy sustains ± half of the interval, and the closed form."""
     groups = table.groupby("policy")
