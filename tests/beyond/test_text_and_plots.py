@@ -105,6 +105,7 @@ def test_worlds_are_set_against_the_better_tuned_acqb():
     one, two = text.worlds(table, ("ACQB-M",)).splitlines()
     assert "ACQB-tuned 52; ACQB-M -5 ± 0" in one
     assert "ACQB-tuned (linear) 42; ACQB-M +5 ± 0" in two
+    assert "ACQB-M 46; ACQB-tuned +5 ± 0" in text.worlds(table, ("ACQB-tuned",), "ACQB-M")
     figure = study_plots.worlds(table, "made up")
     assert len(figure.axes) == 2
 

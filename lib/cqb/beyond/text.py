@@ -127,17 +127,17 @@ def mixture(scores: pd.DataFrame, learned: str) -> str:
     return f"behind the best single law by {lag.min():.1f} to {lag.max():.1f} nats over {len(lag)} logs"
 
 
-def worlds(table: pd.DataFrame, policies: tuple[str, ...]) -> str:
-    """Final regret by world, and paired differences of some policies to ACQB as tuned for that world.
+def worlds(table: pd.DataFrame, policies: tuple[str, ...], against: str | None = None) -> str:
+    """Final regret by world, and paired differences of some policies to one, by default tuned ACQB.
 
-    In linear worlds it is set against the better tuned of the two ACQBs (the one of lower mean).
+    Of the two tuned ACQBs that is the one of lower mean in the world.
     """
     last = table[table["t"] == table.groupby("world")["t"].transform("max")]
     lines = []
     for world, rows in last.groupby("world", sort=False):
         wide = rows.pivot(index="seed", columns="policy", values="regret")
         tuned = [name for name in ("ACQB-tuned", ACQB_LINEAR) if name in wide]
-        base = wide[tuned].mean().idxmin()
+        base = against or wide[tuned].mean().idxmin()
         parts = []
         for policy in policies:
             difference = wide[policy] - wide[base]
