@@ -21,30 +21,27 @@ def test_scored_rows_give_the_correlation_of_effects():
 
 
 def _rows(spread, seed, n=110, N=6, d=12):
-    """Unit contexts, and two-valued rates of utilities with this spread and noise of variance 1."""
+    """Unit contexts, as queries and rows, and two-valued rates: utilities of this spread, noise of 1."""
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(n, d))
     x /= np.linalg.norm(x, axis=1, keepdims=True)
     latent = spread * x @ rng.normal(size=(d, N)) + rng.normal(size=(n, N))
-    return x, np.where(latent > 0, 0.99, 0.1)
+    return x, x, np.where(latent > 0, 0.99, 0.1)
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_rows_tell_how_much_contexts_tell(seed):
     # In all of 40 seeds tried: 1/8 or 1/4 where contexts tell nothing, 2 or 4 where they tell much.
-    chosen = {spread: studied(*_given(spread, seed))._prior.context for spread in (0.0, 4.0)}
+    chosen = {
+        spread: studied(*_rows(spread, seed), Prior())._prior.context for spread in (0.0, 4.0)
+    }
     assert chosen[0.0] <= 0.25
     assert chosen[4.0] >= 2.0
 
 
-def _given(spread, seed):
-    x, rates = _rows(spread, seed)
-    return x, x, rates, Prior()
-
-
 def test_the_spread_is_the_one_of_largest_probability_of_the_rows_in_order():
     # The probability of the scores, one after another, each before it is learned from.
-    x, rates, correlations = *_rows(1.0, 7, n=20, N=3), None
+    x, _, rates = _rows(1.0, 7, n=20, N=3)
     scores = []
     for spread in SPREADS:
         prior = Prior(context=spread)
@@ -58,6 +55,5 @@ def test_the_spread_is_the_one_of_largest_probability_of_the_rows_in_order():
                 ahead, behind = (np.logaddexp.reduce(e) for e in (filter_.log_evidence, before))
                 total += ahead - behind
         scores.append(total)
-        assert studied(x, x, rates, Prior(), (spread,))._prior.context == spread
         assert Filter(x, 3, prior, correlations).study(x, rates) == pytest.approx(total)
     assert studied(x, x, rates, Prior())._prior.context == SPREADS[int(np.argmax(scores))]

@@ -25,7 +25,7 @@ class SpreadStudy:
     pool_size: int = 1000
 
     def run(self, table: RoutingTable) -> pd.DataFrame:
-        """Columns `world`, `seed`, `spread`, and `evidence`: nats, of the rows' scores."""
+        """Columns `world`, `seed`, `spread`, and `evidence`: log probability of the rows' scores."""
         found = []
         for world, seed in product(self.worlds, self.seeds):
             rows = MAKERS[world](table, seed, self.lam, self.pool_size).rows["refinement"]
@@ -34,7 +34,7 @@ class SpreadStudy:
 
 
 def evidence(rows: ScoredRows, spread: float) -> float:
-    """Log probability of the rows' scores, one after another, under a prior of this spread."""
+    """Log probability (nats) of the rows' scores, one after another, under this positive spread."""
     n_models, prior = rows.odds.shape[1], Prior(context=spread)
     correlations = np.array(
         [correlation_of(rows.rates, world.correlation(n_models)) for world in prior.worlds]

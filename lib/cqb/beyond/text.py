@@ -160,7 +160,7 @@ def beliefs(table: pd.DataFrame, policy: str) -> str:
 def spreads(table: pd.DataFrame) -> str:
     """Nats by which each spread's evidence lies behind the best, and how often each is the best."""
     wide = table.pivot(index=["world", "seed"], columns="spread", values="evidence")
-    behind = wide.sub(wide.max(axis=1), axis=0).groupby("world", sort=False).mean()
+    behind = wide.rsub(wide.max(axis=1), axis=0).groupby("world", sort=False).mean()
     best = wide.idxmax(axis=1).groupby("world", sort=False)
     shown = behind.reindex(table["world"].unique()).map("{:.0f}".format)
     shown["best"] = best.agg(

@@ -36,7 +36,12 @@ def moments(mean: np.ndarray, variance: np.ndarray, l0: np.ndarray, l1: np.ndarr
 
 
 def tempered(share: float, one: Moments, other: Moments) -> Moments:
-    """Moments of ``share log Z + (1 - share) log Z'``: an observation made in part of two."""
+    """Moments of ``share log Z + (1 - share) log Z'``: an observation made in part of two.
+
+    Parameters
+    ----------
+    share : in [0, 1]. one, other : as :func:`moments` returns them; all arrays broadcast.
+    """
     (Z, *first), (Z_other, *second) = one, other
     slope, curvature = (share * a + (1.0 - share) * b for a, b in zip(first, second, strict=True))
     return Z**share * Z_other ** (1.0 - share), slope, curvature

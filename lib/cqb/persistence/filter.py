@@ -140,7 +140,7 @@ class Filter:
         self._slots.move_utilities(j, own, common, a, b)
 
     def study(self, contexts: np.ndarray, rates: np.ndarray) -> float:
-        """Learn the parameters from fully scored rows; returns the log probability given to them.
+        """Learn the parameters from fully scored rows; returns the log probability (nats) given to them.
 
         The scores of a row pass through one effect b, so that eleven scores of one prompt count for
         as much as the correlation between models leaves of them, and no more.
@@ -161,11 +161,11 @@ class Filter:
         return total
 
     def observe_score(self, query: int, j: int, rate: float) -> float:
-        """Learn from one score of a query, model j departs it at `rate`; returns its log probability.
+        """Learn from one score of a query: model j departs it at `rate`, in [0, 1].
 
-        It counts as one answer, of which the share `rate` tells of a capable model and the rest of an
-        incapable one: a rate near 0 or 1 tells the capability without guesswork, one of 1/2 that the
-        model is neither.
+        Returns the log probability (nats) that the filter had given to it. It counts as one answer,
+        of which the share `rate` tells of a capable model and the rest of an incapable one: a rate
+        near 0 or 1 tells the capability without guesswork, one of 1/2 that the model is neither.
         """
         slot, s = self._slots.of[query], self._slots
         mean = s.utility[slot, j] + s.effect[slot, :, j]

@@ -31,8 +31,8 @@ def studied(
 
     Parameters
     ----------
-    contexts : (C, d) of the queries to come. rows : (n, d). rates : (n, N) departure rates.
-    prior : its spread of the contexts' part is replaced by each of `spreads`.
+    contexts : (C, d) of the queries to come. rows : (n, d). rates : (n, N) departure rates, in [0, 1].
+    prior : its spread of the contexts' part is replaced by each of `spreads`. spreads : positive.
     """
     n_models = rates.shape[1]
     correlations = np.array(
