@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from itertools import combinations, islice
 
 import numpy as np
@@ -87,6 +88,29 @@ def test_every_offered_model_learns_and_no_other(linear_world):
         assert variance == pytest.approx(0.5 if j in (0, 2, 3) else 1.0)
         assert (policy.theta[j] @ x > 0) == (j == 2)
         assert (policy.theta[j] @ x < 0) == (j in (0, 3))
+
+
+@pytest.mark.parametrize("name", ["ACQB", "ACQB-P"])
+@pytest.mark.parametrize("alpha_coef", [1e-4, 0.02])
+def test_what_a_refit_leaves_for_later_changes_no_decision(
+    linear_world, monkeypatch, name, alpha_coef
+):
+    """Utilities left off by up to a whole unit: settled wherever a choice hangs on them."""
+    world = linear_world(3, P=40, d=6, N=5)
+    lengths = np.random.default_rng(0).uniform(0.2, 2.0, len(world.contexts))
+    world = replace(world, contexts=world.contexts * lengths[:, None])
+    service = Service(world.contexts, 5, 1, 400, 0.5, LearnerSettings(alpha_coef=alpha_coef))
+    draws = draw(Streams(1), world.pool_size, 0.5, 400)
+    runs, passes = [], []
+    for leeway in (0.0, 0.01, 1.0):
+        monkeypatch.setattr("cqb.policies.acqb.LEEWAY", leeway)
+        policy = POLICIES[name].make(service, Streams(1), world)
+        runs.append(simulate(world, policy, 1, draws))
+        passes.append(policy._estimator.counts.passes)
+    for run in runs[1:]:
+        np.testing.assert_array_equal(run.query, runs[0].query)
+        np.testing.assert_array_equal(run.assortment, runs[0].assortment)
+    assert len(set(passes)) == 3  # the three did not do the same work
 
 
 def test_the_earliest_of_equal_contexts_is_served(linear_world):

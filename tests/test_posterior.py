@@ -158,6 +158,42 @@ def test_pruning_spares_the_covariance_where_the_choice_is_clear(monkeypatch):
     assert asked
 
 
+def test_the_largest_draw_spares_those_of_models_that_cannot_reach_it(monkeypatch):
+    """Three models close together: the bounds alone leave all of them to be drawn, a draw does not."""
+    queries, models, deviation, mean, normals, _ = _case(3, 4, 3, 1, 0.0, 0.0)
+    mean = mean * 0.0 + [0.3, 0.0, -0.1]
+    candidates, asked = _candidates(queries, mean, deviation, normals), []
+    alive, sole = thompson.prune(candidates, models, 0.1, 1)
+    assert sole is None
+    settled = LazyInverse.settled
+    monkeypatch.setattr(LazyInverse, "settled", lambda inverse: asked.append(1) or settled(inverse))
+    chosen = thompson.choose(candidates, models, 0.1, 1)
+    assert 0 < len(asked) < np.count_nonzero(alive.any(axis=0))
+    scores = posterior.sampled_scores(
+        mean.T, np.stack([m.gram(queries) for m in models]), normals, 0.1
+    )
+    place, j = np.unravel_index(scores.argmax(), scores.shape)
+    assert chosen == (place, (j,))
+
+
+@given(st.integers(0, 2**20), st.integers(1, 4), st.integers(2, 5), st.sampled_from([0.01, 0.3]))
+def test_pruning_allows_for_means_that_are_off(seed, q, N, off):
+    """Whatever the true means within `off` of those given, their choice is among what is left."""
+    queries, models, deviation, mean, normals, alpha = _case(seed, q, N, 1, 0.5, 0.05)
+    rng = np.random.default_rng(seed)
+    K = min(2, N - 1)
+    alive, sole = thompson.prune(
+        _candidates(queries, mean, deviation, normals), models, alpha, K, off
+    )
+    for _ in range(20):
+        true = mean + off * rng.choice([-1.0, 1.0], size=mean.shape)
+        place, assortment = thompson.choose(
+            _candidates(queries, true, deviation, normals), models, alpha, K
+        )
+        assert alive[place, list(assortment)].all()
+        assert sole is None or sole == (place, assortment)
+
+
 def test_a_long_queue_is_bounded_by_the_normals_of_its_independent_queries():
     """Beyond d independent queries a score is a combination of their normals: bounds stop growing.
 

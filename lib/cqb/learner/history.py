@@ -10,6 +10,7 @@ in double precision.
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -193,6 +194,11 @@ class History:
     def blur(self, assortment: Assortment) -> float:
         """About the error of the offered models' gradients, from single precision."""
         return max(float(self.parts[j].blur[0]) for j in assortment)
+
+    def gradient_norm(self, j: int) -> float:
+        """An upper bound of a model's gradient norm, up to what rounding hides from `blur`."""
+        slope = self.parts[j].slope
+        return math.sqrt(slope @ slope) + float(self.parts[j].blur[0])
 
     def block(self, assortment: Assortment) -> BlockHistory:
         """The entries that offered any model of the assortment, in the form of :mod:`cqb.mnl`."""

@@ -9,10 +9,16 @@ makes convergence unconditional.
 With K >= 2 the parameters of an assortment are tied to each other the more tightly the rarer
 retrials are. Assortments that make up a good part of their models' rounds keep a joint inverse, others
 one per model, sharpened within the refit by a few secant pairs.
+
+With K = 1 no model's minimum depends on another's, so a refit may stop early and say by how much: most
+choices are clear long before the last digits of theta are, and :meth:`Estimator.settle` finds these
+where one is not.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -51,6 +57,12 @@ class Estimator:
     ridge : lambda0 > 0, the penalty is ``ridge/2 |theta_j|^2``.
     tolerance : largest gradient norm at which a refit stops; theta is then within
         ``tolerance / ridge`` of the minimum.
+    leeway : how far off the utility of the context observed may be left at first, for K = 1.
+
+    Raises
+    ------
+    ValueError
+        A leeway with K > 1, where one model's minimum depends on where the others' thetas are.
     """
 
     n_models: int
@@ -58,23 +70,43 @@ class Estimator:
     K: int
     ridge: float
     tolerance: float = 1e-6
+    leeway: float = 0.0
     most_passes: int = 100
     counts: RefitCounts = field(default_factory=RefitCounts)
 
     def __post_init__(self) -> None:
+        if self.leeway and self.K > 1:
+            raise ValueError(f"leeway: found {self.leeway} with K = {self.K}, expected 0")
         self._history = History(self.n_models, self.d, self.K, self.ridge)
         self._blocks = [self._curvature((j,)) for j in range(self.n_models)]
         self._joint: dict[Assortment, Curvature] = {}
         self._rounds: dict[Assortment, int] = {}
         self._serves = [0] * self.n_models
+        self._left = np.zeros(self.n_models)  # gradient norms beyond the tolerance
 
     @property
     def theta(self) -> np.ndarray:
-        """The estimates, shape (N, d); not to be written to."""
+        """The estimates, shape (N, d), each within `slack` of its minimum; not to be written to."""
         return self._history.theta
 
+    @property
+    def slack(self) -> float:
+        """How far from its minimum a model's theta may be, Euclidean; 0 if all are within tolerance.
+
+        The objective is ``ridge``-strongly convex: a gradient g is found within ``|g| / ridge``.
+        """
+        return float(self._left.max()) / self.ridge
+
+    def settle(self, models: Iterable[int]) -> None:
+        """Move theta of these models to within tolerance."""
+        for j in models:
+            if self._left[j]:
+                self._descend((j,), [self._blocks[j]], self.tolerance)
+                self._left[j] = 0.0
+
     def observe(self, context: int, x: np.ndarray, assortment: Assortment, pick: int) -> None:
-        """Add one round to the history and move theta of the offered models to the new minimum.
+        """Add one round to the history and move theta of the offered models to the new minimum,
+        or as near to it as the leeway asks.
 
         `context` identifies the vector `x` (d,); `pick` is the model picked, or negative.
         """
@@ -82,16 +114,32 @@ class Estimator:
         self._rounds[assortment] = self._rounds.get(assortment, 0) + 1
         for j in assortment:
             self._serves[j] += 1
-        self._refit(assortment)
-
-    def _refit(self, assortment: Assortment) -> None:
-        """Quasi-Newton steps from where theta is, until the joint gradient is within tolerance."""
-        self.counts.refits += 1
-        history, index = self._history, np.array(assortment)
         steering = self._steering(assortment)
-        exact = not all(part.catch_up(history) for part in steering)
+        exact = not all(part.catch_up(self._history) for part in steering)
         if exact:
             self._rebuild(assortment, steering)
+        if not self.leeway:
+            self._descend(assortment, steering, self.tolerance, exact)
+            return
+        near = self.leeway * self.ridge / max(math.sqrt(x @ x), 1e-300)
+        self._descend(assortment, steering, max(near, self.tolerance), exact)
+        (j,) = assortment
+        left = self._history.gradient_norm(j)
+        self._left[j] = left if left > self.tolerance else 0.0
+
+    def _descend(
+        self,
+        assortment: Assortment,
+        steering: list[Curvature],
+        tolerance: float,
+        exact: bool = False,
+    ) -> None:
+        """Quasi-Newton steps from where theta is, until the joint gradient is within tolerance.
+
+        exact : whether what steers them is the exact inverse Hessian already.
+        """
+        self.counts.refits += 1
+        history, index = self._history, np.array(assortment)
         left = self.most_passes
         while True:
             end, passes = kernels.descend(
@@ -101,13 +149,13 @@ class Estimator:
                 history.odds,
                 tuple(part.sum for part in steering),
                 self.ridge,
-                self.tolerance,
+                tolerance,
                 OVERSHOOT,
                 left,
             )
             self.counts.passes += passes
             left -= passes
-            if end == kernels.CONVERGED and history.blur(assortment) <= BLUR * self.tolerance:
+            if end == kernels.CONVERGED and history.blur(assortment) <= BLUR * tolerance:
                 return
             history.refresh(assortment)
             if end == kernels.STALLED or (end == kernels.OVERSHOT and exact):

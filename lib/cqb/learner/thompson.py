@@ -46,9 +46,33 @@ class Candidates(NamedTuple):
         return self.contexts[self.ranked[at]]
 
 
-def choose(
-    candidates: Candidates, inverses: list[LazyInverse], alpha: float, K: int
-) -> tuple[int, tuple[int, ...]]:
+Choice = tuple[int, tuple[int, ...]]
+
+
+def prune(
+    candidates: Candidates, inverses: list[LazyInverse], alpha: float, K: int, off: float = 0.0
+) -> tuple[np.ndarray, Choice | None]:
+    """Which scores may be among those of the choice, and the choice where that settles it.
+
+    Parameters
+    ----------
+    inverses : ``V_j^{-1}`` of the N models.
+    alpha : confidence radius. K : assortment size.
+    off : how far each mean may be from what it should be.
+
+    Returns
+    -------
+    (bool (q, N), and what :func:`choose` would return, or None)
+    """
+    rank = _rank(candidates, inverses)
+    # The rate of an assortment moves in its utilities by no more than they do, in log odds.
+    alive, sole = kernels.survivors(*candidates[2:], alpha, K, ROOM + 2.0 * off, rank)
+    if sole < 0:
+        return alive, None
+    return alive, (int(sole), tuple(alive[sole].nonzero()[0].tolist()))
+
+
+def choose(candidates: Candidates, inverses: list[LazyInverse], alpha: float, K: int) -> Choice:
     """The query and assortment of largest sampled departure rate.
 
     Parameters
@@ -60,18 +84,31 @@ def choose(
     -------
     (position in 0..q-1, ascending model indices)
     """
-    mean, deviation, normals = candidates.mean, candidates.deviation, candidates.normals
-    rank = _rank(candidates, inverses)
-    alive, sole = kernels.survivors(mean, deviation, normals, alpha, K, ROOM, rank)
-    if sole >= 0:
-        return int(sole), tuple(alive[sole].nonzero()[0].tolist())
-    rows = alive.any(axis=1).nonzero()[0]
-    scores = np.full(mean.shape, -np.inf)
-    for j in alive.any(axis=0).nonzero()[0].tolist():
-        mine = alive[:, j].nonzero()[0]
+    alive, choice = prune(candidates, inverses, alpha, K)
+    if choice is not None:
+        return choice
+    mean = candidates.mean
+    rows, models = alive.any(axis=1).nonzero()[0], alive.any(axis=0).nonzero()[0]
+    upper = np.where(alive[:, models], _upper(candidates, models, alpha), -np.inf)
+    scores, best = np.full(mean.shape, -np.inf), -np.inf
+    # The largest bound first: with K = 1 its draw leaves most other models nothing to win by.
+    for at in np.argsort(-upper.max(axis=0), kind="stable").tolist():
+        j = int(models[at])
+        mine = (alive[:, j] & (upper[:, at] >= best - ROOM)).nonzero()[0]
+        if not mine.size:
+            break
         drawn = _draws(candidates, inverses[j], j, mine)
         scores[mine, j] = mean[mine, j] + alpha * drawn.max(axis=1)
+        if K == 1:
+            best = max(best, float(scores[mine, j].max()))
     return _best(scores, rows, K)
+
+
+def _upper(candidates: Candidates, models: np.ndarray, alpha: float) -> np.ndarray:
+    """Upper bounds of some models' sampled scores, (q, len(models))."""
+    squares = np.cumsum(candidates.normals[:, models] ** 2, axis=0).max(axis=2)
+    mean, deviation = candidates.mean[:, models], candidates.deviation[:, models]
+    return mean + alpha * deviation * np.sqrt(squares)
 
 
 def _rank(candidates: Candidates, inverses: list[LazyInverse]) -> int:
@@ -170,7 +207,7 @@ def _independent_columns(
     return columns.T, np.array(pivots)
 
 
-def _best(scores: np.ndarray, rows: np.ndarray, K: int) -> tuple[int, tuple[int, ...]]:
+def _best(scores: np.ndarray, rows: np.ndarray, K: int) -> Choice:
     if K == 1:
         flat = int(np.argmax(scores[rows].max(axis=1)))
         row = int(rows[flat])

@@ -14,7 +14,7 @@ CQB-eps    1 up to tau, then ``T^{-1/2}``     the horizon T
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -30,11 +30,21 @@ from .base import PolicyEntry, Service
 
 Radius = Callable[[int], float]
 
+# Utilities are at first known to within this, which decides most rounds (K = 1).
+LEEWAY = 0.01
+
 
 class ThetaEstimator(Protocol):
-    """What a learner needs of an estimator: parameters (N, d), moved by every round."""
+    """What a learner needs of an estimator: parameters (N, d), moved by every round.
+
+    Each model's theta is within `slack` (Euclidean) of where it belongs, and there once settled.
+    """
 
     theta: np.ndarray
+    slack: float
+
+    def settle(self, models: Iterable[int]) -> None:
+        """Bring theta of these models to where it belongs."""
 
     def observe(self, context: int, x: np.ndarray, assortment: tuple[int, ...], pick: int) -> None:
         """Learn from one round."""
@@ -67,18 +77,21 @@ class ThompsonLearner:
         self._normals = streams.rounds("posterior")
         self._draws = optimistic_draws(service.K)
         self._rotation = ROTATIONS[settings.rotation](N, service.K)
+        leeway = LEEWAY if service.K == 1 else 0.0
         self._estimator = estimator or Estimator(
-            N, d, service.K, settings.lambda0, settings.tolerance
+            N, d, service.K, settings.lambda0, settings.tolerance, leeway
         )
         self._covariance = [LazyInverse(d, settings.lambda0) for _ in range(N)]
         # 1 / (an upper bound of the posterior variance), per context and model: kernels.prospects.
         norms = np.einsum("cd,cd->c", service.contexts, service.contexts)
+        self._longest = float(np.sqrt(norms.max()))
         bound = settings.lambda0 / np.maximum(norms, 1e-300)
         self._information = np.tile(bound[:, None], (1, N))
 
     @property
     def theta(self) -> np.ndarray:
         """The current estimates, shape (N, d)."""
+        self._estimator.settle(range(self._information.shape[1]))
         return self._estimator.theta
 
     def choose(self, t: int, waiting: Waiting) -> Decision:
@@ -86,18 +99,39 @@ class ThompsonLearner:
             return Decision(len(waiting.query) - 1, next(self._rotation), forced=True)
         ranks, ranked = _newest_first(waiting)
         size = (len(waiting.query), self._information.shape[1], self._draws)
-        candidates = self._candidates(ranked, self._normals.at(t).standard_normal(size)[ranks])
-        place, assortment = thompson.choose(candidates, self._covariance, self._radius(t), self._K)
+        normals = self._normals.at(t).standard_normal(size)[ranks]
+        place, assortment = self._sampled(t, ranked, normals)
         # The same vector may wait more than once: the earliest in the queue is served.
         return Decision(waiting.context.index(ranked[place]), assortment)
 
-    def _candidates(self, ranked: Sequence[int], normals: np.ndarray) -> thompson.Candidates:
-        """Waiting contexts as the Thompson choice sees them, with normals (q, N, M)."""
-        index = np.asarray(ranked)
+    def _sampled(
+        self, t: int, ranked: Sequence[int], normals: np.ndarray, penalty: np.ndarray | float = 0.0
+    ) -> tuple[int, tuple[int, ...]]:
+        """The place among `ranked` and the assortment of largest sampled departure rate.
+
+        Parameters
+        ----------
+        ranked : (q,) waiting contexts. normals : (q, N, M). penalty : off the utilities, (q, N).
+        """
+        index, radius = np.asarray(ranked), self._radius(t)
+        candidates = self._candidates(index, normals, penalty)
+        if self._estimator.slack > 0.0:
+            off = self._estimator.slack * self._longest
+            alive, sole = thompson.prune(candidates, self._covariance, radius, self._K, off)
+            if sole is not None:
+                return sole
+            self._estimator.settle(np.flatnonzero(alive.any(axis=0)).tolist())
+            candidates = self._candidates(index, normals, penalty)
+        return thompson.choose(candidates, self._covariance, radius, self._K)
+
+    def _candidates(
+        self, index: np.ndarray, normals: np.ndarray, penalty: np.ndarray | float
+    ) -> thompson.Candidates:
+        """Waiting contexts as the Thompson choice sees them."""
         mean, deviation = kernels.prospects(
             self._contexts, index, self._estimator.theta, self._information
         )
-        return thompson.Candidates(self._contexts, index, mean, deviation, normals)
+        return thompson.Candidates(self._contexts, index, mean - penalty, deviation, normals)
 
     def observe(
         self, t: int, query: int, context: int, assortment: tuple[int, ...], pick: int

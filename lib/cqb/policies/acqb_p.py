@@ -10,7 +10,6 @@ from __future__ import annotations
 import numpy as np
 
 from ..exploration import decaying
-from ..learner import thompson
 from ..simulate import Decision, Waiting
 from ..streams import Streams
 from .acqb import ThompsonLearner, exploration_constant, radius_rule
@@ -36,9 +35,8 @@ class PenalisedLearner(ThompsonLearner):
         ranked = np.asarray(waiting.context)[order]
         failed = self._failures.of(waiting.query)[order]
         size = (len(order), self._information.shape[1], self._draws)
-        candidates = self._candidates(ranked, self._normals.at(t).standard_normal(size))
-        candidates = candidates._replace(mean=candidates.mean - self._penalty * failed)
-        place, assortment = thompson.choose(candidates, self._covariance, self._radius(t), self._K)
+        normals = self._normals.at(t).standard_normal(size)
+        place, assortment = self._sampled(t, ranked, normals, self._penalty * failed)
         return Decision(int(order[place]), assortment)
 
     def observe(
