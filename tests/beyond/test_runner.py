@@ -9,6 +9,7 @@ import pytest
 import cqb
 import tiny
 from cqb.beyond.runner import balanced, comparison, make_runs, results_of, tidy_table
+from cqb.beyond.standing import changed, codes, joined, standing
 from cqb.environment import from_table
 from cqb.experiment import results
 from cqb.experiment.run_store import RunStore
@@ -96,3 +97,44 @@ def test_a_stored_comparison_is_used_for_its_settings_and_data_alone(tmp_path, m
     assert "from the stored table (same code)" in capsys.readouterr().out
     results_of(settings.with_(seeds=(1,)), TABLE, tmp_path)
     assert "of other settings or data" in capsys.readouterr().out
+
+
+def test_rows_of_policies_that_do_what_they_did_stand(tmp_path, monkeypatch):
+    """With one policy's code changed, that one alone is to be run, and the table comes out whole."""
+    monkeypatch.setenv("CQB_RUNS", str(tmp_path / "runs"))
+    cells = (CELL, Cell(2, 0.0, 0.4))
+    how = {"cells": cells, "policies": ("RANDOM", "ORACLE", "CYCLE"), "T": 40, "pool_size": 40}
+    settings = comparison("tiny", **how, seeds=(1, 2), checkpoints=2)
+    assert standing(settings, TABLE, tmp_path).empty
+    made = results_of(settings, TABLE, tmp_path)
+
+    results.store(made, settings, TABLE, folder=tmp_path)
+    assert standing(settings, TABLE, tmp_path).empty  # its record does not tell the codes
+    then = codes(settings.policies) | {"CYCLE": "another"}
+    results.store(made, settings, TABLE, folder=tmp_path, codes=then)
+    kept = standing(settings, TABLE, tmp_path)
+    assert set(kept["policy"]) == {"RANDOM", "ORACLE"}
+    rest = changed(settings, kept)
+    assert rest.policies == ("ORACLE", "CYCLE")
+    again = results_of(rest.with_(dataset="rest"), TABLE, tmp_path).assign(dataset="tiny")
+    both = joined(again, kept, settings).assign(dataset=made["dataset"])
+    pd.testing.assert_frame_equal(both.drop(columns="seconds"), made.drop(columns="seconds"))
+
+    for other in (
+        settings.with_(T=39),
+        settings.with_(seeds=(1, 2, 3)),
+    ):
+        assert standing(other, TABLE, tmp_path).empty
+    then["experiment.metrics"] = "another"
+    results.store(made, settings, TABLE, folder=tmp_path, codes=then)
+    assert standing(settings, TABLE, tmp_path).empty
+
+
+def test_a_policy_stands_only_with_all_its_runs(tmp_path, monkeypatch):
+    monkeypatch.setenv("CQB_RUNS", str(tmp_path / "runs"))
+    how = {"cells": (CELL,), "policies": ("RANDOM", "CYCLE"), "T": 40, "pool_size": 40}
+    settings = comparison("tiny", **how, seeds=(1, 2), checkpoints=2)
+    made = results_of(settings, TABLE, tmp_path)
+    partly = made[(made["policy"] != "CYCLE") | (made["seed"] == 1)]
+    results.store(partly, settings, TABLE, folder=tmp_path, codes=codes(settings.policies))
+    assert set(standing(settings, TABLE, tmp_path)["policy"]) == {"RANDOM"}

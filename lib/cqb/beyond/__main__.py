@@ -3,7 +3,8 @@
 ``python -m cqb.beyond DATASET [PART ...]``
 
 Finished runs and pieces are kept, so that an interrupted call goes on with the next one. A comparison
-that is stopped keeps what is done: ``--stored`` makes its tables of the runs that are there.
+that is stopped keeps what is done: ``--stored`` makes its tables of the runs that are there. Rows of the
+stored table whose policy's code is unchanged stand, and are not run again; ``--anew`` runs them too.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from ..experiment.run_store import RunStore
 from ..routing_table import RoutingTable
 from . import calibration, reports, studies
 from .runner import comparison, make_runs, tidy_table
+from .standing import changed, codes, joined, standing
 from .waiting_study import WaitingStudy
 
 COMPARISON, WAITING = "comparison", "waiting"
@@ -35,6 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
     parser.add_argument("--workers", type=int, default=cores(), help="processes side by side")
     parser.add_argument("--stored", action="store_true", help="make no run of the comparison")
+    parser.add_argument("--anew", action="store_true", help="let no row of a stored table stand")
     asked = parser.parse_args(arguments)
     if unknown := set(asked.parts) - set(PARTS):
         print(f"no part {', '.join(sorted(unknown))}; known: {', '.join(PARTS)}", file=sys.stderr)
@@ -43,7 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with threadpoolctl.threadpool_limits(limits=1, user_api="blas"):
         for part in asked.parts or PARTS:
             if part == COMPARISON:
-                compare(asked.dataset, table, None if asked.stored else asked.workers)
+                workers = None if asked.stored else asked.workers
+                compare(asked.dataset, table, workers, anew=asked.anew)
             else:
                 study = (
                     waiting_study(asked.dataset, asked.stored)
@@ -62,16 +66,27 @@ def waiting_study(dataset: str, stored: bool = False) -> studies.Study:
 
 
 def compare(
-    dataset: str, table: RoutingTable, workers: int | None, executor: Executor | None = None
+    dataset: str,
+    table: RoutingTable,
+    workers: int | None,
+    executor: Executor | None = None,
+    anew: bool = False,
 ) -> None:
-    """Make the runs of the comparison (none where `workers` is None), store its table, write reports."""
+    """Make the runs of the comparison (none where `workers` is None), store its table, write reports.
+
+    What stands of the stored table is taken from there, unless all is to be made `anew`.
+    """
     settings = comparison(dataset)
+    kept = standing(settings, table)[: 0 if anew else None]
+    rest = changed(settings, kept)
+    if stand := set(settings.policies) - set(rest.policies):
+        print(f"of the stored table stand {', '.join(sorted(stand))}", flush=True)
     store = RunStore(paths.runs_dir(), table)
     if workers is not None:
-        made = make_runs(settings, table, store, workers=workers, executor=executor)
+        made = make_runs(rest, table, store, workers=workers, executor=executor)
         print(f"{made} runs made", flush=True)
-    tidy = results.as_stored(tidy_table(settings, table, store))
-    path = results.store(tidy, settings, table)
+    tidy = joined(results.as_stored(tidy_table(rest, table, store)), kept, settings)
+    path = results.store(tidy, settings, table, codes=codes(settings.policies))
     folder = paths.figures_dir() / ("" if table.stand_in else "real")
     about = {"dataset": table.name, "stand_in": table.stand_in, "data": table.data_hash()}
     reports.write(tidy, folder, **about)
