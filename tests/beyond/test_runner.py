@@ -110,7 +110,7 @@ def test_rows_of_policies_that_do_what_they_did_stand(tmp_path, monkeypatch):
 
     results.store(made, settings, TABLE, folder=tmp_path)
     assert standing(settings, TABLE, tmp_path).empty  # its record does not tell the codes
-    then = codes(settings.policies) | {"CYCLE": "another"}
+    then = codes(settings) | {"CYCLE": "another"}
     results.store(made, settings, TABLE, folder=tmp_path, codes=then)
     kept = standing(settings, TABLE, tmp_path)
     assert set(kept["policy"]) == {"RANDOM", "ORACLE"}
@@ -136,5 +136,5 @@ def test_a_policy_stands_only_with_all_its_runs(tmp_path, monkeypatch):
     settings = comparison("tiny", **how, seeds=(1, 2), checkpoints=2)
     made = results_of(settings, TABLE, tmp_path)
     partly = made[(made["policy"] != "CYCLE") | (made["seed"] == 1)]
-    results.store(partly, settings, TABLE, folder=tmp_path, codes=codes(settings.policies))
+    results.store(partly, settings, TABLE, folder=tmp_path, codes=codes(settings))
     assert set(standing(settings, TABLE, tmp_path)["policy"]) == {"RANDOM"}

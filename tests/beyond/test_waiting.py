@@ -12,6 +12,8 @@ import tiny
 from cqb.beyond import stability
 from cqb.beyond.runner import comparison
 from cqb.beyond.stability import CLOSED_FORM, StabilityStudy, growth, waiting_work
+from cqb.beyond.standing import changed, joined, standing_study
+from cqb.beyond.studies import STUDIES, Study, store
 from cqb.beyond.waiting import WAITS, kaplan_meier, waits
 from cqb.beyond.waiting_study import WaitingStudy
 from cqb.experiment.task import Cell, Task, play
@@ -67,6 +69,40 @@ def test_the_study_has_a_distribution_for_every_run(tmp_path, monkeypatch):
         lambda s: (s.diff().dropna() <= 0).all()
     )
     assert falling.all()
+
+
+def test_waits_of_policies_that_do_what_they_did_stand(tmp_path, monkeypatch):
+    monkeypatch.setenv("CQB_RUNS", str(tmp_path / "runs"))
+    cells = (Cell(1, 0.0, 0.4), Cell(2, 0.0, 0.4))
+    settings = comparison(
+        "tiny", cells=cells, policies=("RANDOM", "CYCLE"), seeds=(1, 2), T=60, pool_size=40
+    )
+    study = Study("waiting", WaitingStudy(settings), "beyond.waiting")
+    assert standing_study(study, TABLE, "tiny", tmp_path).empty
+    made = study.settings.run(TABLE)
+    store(study, TABLE, "tiny", made, tmp_path)
+    kept = standing_study(study, TABLE, "tiny", tmp_path)
+    assert set(kept["policy"]) == {"RANDOM", "CYCLE"}  # the oracle is run anew, for the gaps
+
+    monkeypatch.setattr("cqb.beyond.studies.policy_code", lambda name: f"new {name}"[:8])
+    now = standing_study(study, TABLE, "tiny", tmp_path)
+    assert now.empty
+    monkeypatch.undo()
+    monkeypatch.setenv("CQB_RUNS", str(tmp_path / "runs"))
+    kept = kept[kept["policy"] == "CYCLE"]
+    rest = changed(settings, kept)
+    assert rest.policies == ("RANDOM",)
+    pd.testing.assert_frame_equal(joined(WaitingStudy(rest).run(TABLE), kept, settings), made)
+
+
+def test_a_study_is_of_other_code_when_one_of_its_policies_is(monkeypatch):
+    study = STUDIES["worlds"]
+    assert {"ACQB", "ACQB-MW", "beyond.world_study"} <= set(study.codes)
+    before = study.key(TABLE)
+    monkeypatch.setattr("cqb.beyond.studies.policy_code", lambda name: "other" * (name == "ACQB"))
+    after = study.key(TABLE)
+    assert before["code"] != after["code"]
+    assert {**before, "code": ""} == {**after, "code": ""}
 
 
 def test_growth_is_the_slope_of_the_second_half():

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Sequence
 from concurrent.futures import Executor
 
+import pandas as pd
 import threadpoolctl
 
 from .. import paths
@@ -23,7 +24,7 @@ from ..experiment.run_store import RunStore
 from ..routing_table import RoutingTable
 from . import calibration, reports, studies
 from .runner import comparison, make_runs, tidy_table
-from .standing import changed, codes, joined, standing
+from .standing import changed, codes, joined, standing, standing_study
 from .waiting_study import WaitingStudy
 
 COMPARISON, WAITING = "comparison", "waiting"
@@ -49,20 +50,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 workers = None if asked.stored else asked.workers
                 compare(asked.dataset, table, workers, anew=asked.anew)
             else:
-                study = (
-                    waiting_study(asked.dataset, asked.stored)
-                    if part == WAITING
-                    else studies.study_for(part, table.stand_in)
-                )
-                frame = study.settings.run(table)
+                if part == WAITING:
+                    study = waiting_study(asked.dataset)
+                    frame = waits(study, table, asked.dataset, not asked.stored, asked.anew)
+                else:
+                    study = studies.study_for(part, table.stand_in)
+                    frame = study.settings.run(table)
                 path = studies.store(study, table, asked.dataset, frame)
                 print(f"{part}: {len(frame)} rows, {path.name}", flush=True)
     return 0
 
 
-def waiting_study(dataset: str, stored: bool = False) -> studies.Study:
+def waiting_study(dataset: str) -> studies.Study:
     """The study of the waits in the comparison's runs."""
-    return studies.Study(WAITING, WaitingStudy(comparison(dataset), not stored), "beyond.waiting")
+    return studies.Study(WAITING, WaitingStudy(comparison(dataset)), "beyond.waiting")
+
+
+def waits(
+    study: studies.Study, table: RoutingTable, dataset: str, make: bool, anew: bool
+) -> pd.DataFrame:
+    """The study's table: of what stands of the stored one and of runs, made where missing if `make`."""
+    settings = study.settings.comparison
+    kept = standing_study(study, table, dataset)[: 0 if anew else None]
+    made = WaitingStudy(changed(settings, kept)).run(table, make)
+    return joined(made, kept, settings)
 
 
 def compare(
@@ -86,7 +97,7 @@ def compare(
         made = make_runs(rest, table, store, workers=workers, executor=executor)
         print(f"{made} runs made", flush=True)
     tidy = joined(results.as_stored(tidy_table(rest, table, store)), kept, settings)
-    path = results.store(tidy, settings, table, codes=codes(settings.policies))
+    path = results.store(tidy, settings, table, codes=codes(settings))
     folder = paths.figures_dir() / ("" if table.stand_in else "real")
     about = {"dataset": table.name, "stand_in": table.stand_in, "data": table.data_hash()}
     reports.write(tidy, folder, **about)

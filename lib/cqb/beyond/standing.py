@@ -7,50 +7,80 @@ runs behind them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from ..experiment import results
 from ..experiment.code_hash import code_hash
-from ..experiment.metrics import CELL, COLUMNS
+from ..experiment.metrics import COLUMNS
 from ..experiment.run_store import policy_code
 from ..experiment.settings import YARDSTICK, Settings
+from ..experiment.stored import Record
 from ..experiment.task import World
+from ..routing_table import RoutingTable
+from . import studies
+from .studies import Study
 
 METRICS = "experiment.metrics"
-RUN = [*CELL, "policy", "seed"]
+CELL = ["K", "lam", "arrival_rate"]
 
 
-def codes(policies: Sequence[str]) -> dict[str, str]:
+def codes(settings: Settings) -> dict[str, str]:
     """Hashes of the code behind each policy's rows, and of the measures taken of every run."""
-    return {METRICS: code_hash(METRICS), **{name: policy_code(name) for name in policies}}
+    return {METRICS: code_hash(METRICS), **{name: policy_code(name) for name in settings.policies}}
 
 
 def standing(settings: Settings, world: World, folder: Path | None = None) -> pd.DataFrame:
-    """The rows of the stored table that a new one would repeat: all runs of the policies unchanged.
+    """The rows of the stored comparison that a new one would repeat (:func:`unchanged`).
 
-    Empty where no table is stored, or one of other settings, data or measures, or whose record does not
-    tell its policies' codes. A damaged table is a ValueError that names its file.
+    Empty where there are none. A damaged table is a ValueError that names its file.
     """
     try:
         tidy, record = results.load(settings.dataset, folder)
     except FileNotFoundError:
         return pd.DataFrame(columns=COLUMNS)
-    then, now = record.get("codes", {}), codes(settings.policies)
-    key = results.key(settings, world)
+    return unchanged(tidy, record, results.key(settings, world), codes(settings), METRICS, settings)
+
+
+def standing_study(
+    study: Study, table: RoutingTable, dataset: str, folder: Path | None = None
+) -> pd.DataFrame:
+    """The same for a study of a comparison's runs."""
+    try:
+        frame, record = studies.load(studies.stored_name(study.name, dataset), folder)
+    except FileNotFoundError:
+        return pd.DataFrame(columns=["policy"])
+    settings = study.settings.comparison
+    return unchanged(frame, record, study.key(table), study.codes, study.module, settings)
+
+
+def unchanged(
+    frame: pd.DataFrame,
+    record: Record,
+    key: dict[str, str],
+    now: dict[str, str],
+    measures: str,
+    settings: Settings,
+) -> pd.DataFrame:
+    """The rows of all policies whose code is the present one and whose runs are all there.
+
+    None are where settings or data differ from those of `key`, where the code of the `measures` has
+    changed, or where the record does not tell its codes.
+    """
+    then = record.get("codes", {})
     same = all(record["key"][part] == key[part] for part in ("settings", "data"))
-    if not same or then.get(METRICS) != now[METRICS]:
-        return tidy[:0]
+    if not same or then.get(measures) != now[measures]:
+        return frame[:0]
     asked = pd.Series([task.policy for task in settings.tasks()]).value_counts()
-    there = tidy[RUN].drop_duplicates()["policy"].value_counts()
+    there = frame[[*CELL, "policy", "seed"]].drop_duplicates()["policy"].value_counts()
     kept = [
         name
         for name in settings.policies
         if then.get(name) == now[name] and there.get(name) == asked[name]
     ]
-    return tidy[tidy["policy"].isin(kept)]
+    return frame[frame["policy"].isin(kept)]
 
 
 def changed(settings: Settings, kept: pd.DataFrame) -> Settings:
@@ -60,13 +90,12 @@ def changed(settings: Settings, kept: pd.DataFrame) -> Settings:
 
 
 def joined(made: pd.DataFrame, kept: pd.DataFrame, settings: Settings) -> pd.DataFrame:
-    """The rows of new runs and of those that stand, in the order of the settings."""
+    """The rows of new runs and of those that stand, runs in the order of the settings."""
     both = pd.concat([made, kept[~kept["policy"].isin(set(made["policy"]))]], ignore_index=True)
     place = {
         (task.cell.K, task.cell.lam, task.cell.arrival_rate, task.policy, task.seed): number
         for number, task in enumerate(settings.tasks())
     }
-    columns = ["K", "lam", "arrival_rate", "policy", "seed"]
-    order = [place[run] for run in both[columns].itertuples(index=False, name=None)]
-    both = both.assign(order=order).sort_values(["order", "t"], kind="stable")
-    return both.drop(columns="order").reset_index(drop=True)
+    runs = both[[*CELL, "policy", "seed"]].itertuples(index=False, name=None)
+    order = np.array([place[run] for run in runs])
+    return both.iloc[np.argsort(order, kind="stable")].reset_index(drop=True)

@@ -15,6 +15,7 @@ import pandas as pd
 
 from ..experiment.code_hash import code_hash
 from ..experiment.provenance import digest
+from ..experiment.run_store import policy_code
 from ..experiment.stored import (
     Record,
     place,
@@ -22,6 +23,7 @@ from ..experiment.stored import (
     write_record,
     write_table,
 )
+from ..policies import POLICIES
 from ..routing_table import RoutingTable
 from .hidden_study import HiddenStudy
 from .law_study import LawStudy
@@ -49,12 +51,26 @@ class Study:
         """A copy with some of the settings changed."""
         return replace(self, settings=replace(self.settings, **changes))
 
+    @property
+    def policies(self) -> tuple[str, ...]:
+        """The registered policies whose runs the table is made of."""
+        of = getattr(self.settings, "comparison", self.settings)
+        return tuple(name for name in getattr(of, "policies", ()) if name in POLICIES)
+
+    @property
+    def codes(self) -> dict[str, str]:
+        """Hashes of the code behind the table, by the module or policy that it is of."""
+        return {
+            self.module: code_hash(self.module),
+            **{name: policy_code(name) for name in self.policies},
+        }
+
     def key(self, table: RoutingTable) -> dict[str, str]:
         """Hashes of settings, data and code."""
         return {
             "settings": digest(self.settings),
             "data": table.data_hash(),
-            "code": code_hash(self.module),
+            "code": digest(self.codes),
         }
 
 
@@ -123,6 +139,7 @@ def store(
         path.with_suffix(".json"),
         format=FORMAT,
         key=study.key(table),
+        codes=study.codes,
         sha256=write_table(path, frame),
         rows=len(frame),
         dataset=table.name,

@@ -16,14 +16,16 @@ from .waiting import waiting_table
 
 @dataclass(frozen=True)
 class WaitingStudy:
-    """How long queries wait in a comparison's runs, made where they are not stored yet if `make`."""
+    """How long queries wait in a comparison's runs."""
 
     comparison: Settings
-    make: bool = True
 
-    def run(self, table: RoutingTable) -> pd.DataFrame:
-        """The distribution of waits in every run (:func:`.waiting.waiting_table`)."""
+    def run(self, table: RoutingTable, make: bool = True) -> pd.DataFrame:
+        """The distribution of waits in every run (:func:`.waiting.waiting_table`).
+
+        Runs that are not stored yet are made, or else (not `make`) left out.
+        """
         store = RunStore(paths.runs_dir(), table)
-        if self.make:
+        if make:
             make_runs(self.comparison, table, store)
         return waiting_table(stored_runs(self.comparison, store))
