@@ -3,8 +3,8 @@
 ``python -m cqb.beyond DATASET [PART ...]``
 
 Finished runs and pieces are kept, so that an interrupted call goes on with the next one. A comparison
-that is stopped keeps what is done: ``--stored`` makes its tables of the runs that are there. Rows of the
-stored table whose policy's code is unchanged stand, and are not run again; ``--anew`` runs them too.
+that is stopped keeps what is done: ``--stored`` makes its tables of the runs that are there. With
+``--changed`` only policies whose code is no longer that of the stored tables are run again.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
     parser.add_argument("--workers", type=int, default=cores(), help="processes side by side")
     parser.add_argument("--stored", action="store_true", help="make no run of the comparison")
-    parser.add_argument("--anew", action="store_true", help="let no row of a stored table stand")
+    parser.add_argument("--changed", action="store_true", help="run what other code made, no more")
     asked = parser.parse_args(arguments)
     if unknown := set(asked.parts) - set(PARTS):
         print(f"no part {', '.join(sorted(unknown))}; known: {', '.join(PARTS)}", file=sys.stderr)
@@ -48,11 +48,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for part in asked.parts or PARTS:
             if part == COMPARISON:
                 workers = None if asked.stored else asked.workers
-                compare(asked.dataset, table, workers, anew=asked.anew)
+                compare(asked.dataset, table, workers, all_=not asked.changed)
             else:
                 if part == WAITING:
                     study = waiting_study(asked.dataset)
-                    frame = waits(study, table, asked.dataset, not asked.stored, asked.anew)
+                    frame = waits(study, table, asked.dataset, not asked.stored, not asked.changed)
                 else:
                     study = studies.study_for(part, table.stand_in)
                     frame = study.settings.run(table)
@@ -67,11 +67,14 @@ def waiting_study(dataset: str) -> studies.Study:
 
 
 def waits(
-    study: studies.Study, table: RoutingTable, dataset: str, make: bool, anew: bool
+    study: studies.Study, table: RoutingTable, dataset: str, make: bool, all_: bool
 ) -> pd.DataFrame:
-    """The study's table: of what stands of the stored one and of runs, made where missing if `make`."""
+    """The study's table, of runs that are made where they are missing if `make`.
+
+    Unless `all_` are asked for, what stands of the stored table is taken from there.
+    """
     settings = study.settings.comparison
-    kept = standing_study(study, table, dataset)[: 0 if anew else None]
+    kept = standing_study(study, table, dataset)[: 0 if all_ else None]
     made = WaitingStudy(changed(settings, kept)).run(table, make)
     return joined(made, kept, settings)
 
@@ -81,14 +84,14 @@ def compare(
     table: RoutingTable,
     workers: int | None,
     executor: Executor | None = None,
-    anew: bool = False,
+    all_: bool = True,
 ) -> None:
     """Make the runs of the comparison (none where `workers` is None), store its table, write reports.
 
-    What stands of the stored table is taken from there, unless all is to be made `anew`.
+    Unless `all_` are asked for, what stands of the stored table is taken from there.
     """
     settings = comparison(dataset)
-    kept = standing(settings, table)[: 0 if anew else None]
+    kept = standing(settings, table)[: 0 if all_ else None]
     rest = changed(settings, kept)
     if stand := set(settings.policies) - set(rest.policies):
         print(f"of the stored table stand {', '.join(sorted(stand))}", flush=True)
