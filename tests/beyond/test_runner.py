@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 import cqb
+import cqb.beyond.__main__ as command
 import tiny
+from cqb.beyond import studies
 from cqb.beyond.runner import balanced, comparison, make_runs, results_of, tidy_table
-from cqb.beyond.standing import changed, codes, joined, standing
+from cqb.beyond.standing import changed, codes, joined, standing, without
 from cqb.environment import from_table
 from cqb.experiment import results
 from cqb.experiment.run_store import RunStore
@@ -105,17 +109,22 @@ def test_rows_of_policies_that_do_what_they_did_stand(tmp_path, monkeypatch):
     cells = (CELL, Cell(2, 0.0, 0.4))
     how = {"cells": cells, "policies": ("RANDOM", "ORACLE", "CYCLE"), "T": 40, "pool_size": 40}
     settings = comparison("tiny", **how, seeds=(1, 2), checkpoints=2)
-    assert standing(settings, TABLE, tmp_path).empty
+    assert standing(settings, TABLE, tmp_path).rows.empty
     made = results_of(settings, TABLE, tmp_path)
 
     results.store(made, settings, TABLE, folder=tmp_path)
-    assert standing(settings, TABLE, tmp_path).empty  # its record does not tell the codes
+    assert standing(settings, TABLE, tmp_path).rows.empty  # its record does not tell the codes
     then = codes(settings) | {"CYCLE": "another"}
     results.store(made, settings, TABLE, folder=tmp_path, codes=then)
     kept = standing(settings, TABLE, tmp_path)
-    assert set(kept["policy"]) == {"RANDOM", "ORACLE"}
+    assert set(kept.made) == {"RANDOM", "ORACLE"}
+    assert set(kept.rows["policy"]) == {"RANDOM", "ORACLE"}
     rest = changed(settings, kept)
     assert rest.policies == ("ORACLE", "CYCLE")
+    _, record = results.load("beyond-tiny", tmp_path)
+    assert without(kept, rest) == {
+        "RANDOM": {"created": record["created"], "commit": record["git"]["commit"]}
+    }
     again = results_of(rest.with_(dataset="rest"), TABLE, tmp_path).assign(dataset="tiny")
     both = joined(again, kept, settings).assign(dataset=made["dataset"])
     pd.testing.assert_frame_equal(both.drop(columns="seconds"), made.drop(columns="seconds"))
@@ -124,10 +133,10 @@ def test_rows_of_policies_that_do_what_they_did_stand(tmp_path, monkeypatch):
         settings.with_(T=39),
         settings.with_(seeds=(1, 2, 3)),
     ):
-        assert standing(other, TABLE, tmp_path).empty
+        assert standing(other, TABLE, tmp_path).rows.empty
     then["experiment.metrics"] = "another"
     results.store(made, settings, TABLE, folder=tmp_path, codes=then)
-    assert standing(settings, TABLE, tmp_path).empty
+    assert standing(settings, TABLE, tmp_path).rows.empty
 
 
 def test_a_policy_stands_only_with_all_its_runs(tmp_path, monkeypatch):
@@ -137,4 +146,31 @@ def test_a_policy_stands_only_with_all_its_runs(tmp_path, monkeypatch):
     made = results_of(settings, TABLE, tmp_path)
     partly = made[(made["policy"] != "CYCLE") | (made["seed"] == 1)]
     results.store(partly, settings, TABLE, folder=tmp_path, codes=codes(settings))
-    assert set(standing(settings, TABLE, tmp_path)["policy"]) == {"RANDOM"}
+    assert set(standing(settings, TABLE, tmp_path).made) == {"RANDOM"}
+
+
+def test_the_command_runs_all_or_only_what_has_changed(tmp_path, monkeypatch, capsys):
+    """Without the runs behind a stored table, as in a fresh clone."""
+    how = {"cells": (CELL,), "policies": ("ORACLE", "RANDOM", "CYCLE"), "T": 40, "pool_size": 40}
+    settings = comparison("tiny", **how, seeds=(1, 2), checkpoints=2)
+    for name, value in (
+        ("comparison", lambda dataset: settings),
+        ("calibration", SimpleNamespace(load_table=lambda dataset: TABLE)),
+        ("reports", SimpleNamespace(write=lambda *what, **about: None)),
+    ):
+        monkeypatch.setattr(command, name, value)
+    monkeypatch.setenv("CQB_DATA", str(tmp_path))
+    tables, printed = [], []
+    for run, arguments in enumerate(([], ["--changed"], [])):
+        monkeypatch.setenv("CQB_RUNS", str(tmp_path / f"runs {run}"))
+        assert command.main(["tiny", "comparison", "waiting", "--workers", "1", *arguments]) == 0
+        waits, about = studies.load("beyond-waiting-tiny")
+        tables.append((results.load("beyond-tiny")[0].drop(columns="seconds"), waits))
+        printed.append(capsys.readouterr().out)
+        assert set(about["stands"]) == ({"RANDOM", "CYCLE"} if arguments else set())
+    assert "6 runs made" in printed[0]
+    assert "of the stored table stand RANDOM, CYCLE\n2 runs made" in printed[1]
+    assert "6 runs made" in printed[2]
+    for tidy, waits in tables[1:]:
+        pd.testing.assert_frame_equal(tidy, tables[0][0])
+        pd.testing.assert_frame_equal(waits, tables[0][1])

@@ -12,7 +12,7 @@ import tiny
 from cqb.beyond import stability
 from cqb.beyond.runner import comparison
 from cqb.beyond.stability import CLOSED_FORM, StabilityStudy, growth, waiting_work
-from cqb.beyond.standing import changed, joined, standing_study
+from cqb.beyond.standing import Standing, changed, joined, standing_study
 from cqb.beyond.studies import STUDIES, Study, store
 from cqb.beyond.waiting import WAITS, kaplan_meier, waits
 from cqb.beyond.waiting_study import WaitingStudy
@@ -78,18 +78,19 @@ def test_waits_of_policies_that_do_what_they_did_stand(tmp_path, monkeypatch):
         "tiny", cells=cells, policies=("RANDOM", "CYCLE"), seeds=(1, 2), T=60, pool_size=40
     )
     study = Study("waiting", WaitingStudy(settings), "beyond.waiting")
-    assert standing_study(study, TABLE, "tiny", tmp_path).empty
+    assert standing_study(study, TABLE, "tiny", tmp_path).rows.empty
     made = study.settings.run(TABLE)
     store(study, TABLE, "tiny", made, tmp_path)
     kept = standing_study(study, TABLE, "tiny", tmp_path)
-    assert set(kept["policy"]) == {"RANDOM", "CYCLE"}  # the oracle is run anew, for the gaps
+    assert set(kept.made) == {"RANDOM", "CYCLE"}  # the oracle is run anew, for the gaps
 
     monkeypatch.setattr("cqb.beyond.studies.policy_code", lambda name: f"new {name}"[:8])
     now = standing_study(study, TABLE, "tiny", tmp_path)
-    assert now.empty
+    assert now.rows.empty
+    assert not now.made
     monkeypatch.undo()
     monkeypatch.setenv("CQB_RUNS", str(tmp_path / "runs"))
-    kept = kept[kept["policy"] == "CYCLE"]
+    kept = Standing(kept.rows[kept.rows["policy"] == "CYCLE"], {"CYCLE": kept.made["CYCLE"]})
     rest = changed(settings, kept)
     assert rest.policies == ("RANDOM",)
     pd.testing.assert_frame_equal(joined(WaitingStudy(rest).run(TABLE), kept, settings), made)

@@ -13,8 +13,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 from concurrent.futures import Executor
+from pathlib import Path
 
-import pandas as pd
 import threadpoolctl
 
 from .. import paths
@@ -24,7 +24,7 @@ from ..experiment.run_store import RunStore
 from ..routing_table import RoutingTable
 from . import calibration, reports, studies
 from .runner import comparison, make_runs, tidy_table
-from .standing import changed, codes, joined, standing, standing_study
+from .standing import NOTHING, changed, codes, joined, standing, standing_study, without
 from .waiting_study import WaitingStudy
 
 COMPARISON, WAITING = "comparison", "waiting"
@@ -51,32 +51,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 compare(asked.dataset, table, workers, all_=not asked.changed)
             else:
                 if part == WAITING:
-                    study = waiting_study(asked.dataset)
-                    frame = waits(study, table, asked.dataset, not asked.stored, not asked.changed)
+                    path = store_waits(asked.dataset, table, not asked.stored, not asked.changed)
                 else:
                     study = studies.study_for(part, table.stand_in)
-                    frame = study.settings.run(table)
-                path = studies.store(study, table, asked.dataset, frame)
-                print(f"{part}: {len(frame)} rows, {path.name}", flush=True)
+                    path = studies.store(study, table, asked.dataset, study.settings.run(table))
+                print(f"{part}: {path.name}", flush=True)
     return 0
 
 
-def waiting_study(dataset: str) -> studies.Study:
-    """The study of the waits in the comparison's runs."""
-    return studies.Study(WAITING, WaitingStudy(comparison(dataset)), "beyond.waiting")
-
-
-def waits(
-    study: studies.Study, table: RoutingTable, dataset: str, make: bool, all_: bool
-) -> pd.DataFrame:
-    """The study's table, of runs that are made where they are missing if `make`.
+def store_waits(dataset: str, table: RoutingTable, make: bool, all_: bool = True) -> Path:
+    """Store the waits in the comparison's runs, which are made where they are missing if `make`.
 
     Unless `all_` are asked for, what stands of the stored table is taken from there.
     """
-    settings = study.settings.comparison
-    kept = standing_study(study, table, dataset)[: 0 if all_ else None]
-    made = WaitingStudy(changed(settings, kept)).run(table, make)
-    return joined(made, kept, settings)
+    settings = comparison(dataset)
+    study = studies.Study(WAITING, WaitingStudy(settings), "beyond.waiting")
+    kept = NOTHING if all_ else standing_study(study, table, dataset)
+    rest = changed(settings, kept)
+    frame = joined(WaitingStudy(rest).run(table, make), kept, settings)
+    return studies.store(study, table, dataset, frame, stands=without(kept, rest))
 
 
 def compare(
@@ -91,16 +84,17 @@ def compare(
     Unless `all_` are asked for, what stands of the stored table is taken from there.
     """
     settings = comparison(dataset)
-    kept = standing(settings, table)[: 0 if all_ else None]
+    kept = NOTHING if all_ else standing(settings, table)
     rest = changed(settings, kept)
-    if stand := set(settings.policies) - set(rest.policies):
-        print(f"of the stored table stand {', '.join(sorted(stand))}", flush=True)
+    stands = without(kept, rest)
+    if stands:
+        print(f"of the stored table stand {', '.join(stands)}", flush=True)
     store = RunStore(paths.runs_dir(), table)
     if workers is not None:
         made = make_runs(rest, table, store, workers=workers, executor=executor)
         print(f"{made} runs made", flush=True)
     tidy = joined(results.as_stored(tidy_table(rest, table, store)), kept, settings)
-    path = results.store(tidy, settings, table, codes=codes(settings))
+    path = results.store(tidy, settings, table, codes=codes(settings), stands=stands)
     folder = paths.figures_dir() / ("" if table.stand_in else "real")
     about = {"dataset": table.name, "stand_in": table.stand_in, "data": table.data_hash()}
     reports.write(tidy, folder, **about)

@@ -131,9 +131,17 @@ def results(
 
 
 def store(
-    study: Study, table: RoutingTable, dataset: str, frame: pd.DataFrame, folder: Path | None = None
+    study: Study,
+    table: RoutingTable,
+    dataset: str,
+    frame: pd.DataFrame,
+    folder: Path | None = None,
+    **about: Any,
 ) -> Path:
-    """Write a study's table and its record; returns the table's path. OSError if they cannot be."""
+    """Write a study's table and its record (with `about` added); returns the table's path.
+
+    OSError if they cannot be.
+    """
     path = place(stored_name(study.name, dataset), folder)
     write_record(
         path.with_suffix(".json"),
@@ -145,6 +153,7 @@ def store(
         dataset=table.name,
         stand_in=table.stand_in,
         settings=study.settings,
+        **about,
     )
     return path
 
