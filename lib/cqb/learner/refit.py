@@ -11,8 +11,8 @@ retrials are. Assortments that make up a good part of their models' rounds keep 
 one per model, sharpened within the refit by a few secant pairs.
 
 With K = 1 no model's minimum depends on another's, so a refit may stop early and say by how much: most
-choices are clear long before the last digits of theta are, and :meth:`Estimator.settle` finds these
-where one is not.
+choices are clear long before the last digits of theta are, and :meth:`Estimator.settle` finds those
+digits where a choice hangs on them.
 """
 
 from __future__ import annotations

@@ -3,6 +3,9 @@
 The crude form of memory: the learner is ACQB's in every respect (arXiv 2602.02061, section 3; retrials
 count as fresh observations), only the sampled utility of a (query, model) falls by
 :data:`PENALTY` per failure there before the largest departure rate is served.
+
+The same prompt waiting twice with the same failures has the same scores twice: rounding decides which of
+the two is served, so that runs agree between versions and machines only up to such ties.
 """
 
 from __future__ import annotations
