@@ -127,6 +127,20 @@ def test_a_damaged_file_is_named_or_harmless(tmp_path_factory, data):
     assert outcome == table().data_hash() or str(path) in outcome
 
 
+@pytest.mark.parametrize("method", [12, 14])
+def test_content_that_claims_another_compression_is_damage(tmp_path, method):
+    """bzip2 (12) and LZMA (14) fail on foreign bytes in ways of their own, the first as OSError."""
+    path = tmp_path / "table.npz"
+    table().save(path)
+    content = bytearray(path.read_bytes())
+    content[content.index(b"PK\x01\x02") + 10] = method
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"table\.npz: not a readable \.npz file"):
+        RoutingTable.load(path)
+    with pytest.raises(FileNotFoundError):
+        RoutingTable.load(tmp_path / "none.npz")
+
+
 def test_other_files_are_not_taken_for_tables(tmp_path):
     for name, content in {"text.npz": b"no archive", "empty.npz": b""}.items():
         (tmp_path / name).write_bytes(content)

@@ -63,9 +63,9 @@ def read_arrays(path: Path | str) -> dict[str, np.ndarray]:
     try:
         with open(path, "rb") as handle, np.load(handle, allow_pickle=False) as archive:
             arrays = {key: archive[key] for key in archive.files}
-    except OSError:
-        raise
-    except Exception as error:  # zip, zlib and array headers fail in too many ways to list
+    except Exception as error:  # zip, its codecs and array headers fail in too many ways to list
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # from the system; bz2 says OSError of bad content too
         raise ValueError(f"{path}: not a readable .npz file ({error})") from error
     if "sha256" not in arrays:
         raise ValueError(f"{path}: no sha256 in it; not a file that cqb wrote")
