@@ -13,7 +13,7 @@ import cqb.beyond.__main__ as command
 import tiny
 from cqb.beyond import studies
 from cqb.beyond.runner import balanced, comparison, make_runs, results_of, tidy_table
-from cqb.beyond.standing import changed, codes, joined, standing, without
+from cqb.beyond.standing import METRICS, changed, joined, standing
 from cqb.environment import from_table
 from cqb.experiment import results
 from cqb.experiment.run_store import RunStore
@@ -114,27 +114,23 @@ def test_rows_of_policies_that_do_what_they_did_stand(tmp_path, monkeypatch):
 
     results.store(made, settings, TABLE, folder=tmp_path)
     assert standing(settings, TABLE, tmp_path).rows.empty  # its record does not tell the codes
-    then = codes(settings) | {"CYCLE": "another"}
+    then = studies.codes(METRICS, settings.policies) | {"CYCLE": "another"}
     results.store(made, settings, TABLE, folder=tmp_path, codes=then)
     kept = standing(settings, TABLE, tmp_path)
-    assert set(kept.made) == {"RANDOM", "ORACLE"}
-    assert set(kept.rows["policy"]) == {"RANDOM", "ORACLE"}
-    rest = changed(settings, kept)
-    assert rest.policies == ("ORACLE", "CYCLE")
     _, record = results.load("beyond-tiny", tmp_path)
-    assert without(kept, rest) == {
+    assert kept.made == {
         "RANDOM": {"created": record["created"], "commit": record["git"]["commit"]}
     }
+    assert set(kept.rows["policy"]) == {"RANDOM"}
+    rest = changed(settings, kept)
+    assert rest.policies == ("ORACLE", "CYCLE")
     again = results_of(rest.with_(dataset="rest"), TABLE, tmp_path).assign(dataset="tiny")
     both = joined(again, kept, settings).assign(dataset=made["dataset"])
     pd.testing.assert_frame_equal(both.drop(columns="seconds"), made.drop(columns="seconds"))
 
-    for other in (
-        settings.with_(T=39),
-        settings.with_(seeds=(1, 2, 3)),
-    ):
+    for other in (settings.with_(T=39), settings.with_(seeds=(1, 2, 3))):
         assert standing(other, TABLE, tmp_path).rows.empty
-    then["experiment.metrics"] = "another"
+    then[METRICS] = "another"
     results.store(made, settings, TABLE, folder=tmp_path, codes=then)
     assert standing(settings, TABLE, tmp_path).rows.empty
 
@@ -145,7 +141,8 @@ def test_a_policy_stands_only_with_all_its_runs(tmp_path, monkeypatch):
     settings = comparison("tiny", **how, seeds=(1, 2), checkpoints=2)
     made = results_of(settings, TABLE, tmp_path)
     partly = made[(made["policy"] != "CYCLE") | (made["seed"] == 1)]
-    results.store(partly, settings, TABLE, folder=tmp_path, codes=codes(settings))
+    codes = studies.codes(METRICS, settings.policies)
+    results.store(partly, settings, TABLE, folder=tmp_path, codes=codes)
     assert set(standing(settings, TABLE, tmp_path).made) == {"RANDOM"}
 
 

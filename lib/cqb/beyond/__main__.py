@@ -13,7 +13,6 @@ import argparse
 import sys
 from collections.abc import Sequence
 from concurrent.futures import Executor
-from pathlib import Path
 
 import threadpoolctl
 
@@ -24,7 +23,7 @@ from ..experiment.run_store import RunStore
 from ..routing_table import RoutingTable
 from . import calibration, reports, studies
 from .runner import comparison, make_runs, tidy_table
-from .standing import NOTHING, changed, codes, joined, standing, standing_study, without
+from .standing import METRICS, NOTHING, changed, joined, standing, standing_study
 from .waiting_study import WaitingStudy
 
 COMPARISON, WAITING = "comparison", "waiting"
@@ -49,17 +48,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if part == COMPARISON:
                 workers = None if asked.stored else asked.workers
                 compare(asked.dataset, table, workers, all_=not asked.changed)
+            elif part == WAITING:
+                store_waits(asked.dataset, table, not asked.stored, all_=not asked.changed)
             else:
-                if part == WAITING:
-                    path = store_waits(asked.dataset, table, not asked.stored, not asked.changed)
-                else:
-                    study = studies.study_for(part, table.stand_in)
-                    path = studies.store(study, table, asked.dataset, study.settings.run(table))
-                print(f"{part}: {path.name}", flush=True)
+                study = studies.study_for(part, table.stand_in)
+                frame = study.settings.run(table)
+                path = studies.store(study, table, asked.dataset, frame)
+                print(f"{part}: {len(frame)} rows, {path.name}", flush=True)
     return 0
 
 
-def store_waits(dataset: str, table: RoutingTable, make: bool, all_: bool = True) -> Path:
+def store_waits(dataset: str, table: RoutingTable, make: bool, all_: bool = True) -> None:
     """Store the waits in the comparison's runs, which are made where they are missing if `make`.
 
     Unless `all_` are asked for, what stands of the stored table is taken from there.
@@ -67,9 +66,10 @@ def store_waits(dataset: str, table: RoutingTable, make: bool, all_: bool = True
     settings = comparison(dataset)
     study = studies.Study(WAITING, WaitingStudy(settings), "beyond.waiting")
     kept = NOTHING if all_ else standing_study(study, table, dataset)
-    rest = changed(settings, kept)
-    frame = joined(WaitingStudy(rest).run(table, make), kept, settings)
-    return studies.store(study, table, dataset, frame, stands=without(kept, rest))
+    made = WaitingStudy(changed(settings, kept)).run(table, make)
+    frame = joined(made, kept, settings)
+    path = studies.store(study, table, dataset, frame, stands=kept.made)
+    print(f"{WAITING}: {len(frame)} rows, {path.name}", flush=True)
 
 
 def compare(
@@ -86,15 +86,15 @@ def compare(
     settings = comparison(dataset)
     kept = NOTHING if all_ else standing(settings, table)
     rest = changed(settings, kept)
-    stands = without(kept, rest)
-    if stands:
-        print(f"of the stored table stand {', '.join(stands)}", flush=True)
+    if kept.made:
+        print(f"of the stored table stand {', '.join(kept.made)}", flush=True)
     store = RunStore(paths.runs_dir(), table)
     if workers is not None:
         made = make_runs(rest, table, store, workers=workers, executor=executor)
         print(f"{made} runs made", flush=True)
     tidy = joined(results.as_stored(tidy_table(rest, table, store)), kept, settings)
-    path = results.store(tidy, settings, table, codes=codes(settings), stands=stands)
+    codes = studies.codes(METRICS, settings.policies)
+    path = results.store(tidy, settings, table, codes=codes, stands=kept.made)
     folder = paths.figures_dir() / ("" if table.stand_in else "real")
     about = {"dataset": table.name, "stand_in": table.stand_in, "data": table.data_hash()}
     reports.write(tidy, folder, **about)

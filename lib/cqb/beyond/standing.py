@@ -2,7 +2,7 @@
 
 A run is decided by the code of its own policy and no other's (:func:`.policy_code`). So a table's rows
 of a policy hold for as long as that policy does what it did, also on a machine that no longer has the
-runs behind them.
+runs behind them. The yardstick takes no time and is always run: new rows need its queue.
 """
 
 from __future__ import annotations
@@ -14,8 +14,6 @@ import numpy as np
 import pandas as pd
 
 from ..experiment import results
-from ..experiment.code_hash import code_hash
-from ..experiment.run_store import policy_code
 from ..experiment.settings import YARDSTICK, Settings
 from ..experiment.stored import Record
 from ..experiment.task import World
@@ -25,11 +23,6 @@ from .studies import Study
 
 METRICS = "experiment.metrics"
 CELL = ["K", "lam", "arrival_rate"]
-
-
-def codes(settings: Settings) -> dict[str, str]:
-    """Hashes of the code behind each policy's rows, and of the measures taken of every run."""
-    return {METRICS: code_hash(METRICS), **{name: policy_code(name) for name in settings.policies}}
 
 
 class Standing(NamedTuple):
@@ -54,7 +47,8 @@ def standing(settings: Settings, world: World, folder: Path | None = None) -> St
         tidy, record = results.load(settings.dataset, folder)
     except FileNotFoundError:
         return NOTHING
-    return unchanged(tidy, record, results.key(settings, world), codes(settings), METRICS, settings)
+    now = studies.codes(METRICS, settings.policies)
+    return unchanged(tidy, record, results.key(settings, world), now, METRICS, settings)
 
 
 def standing_study(
@@ -81,6 +75,12 @@ def unchanged(
 
     None are where settings or data differ from those of `key`, where the code of the `measures` has
     changed, or where the record does not tell its codes.
+
+    Parameters
+    ----------
+    frame, record : the stored table, with columns `K`, `lam`, `arrival_rate`, `policy` and `seed`.
+    key, now : the present key, and the present :func:`.studies.codes`.
+    measures : the module among them that takes the table from the runs.
     """
     then = record.get("codes", {})
     same = all(record["key"][part] == key[part] for part in ("settings", "data"))
@@ -91,7 +91,7 @@ def unchanged(
     kept = [
         name
         for name in settings.policies
-        if then.get(name) == now[name] and there.get(name) == asked[name]
+        if name != YARDSTICK and then.get(name) == now[name] and there.get(name) == asked[name]
     ]
     here = {"created": record["created"], "commit": record["git"]["commit"]}
     made = {name: record.get("stands", {}).get(name, here) for name in kept}
@@ -99,20 +99,13 @@ def unchanged(
 
 
 def changed(settings: Settings, kept: Standing) -> Settings:
-    """The settings with the policies whose runs are to be made, the yardstick always among them."""
-    done = set(kept.made) - {YARDSTICK}
-    return settings.with_(policies=tuple(name for name in settings.policies if name not in done))
-
-
-def without(kept: Standing, made: Settings) -> dict[str, Any]:
-    """Where the rows are from that are in no new run: those of the policies that are not made."""
-    return {name: at for name, at in kept.made.items() if name not in made.policies}
+    """The settings with those policies alone whose runs are to be made."""
+    return settings.with_(policies=tuple(p for p in settings.policies if p not in kept.made))
 
 
 def joined(made: pd.DataFrame, kept: Standing, settings: Settings) -> pd.DataFrame:
     """The rows of new runs and of those that stand, runs in the order of the settings."""
-    others = kept.rows[~kept.rows["policy"].isin(set(made["policy"]))]
-    both = pd.concat([made, others], ignore_index=True)
+    both = pd.concat([made, kept.rows], ignore_index=True)
     place = {
         (task.cell.K, task.cell.lam, task.cell.arrival_rate, task.policy, task.seed): number
         for number, task in enumerate(settings.tasks())

@@ -7,6 +7,7 @@ code behind it is still the same. Studies take minutes, so they are made again b
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,11 @@ Settings = (
 )
 
 
+def codes(module: str, policies: Iterable[str]) -> dict[str, str]:
+    """sha256 (hex) of the code behind a table: of the module that takes it, and of each policy run."""
+    return {module: code_hash(module), **{name: policy_code(name) for name in policies}}
+
+
 @dataclass(frozen=True)
 class Study:
     """A study by name: its settings, and the module whose code decides its table."""
@@ -59,11 +65,8 @@ class Study:
 
     @property
     def codes(self) -> dict[str, str]:
-        """Hashes of the code behind the table, by the module or policy that it is of."""
-        return {
-            self.module: code_hash(self.module),
-            **{name: policy_code(name) for name in self.policies},
-        }
+        """Hashes of the code behind the table (:func:`codes`)."""
+        return codes(self.module, self.policies)
 
     def key(self, table: RoutingTable) -> dict[str, str]:
         """Hashes of settings, data and code."""

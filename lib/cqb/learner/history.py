@@ -196,7 +196,7 @@ class History:
         return max(float(self.parts[j].blur[0]) for j in assortment)
 
     def gradient_norm(self, j: int) -> float:
-        """An upper bound of a model's gradient norm, up to what rounding hides from `blur`."""
+        """A model's gradient norm, and what single precision may have taken from it (`blur`) on top."""
         slope = self.parts[j].slope
         return math.sqrt(slope @ slope) + float(self.parts[j].blur[0])
 
