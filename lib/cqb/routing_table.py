@@ -73,10 +73,18 @@ class RoutingTable:
         return len(self.ids)
 
     def data_hash(self) -> str:
-        """sha256 (hex) over everything a run can depend on: name, ids, models and arrays."""
+        """sha256 (hex) over everything a run can depend on: name, ids, models, scores, costs, vectors.
+
+        Vectors that an encoder made count as the prompts and the encoder that they come from: their last
+        bits may differ between processors.
+        """
         digest = hashlib.sha256()
-        digest.update(json.dumps([self.name, self.stand_in, self.ids, self.models]).encode())
-        for array in (self.scores, self.costs, self.embeddings):
+        about = [self.name, self.stand_in, self.ids, self.models]
+        encoded = "encoder" in self.report
+        if encoded:
+            about += [self.prompts, self.report["encoder"], self.report["max_tokens"]]
+        digest.update(json.dumps(about).encode())
+        for array in (self.scores, self.costs, None if encoded else self.embeddings):
             if array is not None:
                 digest.update(str(array.shape).encode())
                 digest.update(array.astype("<f8").tobytes())

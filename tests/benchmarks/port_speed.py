@@ -22,8 +22,8 @@ from threadpoolctl import threadpool_limits
 from cqb import paths
 from cqb.experiment import provenance
 from cqb.files import write_text
-from cqb.related.port import Estimates, ExactIndex, Port, PortSettings, budgets, replay
-from cqb.related.port.index import ApproximateIndex, recall
+from cqb_port import Estimates, ExactIndex, Port, PortSettings, budgets, replay
+from cqb_port.index import ApproximateIndex, recall
 
 E, N, M, D, K = 26_497, 10_000, 11, 768, 5
 CENTRES, SPREAD = 400, 1.2

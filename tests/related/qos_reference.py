@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from cqb.related.qos import Expert, System, Workload
+from cqb_qos import Expert, System, Workload
 
 
 @dataclass

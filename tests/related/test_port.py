@@ -7,7 +7,7 @@ from scipy.optimize import linprog
 from scipy.stats import chisquare
 
 from cqb.arrays import BackendError, backend
-from cqb.related.port import (
+from cqb_port import (
     Estimates,
     ExactIndex,
     History,
@@ -22,9 +22,9 @@ from cqb.related.port import (
     oracles,
     replay,
 )
-from cqb.related.port.beyond import BeyondPort, plus
+from cqb_port.beyond import BeyondPort, plus
 
-pytestmark = pytest.mark.filterwarnings("ignore::cqb.related.port.router.FewSamplesWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::cqb_port.router.FewSamplesWarning")
 
 
 def instance(M: int, N: int, seed: int):

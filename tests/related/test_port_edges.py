@@ -5,7 +5,7 @@ import builtins
 import numpy as np
 import pytest
 
-from cqb.related.port import (
+from cqb_port import (
     Estimates,
     History,
     Ledger,
@@ -20,11 +20,11 @@ from cqb.related.port import (
     oracles,
     replay,
 )
-from cqb.related.port.beyond import BeyondPort
-from cqb.related.port.index import ApproximateIndex
-from cqb.related.port.router import FewSamplesWarning
+from cqb_port.beyond import BeyondPort
+from cqb_port.index import ApproximateIndex
+from cqb_port.router import FewSamplesWarning
 
-pytestmark = pytest.mark.filterwarnings("ignore::cqb.related.port.router.FewSamplesWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::cqb_port.router.FewSamplesWarning")
 RNG = np.random.default_rng(11)
 D, G, B = RNG.random((3, 80)), RNG.uniform(0.01, 0.02, (3, 80)), np.full(3, 0.3)
 X = RNG.normal(size=(80, 5))
@@ -290,8 +290,8 @@ def test_a_missing_index_library_is_told_clearly(monkeypatch):
 
 def test_approximate_neighbours_are_mostly_the_exact_ones():
     pytest.importorskip("faiss")
-    from cqb.related.port.features import ExactIndex
-    from cqb.related.port.index import recall
+    from cqb_port.features import ExactIndex
+    from cqb_port.index import recall
 
     rng = np.random.default_rng(0)
     centres = rng.normal(size=(30, 24))

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from cqb.related.port import History
-from cqb.related.port.predictors import SimilarityRidge, principal, similarity
+from cqb_port import History
+from cqb_port.predictors import SimilarityRidge, principal, similarity
 
 RNG = np.random.default_rng(5)
 E, M, D = 40, 3, 6

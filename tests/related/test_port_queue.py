@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from cqb.environment import pooled_environment
-from cqb.related.port import Estimates, History, Ledger
-from cqb.related.port.beyond import BeyondPort
-from cqb.related.port.queue_policies import FirstInFirstOut, expected_attempts
-from cqb.related.port.stage import Stage, paid, serve
+from cqb_port import Estimates, History, Ledger
+from cqb_port.beyond import BeyondPort
+from cqb_port.queue_policies import FirstInFirstOut, expected_attempts
+from cqb_port.stage import Stage, paid, serve
 from cqb.simulate import Decision
 
 N, M = 30, 3

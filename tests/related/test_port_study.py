@@ -7,14 +7,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cqb.related.port import Estimates, published, runs, study, summary, tables
-from cqb.related.port.beyond import BeyondPort
-from cqb.related.port.contenders import BASELINES, CONTENDERS
-from cqb.related.port.metrics import measure
-from cqb.related.port.parts import tasks_of
-from cqb.related.port.remaining import Remaining
-from cqb.related.port.session import replay
-from cqb.related.port.world import Deal, Task, dealt_rows, world
+from cqb_port import Estimates, published, runs, study, summary, tables
+from cqb_port.beyond import BeyondPort
+from cqb_port.contenders import BASELINES, CONTENDERS
+from cqb_port.metrics import measure
+from cqb_port.parts import tasks_of
+from cqb_port.remaining import Remaining
+from cqb_port.session import replay
+from cqb_port.world import Deal, Task, dealt_rows, world
 from cqb.routing_table import RoutingTable, split_rows
 
 NO_INDEX = tuple(name for name in CONTENDERS if not name.startswith("Greedy"))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from qos_reference import PlainExpert, Request, reference
 
-from cqb.related.qos import (
+from cqb_qos import (
     POLICIES,
     Episodes,
     Expert,
@@ -24,12 +24,12 @@ from cqb.related.qos import (
     stack,
     workload,
 )
-from cqb.related.qos import metrics as metrics_of
-from cqb.related.qos.forecast import frozen_own_latency, own_latency
-from cqb.related.qos.impact import delays, final_latency, published_delays
-from cqb.related.qos.leap import duration, iterations_until
-from cqb.related.qos.policies import GreedyRouter, RolloutRouter, highest_score, softly_met
-from cqb.related.qos.studies import interference, largest_rate, lone_latency
+from cqb_qos import metrics as metrics_of
+from cqb_qos.forecast import frozen_own_latency, own_latency
+from cqb_qos.impact import delays, final_latency, published_delays
+from cqb_qos.leap import duration, iterations_until
+from cqb_qos.policies import GreedyRouter, RolloutRouter, highest_score, softly_met
+from cqb_qos.studies import interference, largest_rate, lone_latency
 
 CLOSE = 1e-9
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from qos_reference import PlainExpert, Request
 
-from cqb.related.qos import POLICIES, Expert, Load, System, bridge, default_system, serve, stack
-from cqb.related.qos import metrics as metrics_of
-from cqb.related.qos import workload as generated
-from cqb.related.qos.bridge import PATIENCE, AcqbRouter, accepts, retrials
+from cqb_qos import POLICIES, Expert, Load, System, bridge, default_system, serve, stack
+from cqb_qos import metrics as metrics_of
+from cqb_qos import workload as generated
+from cqb_qos.bridge import PATIENCE, AcqbRouter, accepts, retrials
 
 
 def chances(seed: int, T: int) -> np.ndarray:

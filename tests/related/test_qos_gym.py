@@ -11,9 +11,9 @@ gymnasium = pytest.importorskip("gymnasium", reason="the extra rl is not install
 
 from gymnasium.utils.env_checker import check_env  # noqa: E402
 
-from cqb.related.qos import Load, default_system, serve, stack, workload  # noqa: E402
-from cqb.related.qos import metrics as metrics_of  # noqa: E402
-from cqb.related.qos.gym_env import QosEnv  # noqa: E402
+from cqb_qos import Load, default_system, serve, stack, workload  # noqa: E402
+from cqb_qos import metrics as metrics_of  # noqa: E402
+from cqb_qos.gym_env import QosEnv  # noqa: E402
 
 LOADS = (Load("Poisson", 4.0), Load("Gamma", 3.0))
 

@@ -8,8 +8,8 @@ import pytest
 torch = pytest.importorskip("torch", reason="the extra rl is not installed")
 HANConv = pytest.importorskip("torch_geometric.nn", reason="the extra rl is not installed").HANConv
 
-from cqb.related.qos import Load, default_system, encoder  # noqa: E402
-from cqb.related.qos.symmetry import reordered, states  # noqa: E402
+from cqb_qos import Load, default_system, encoder  # noqa: E402
+from cqb_qos.symmetry import reordered, states  # noqa: E402
 
 TYPES = {
     "arrived": encoder.ARRIVED * 3,

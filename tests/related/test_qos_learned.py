@@ -8,19 +8,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cqb.related.qos import Episodes, Load, default_system, encoder, learned, serve, stack, workload
-from cqb.related.qos import learned_findings as findings
-from cqb.related.qos import metrics as metrics_of
-from cqb.related.qos.branches import Branches
-from cqb.related.qos.impact import impact
-from cqb.related.qos.learned import LearnedRouter
-from cqb.related.qos.learned_study import Study, histories, results, run
-from cqb.related.qos.networks import NETWORKS, initial
-from cqb.related.qos.observe import observe
-from cqb.related.qos.policies import RolloutRouter
-from cqb.related.qos.secured import secured, work_left
-from cqb.related.qos.symmetry import order_effects, reordered, states
-from cqb.related.qos.trainees import CONTROLS, MAIN, WORST, Trainee
+from cqb_qos import Episodes, Load, default_system, encoder, learned, serve, stack, workload
+from cqb_qos import learned_findings as findings
+from cqb_qos import metrics as metrics_of
+from cqb_qos.branches import Branches
+from cqb_qos.impact import impact
+from cqb_qos.learned import LearnedRouter
+from cqb_qos.learned_study import Study, histories, results, run
+from cqb_qos.networks import NETWORKS, initial
+from cqb_qos.observe import observe
+from cqb_qos.policies import RolloutRouter
+from cqb_qos.secured import secured, work_left
+from cqb_qos.symmetry import order_effects, reordered, states
+from cqb_qos.trainees import CONTROLS, MAIN, WORST, Trainee
 
 LOADS = (Load("Poisson", 4.0), Load("Gamma", 5.0))
 
@@ -256,7 +256,7 @@ def test_a_row_of_the_study_is_the_run_it_names(tmp_path):
 
 
 def test_stored_rows_hold_only_with_their_weights(tmp_path, capsys):
-    from cqb.related.qos.learned_study import store
+    from cqb_qos.learned_study import store
 
     study = Study(20, (200,), MAIN[:1], LOADS, LOADS)
     path = learned.stored(MAIN[0].file, tmp_path)
@@ -310,7 +310,7 @@ def test_names_tell_policies_apart():
 def test_committed_weights_and_rows_agree():
     """Every policy that the notebook shows can be read, and the stored rows are of these weights."""
     from cqb import paths
-    from cqb.related.qos.learned_study import NAME, key
+    from cqb_qos.learned_study import NAME, key
 
     record = json.loads((paths.data_dir() / "results" / f"{NAME}.json").read_text("utf-8"))
     assert record["key"] == key(Study())

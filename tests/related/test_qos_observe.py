@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cqb.related.qos import Episodes, Load, System, default_system, stack, workload
-from cqb.related.qos.forecast import own_latency
-from cqb.related.qos.impact import delays, final_latency, impact
-from cqb.related.qos.observe import SHOWN, observe
-from cqb.related.qos.policies import RolloutRouter, best_or_drop
+from cqb_qos import Episodes, Load, System, default_system, stack, workload
+from cqb_qos.forecast import own_latency
+from cqb_qos.impact import delays, final_latency, impact
+from cqb_qos.observe import SHOWN, observe
+from cqb_qos.policies import RolloutRouter, best_or_drop
 
 
 def decision_of(one, system, actions):

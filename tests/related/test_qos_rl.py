@@ -8,16 +8,16 @@ import pytest
 torch = pytest.importorskip("torch", reason="the extra rl is not installed")
 pytest.importorskip("stable_baselines3", reason="the extra rl is not installed")
 
-from cqb.related.qos import default_system, learned  # noqa: E402
-from cqb.related.qos.branches import Branches  # noqa: E402
-from cqb.related.qos.encoder import pack, size, unpack  # noqa: E402
-from cqb.related.qos.networks import NETWORKS, initial  # noqa: E402
-from cqb.related.qos.observe import observe  # noqa: E402
-from cqb.related.qos.rl.ddqn import BranchBuffer, Tried, Values  # noqa: E402
-from cqb.related.qos.rl.settings import Training  # noqa: E402
-from cqb.related.qos.rl.train import new_model, train  # noqa: E402
-from cqb.related.qos.rl.vector import FIRST_SEED, BranchEnv, Episodes  # noqa: E402
-from cqb.related.qos.validation import Validation  # noqa: E402
+from cqb_qos import default_system, learned  # noqa: E402
+from cqb_qos.branches import Branches  # noqa: E402
+from cqb_qos.encoder import pack, size, unpack  # noqa: E402
+from cqb_qos.networks import NETWORKS, initial  # noqa: E402
+from cqb_qos.observe import observe  # noqa: E402
+from cqb_qos.rl.ddqn import BranchBuffer, Tried, Values  # noqa: E402
+from cqb_qos.rl.settings import Training  # noqa: E402
+from cqb_qos.rl.train import new_model, train  # noqa: E402
+from cqb_qos.rl.vector import FIRST_SEED, BranchEnv, Episodes  # noqa: E402
+from cqb_qos.validation import Validation  # noqa: E402
 
 SHORT = Episodes(environments=4, decisions=25)
 TINY = Training(
@@ -173,7 +173,7 @@ def test_settings_that_cannot_be_are_refused():
 
 
 def test_the_command_trains_and_stores(tmp_path, monkeypatch, capsys):
-    from cqb.related.qos.rl import __main__ as command
+    from cqb_qos.rl import __main__ as command
 
     monkeypatch.setattr(command, "Training", lambda: TINY)
     monkeypatch.setenv("CQB_RUNS", str(tmp_path / "runs"))

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from cqb import paths
-from cqb.related.qos import (
+from cqb_qos import (
     POLICIES,
     Expert,
     Load,
@@ -24,9 +24,9 @@ from cqb.related.qos import (
     tables,
     workload,
 )
-from cqb.related.qos.__main__ import main
-from cqb.related.qos.learned_study import Study
-from cqb.related.qos.sweep import (
+from cqb_qos.__main__ import main
+from cqb_qos.learned_study import Study
+from cqb_qos.sweep import (
     COLUMNS,
     DamagedPartWarning,
     Settings,
@@ -34,7 +34,7 @@ from cqb.related.qos.sweep import (
     named_system,
     run,
 )
-from cqb.related.qos.trainees import MAIN
+from cqb_qos.trainees import MAIN
 
 TINY = Settings(
     requests=60,
@@ -169,7 +169,7 @@ def test_the_stored_rows_are_used_only_as_long_as_they_hold(tidy, tmp_path, caps
 
 def test_the_command_writes_rows_and_summary(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("CQB_RUNS", str(tmp_path / "runs"))
-    monkeypatch.setattr("cqb.related.qos.__main__.Settings", lambda: TINY)
+    monkeypatch.setattr("cqb_qos.__main__.Settings", lambda: TINY)
     beside = Study.beside
     monkeypatch.setattr(
         Study, "beside", lambda settings: replace(beside(settings), trainees=MAIN[:1])

@@ -9,7 +9,7 @@ import pytest
 from qos_reference import reference
 from scipy import stats
 
-from cqb.related.qos import (
+from cqb_qos import (
     Expert,
     Load,
     RequestNeverFits,
@@ -20,9 +20,9 @@ from cqb.related.qos import (
     stack,
     workload,
 )
-from cqb.related.qos.evaluate import batch_of
-from cqb.related.qos.synthetic import LENGTH_FACTORS, MEAN_SCORES, arrivals, skills
-from cqb.related.qos.traces import MalformedTrace, read_azure, read_burstgpt, replay
+from cqb_qos.evaluate import batch_of
+from cqb_qos.synthetic import LENGTH_FACTORS, MEAN_SCORES, arrivals, skills
+from cqb_qos.traces import MalformedTrace, read_azure, read_burstgpt, replay
 from cqb.streams import Streams
 
 AZURE = """TIMESTAMP,ContextTokens,GeneratedTokens

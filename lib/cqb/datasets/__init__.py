@@ -16,9 +16,9 @@ def load(name: str, folder: Path | str | None = None) -> RoutingTable:
     """Load the data set called `name`.
 
     "routerbench" reads the CSV files or the published pickle in `folder`, "sprout" the published
-    parquet files and "embedllm" the published CSV files. By default SPROUT and EmbedLLM are read
-    from the folder that CQB_SPROUT_DIR or CQB_EMBEDLLM_DIR names, and every set otherwise from
-    the one that `make data` downloads into. They come without embeddings: see `cqb.encoder`.
+    parquet files and "embedllm" the published CSV files. By default a set is read from the folder
+    that CQB_ROUTERBENCH_DIR, CQB_SPROUT_DIR or CQB_EMBEDLLM_DIR names, or else from the one that
+    `make data` downloads into. They come without embeddings: see `cqb.encoder`.
     A name with "-standin" is the generated table committed with the code, embeddings included;
     `folder` overrides where its file is looked for.
 
@@ -34,7 +34,7 @@ def load(name: str, folder: Path | str | None = None) -> RoutingTable:
     if name == "routerbench":
         from cqb.datasets import routerbench
 
-        return routerbench.load(folder if folder is not None else paths.raw_dir() / name)
+        return routerbench.load(folder or paths.routerbench_dir() or paths.raw_dir() / name)
     if name == "sprout":
         from cqb.datasets import sprout
 

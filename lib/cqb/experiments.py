@@ -1,0 +1,246 @@
+"""An experiment: every policy in every cell with every seed, as one table or as a stored study."""
+
+from __future__ import annotations
+
+import functools
+import operator
+from collections.abc import Callable, Iterable
+from concurrent.futures import Executor
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pandas as pd
+
+from .environment import Environment
+from .metrics import REFERENCE, results_table
+from .metrics import checkpoints as rounds_of
+from .policies import POLICIES, LearnerSettings
+from .routing_table import RoutingTable, split_rows
+from .runs import Cell, Run, Task, World, play, rows_of
+from .simulate import check_assortment_size
+from .study import Study
+from .study.making import run_tasks
+
+# Policies without the learner: quick, and its exploration rate does not concern them.
+BASELINES = frozenset({"ORACLE", "Q-UCB", "Q-ThS", "RANDOM"})
+PAPER_POLICIES = (
+    *("ORACLE", "ACQB", "ACQB-T", "ACQB-CL", "CQB-eps"),
+    *("Q-UCB", "Q-ThS", "RANDOM"),
+)
+More = Callable[[Task, Run, World], pd.DataFrame]
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Every policy in every cell with every seed.
+
+    Policies that are defined for K = 1 only are left out of the other cells. The oracle runs in every
+    cell, for the queue-length regret, but is reported only if it is named.
+
+    Attributes
+    ----------
+    dataset : name of the data set (:func:`cqb.study.data.load`).
+    cells, policies, seeds : what to combine; each without repeats, none empty.
+    T : rounds of a run. pool_size : queries in a run's job pool (of a routing table).
+    learner : settings of the ACQB family.
+    checkpoints : after how many of the rounds results are reported.
+
+    Raises
+    ------
+    ValueError
+        A value is out of range, unknown, repeated or missing; the message names it.
+    """
+
+    dataset: str
+    cells: tuple[Cell, ...]
+    policies: tuple[str, ...]
+    seeds: tuple[int, ...]
+    T: int = 5000
+    pool_size: int = 1000
+    learner: LearnerSettings = field(default_factory=LearnerSettings)
+    checkpoints: int = 50
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "cells", _distinct("cells", self.cells))
+        object.__setattr__(self, "policies", _distinct("policies", self.policies))
+        seeds = _distinct("seeds", map(operator.index, self.seeds))
+        object.__setattr__(self, "seeds", seeds)
+        if min(seeds) < 0:
+            raise ValueError(f"seeds: found {min(seeds)}, expected integers of at least 0")
+        for name in self.policies:
+            if name not in POLICIES:
+                raise ValueError(f"policy: found {name!r}, expected one of {', '.join(POLICIES)}")
+        if self.pool_size < 1:
+            raise ValueError(f"pool_size: found {self.pool_size}, expected at least 1 query")
+        rounds_of(self.T, self.checkpoints)
+        if not BASELINES.issuperset(self.policies):
+            self._check_exploration()
+
+    def _check_exploration(self) -> None:
+        rate, lowest = self.learner.exploration_rate, min(c.arrival_rate for c in self.cells)
+        if not 0 <= rate <= lowest:
+            raise ValueError(
+                f"exploration_rate: found {rate}, expected between 0 and the arrival rate {lowest} "
+                "(only a fresh arrival is explored)"
+            )
+
+    def with_(self, **changes: Any) -> Experiment:
+        """A copy with some settings changed."""
+        return replace(self, **changes)
+
+    def policies_in(self, cell: Cell) -> tuple[str, ...]:
+        """The policies reported in `cell`."""
+        return tuple(p for p in self.policies if cell.K == 1 or not POLICIES[p].k1_only)
+
+    def tasks(self) -> tuple[Task, ...]:
+        """Every run of the experiment, in the order in which results are reported."""
+        return tuple(
+            Task(cell, policy, seed, self.T, self.pool_size, self.learner)
+            for cell in self.cells
+            for policy in dict.fromkeys((*self.policies_in(cell), REFERENCE))
+            for seed in self.seeds
+        )
+
+    def table(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """The results table of :meth:`rows`, columns :data:`cqb.metrics.COLUMNS`."""
+        return results_table(rows[rows["t"].notna()], self.policies)
+
+    def study(self, name: str, version: int, more: More | None = None, **about: Any) -> Study:
+        """The experiment as a study whose table is stored.
+
+        Parameters
+        ----------
+        more : gives further rows of a run; it leaves the column `t` empty.
+        about : further attributes of the :class:`.Study`.
+        """
+        return Study(
+            name=name,
+            version=version,
+            data=self.dataset,
+            tasks=self.tasks(),
+            run=functools.partial(run_rows, count=self.checkpoints, more=more),
+            derive=self.table,
+            stratum=lambda task: (task.policy, task.cell.K),
+            cost=seconds_of,
+            **about,
+        )
+
+    def check(self, world: World) -> None:
+        """Raise ValueError for what would stop every run on `world`."""
+        n_models = world.n_models if isinstance(world, Environment) else len(world.models)
+        for cell in self.cells:
+            check_assortment_size(cell.K, n_models)
+        if isinstance(world, RoutingTable):
+            if world.embeddings is None:
+                raise ValueError(f"{world.name}: no embeddings; encode the table first")
+            split_rows(world, self.seeds[0], pool_size=self.pool_size)
+
+
+def run_rows(task: Task, world: World, count: int, more: More | None = None) -> pd.DataFrame:
+    """Play a run: its rows at `count` checkpoints, and below them what `more` gives of it."""
+    finished = play(task, world)
+    found = rows_of(task, finished, world, rounds_of(task.T, count))
+    if more is None:
+        return found
+    return pd.concat([found, more(task, finished, world)], ignore_index=True)
+
+
+def seconds_of(task: Task) -> float:
+    """Roughly the CPU seconds of a run."""
+    if task.policy in BASELINES:
+        each = 0.03
+    else:
+        each = 1.0 if task.cell.K == 1 else 4.0
+    return each * task.T / 5000
+
+
+def run(
+    world: World,
+    policies: Iterable[str] | None = None,
+    *,
+    K: int = 1,
+    lam: float = 0.0,
+    arrival_rate: float = 0.5,
+    T: int = 5000,
+    seeds: Iterable[int] = range(42, 52),
+    learner: LearnerSettings | None = None,
+    pool_size: int = 1000,
+    checkpoints: int = 50,
+    workers: int = 1,
+    executor: Executor | None = None,
+    progress: bool | None = None,
+) -> pd.DataFrame:
+    """Run policies in one setting of the service and report how they did.
+
+    >>> import cqb
+    >>> table = cqb.datasets.load("routerbench-standin")
+    >>> tidy = cqb.run(table, ["ACQB", "RANDOM"], T=300, seeds=[1])
+    >>> final = tidy[tidy["t"] == 300].set_index("policy")["regret"]
+    >>> bool(final["ACQB"] < final["RANDOM"])
+    True
+
+    Parameters
+    ----------
+    world : an encoded routing table (each seed draws a job pool of `pool_size` rows from it) or an
+        environment (used as it is, for every seed).
+    policies : printed names in :data:`cqb.POLICIES`; by default the paper's, those that this K and this
+        world allow for.
+    K : models offered at once. arrival_rate : chance of an arrival in a round. T : rounds.
+    lam : weight of a dollar against a point of score; has no meaning for an environment.
+    seeds : one run per policy and seed.
+    learner : settings of the ACQB family.
+    checkpoints : after how many of the rounds to report.
+    workers : processes side by side (1: all in this process). executor : takes their place, for
+        instance Dask's.
+    progress : show a progress bar; by default where stderr is a terminal.
+
+    Returns
+    -------
+    A row per policy, seed and checkpoint t, with the columns :data:`cqb.metrics.COLUMNS`, which
+    :func:`cqb.metrics.measure` explains; `gap` is the queue minus that of the oracle.
+
+    Raises
+    ------
+    ValueError
+        A setting is out of range, a policy is unknown or not defined for this K, the table is not
+        encoded or too small.
+    """
+    if isinstance(world, Environment) and lam != 0:
+        raise ValueError(f"lam: found {lam}, but an environment has no costs to weigh")
+    cell = Cell(K, float(lam), float(arrival_rate))
+    if policies is None:
+        policies = [
+            name
+            for name in PAPER_POLICIES
+            if isinstance(world, RoutingTable) or not POLICIES[name].needs_table
+        ]
+        policies = [name for name in policies if K == 1 or not POLICIES[name].k1_only]
+    experiment = Experiment(
+        world.name,
+        (cell,),
+        tuple(policies),
+        tuple(seeds),
+        T,
+        pool_size,
+        learner or LearnerSettings(),
+        checkpoints,
+    )
+    if left_out := set(experiment.policies) - set(experiment.policies_in(cell)):
+        raise ValueError(
+            f"policy: {', '.join(sorted(left_out))} is defined for K = 1 only, found K = {K}"
+        )
+    experiment.check(world)
+    how = {"workers": workers, "executor": executor, "progress": progress}
+    rows = functools.partial(run_rows, count=checkpoints)
+    frames = run_tasks(experiment.tasks(), rows, world, cost=seconds_of, **how)
+    return experiment.table(pd.concat(frames, ignore_index=True))
+
+
+def _distinct(name: str, values: Iterable[Any]) -> tuple[Any, ...]:
+    values = tuple(values)
+    if not values:
+        raise ValueError(f"{name}: found none, expected at least one")
+    for position, value in enumerate(values):
+        if value in values[:position]:
+            raise ValueError(f"{name}: {value} is named twice")
+    return values

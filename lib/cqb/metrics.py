@@ -1,0 +1,140 @@
+"""Per-run metrics at a few rounds: from a trajectory to the columns of a results table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from .simulate import Trajectory
+
+LONG_WAIT = 100  # rounds
+REFERENCE = "ORACLE"  # whose queue the queue-length regret is measured from
+KEYS = ["dataset", "stand_in", "K", "lam", "arrival_rate", "policy", "seed", "t"]
+MEASURES = [
+    "regret",
+    "queue",
+    "gap",
+    "queue_mean",
+    "repeat_share",
+    "dollars",
+    "served",
+    "wait_over_100",
+    "seconds",
+]
+COLUMNS = KEYS + MEASURES
+CELL = KEYS[:5]
+# What is stored for a column; all others stay as they are. 24 bits are more than any plot shows.
+STORED_AS = {
+    **dict.fromkeys(("regret", "queue_mean", "repeat_share", "dollars"), "float32"),
+    **dict.fromkeys(("wait_over_100", "seconds"), "float32"),
+    **dict.fromkeys(("K", "seed", "t", "queue", "gap", "served"), "int32"),
+}
+WIDE = {"float32": "float64", "int32": "int64"}
+
+
+def checkpoints(T: int, count: int) -> np.ndarray:
+    """`count` rounds evenly spread over 1 to T, the last one T; int64, all T where T <= count.
+
+    Raises
+    ------
+    ValueError
+        T or `count` is below 1.
+    """
+    for name, value in (("T", T), ("checkpoints", count)):
+        if value < 1:
+            raise ValueError(f"{name}: found {value}, expected at least 1")
+    return np.unique(-(-np.arange(1, count + 1, dtype=np.int64) * T // count))  # rounded up
+
+
+def measure(
+    trajectory: Trajectory, at: np.ndarray, costs: np.ndarray | None
+) -> dict[str, np.ndarray]:
+    """Metrics of one run after each of the rounds `at`, all but `gap` and `seconds`.
+
+    Parameters
+    ----------
+    at : (c,) int, rounds from 1 to T.
+    costs : (P, N) float64, dollars of each model on each pool entry, or None if nothing has a price.
+
+    Returns
+    -------
+    Arrays of shape (c,). `regret`: cumulative routing regret, in departures. `queue`: queries waiting
+    after the round. `queue_mean`: its mean over rounds 1 to t. `repeat_share`: of the serves of a
+    retrying query, the share that offers a model which had already failed it. `dollars`: spent so
+    far, on all models offered. `served`: queries departed so far. `wait_over_100`: of the queries
+    that arrived at least 100 rounds ago, the share that had not departed 100 rounds later. Shares of
+    nothing, and dollars where nothing has a price, are NaN.
+    """
+    index = np.asarray(at) - 1
+    rounds = np.arange(1, trajectory.regret.size + 1)
+    return {
+        "regret": np.cumsum(trajectory.regret)[index],
+        "queue": trajectory.queue[at].astype(np.int64),
+        "queue_mean": (np.cumsum(trajectory.queue[1:]) / rounds)[index],
+        "repeat_share": _share(
+            np.cumsum(trajectory.repeat)[index], np.cumsum(trajectory.retrial)[index]
+        ),
+        "dollars": _dollars(trajectory, costs)[index],
+        "served": np.cumsum(trajectory.pick >= 0)[index],
+        "wait_over_100": _long_waits(trajectory, at),
+    }
+
+
+def add_gap(tidy: pd.DataFrame, reference: str = REFERENCE) -> pd.DataFrame:
+    """`tidy` with the column `gap`: the queue minus the reference's on the same arrivals.
+
+    Raises
+    ------
+    ValueError
+        The reference was not run in every cell and with every seed.
+    """
+    keys = [*CELL, "seed", "t"]
+    oracle = tidy.loc[tidy["policy"] == reference].set_index(keys)["queue"]
+    queue = oracle.reindex(pd.MultiIndex.from_frame(tidy[keys])).to_numpy()
+    if np.isnan(queue.astype(float)).any():
+        raise ValueError(f"gap: a cell or a seed has no run of {reference}")
+    return tidy.assign(gap=tidy["queue"].to_numpy() - queue)
+
+
+def narrowed(rows: pd.DataFrame) -> pd.DataFrame:
+    """`rows` with the types in which they are stored (:data:`STORED_AS`)."""
+    return rows.astype({name: kind for name, kind in STORED_AS.items() if name in rows})
+
+
+def widened(rows: pd.DataFrame) -> pd.DataFrame:
+    """Stored `rows` with float64 and int64 columns, whose values are unchanged."""
+    return rows.astype({name: WIDE[kind] for name, kind in STORED_AS.items() if name in rows})
+
+
+def results_table(rows: pd.DataFrame, policies: Sequence[str] | None = None) -> pd.DataFrame:
+    """The results table of stored rows: the gap to the reference added, columns :data:`COLUMNS`.
+
+    Parameters
+    ----------
+    policies : those to report; by default all. The reference is left out unless it is one of them.
+    """
+    tidy = add_gap(widened(rows))
+    kept = tidy if policies is None else tidy[tidy["policy"].isin(policies)]
+    return kept[COLUMNS].reset_index(drop=True)
+
+
+def _dollars(trajectory: Trajectory, costs: np.ndarray | None) -> np.ndarray:
+    if costs is None:
+        return np.full(trajectory.regret.size, np.nan)
+    # An idle round has row and models -1: any price will do, it is set to 0.
+    prices = costs[trajectory.row[:, None], trajectory.assortment].sum(axis=1)
+    return np.cumsum(np.where(trajectory.row >= 0, prices, 0.0))
+
+
+def _long_waits(trajectory: Trajectory, at: np.ndarray) -> np.ndarray:
+    """Shares of queries that had not departed LONG_WAIT rounds after their arrival."""
+    arrived, departed = trajectory.arrived, trajectory.departed
+    late = (departed == 0) | (departed > arrived + LONG_WAIT)
+    due = np.searchsorted(arrived, np.asarray(at) - LONG_WAIT, side="right")
+    return _share(np.concatenate([[0], np.cumsum(late)])[due], due)
+
+
+def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    return np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)

@@ -1,0 +1,136 @@
+"""One run: a policy in a cell with a seed, from the data to a trajectory and its rows.
+
+A run depends on its :class:`Task` and on the table or environment it is played on, and on nothing else.
+So it can be played in any process, in any order, and gives the same trajectory.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import threadpoolctl
+
+from .environment import Environment, draw
+from .metrics import measure, narrowed
+from .policies import POLICIES
+from .policies.base import LearnerSettings, Origin, Service
+from .routing_table import RoutingTable, split_rows
+from .simulate import Trajectory, simulate
+from .streams import Streams
+
+World = RoutingTable | Environment
+
+
+@dataclass(frozen=True, order=True)
+class Cell:
+    """One setting of the service.
+
+    Attributes
+    ----------
+    K : models offered to a user at once.
+    lam : weight of a dollar against a point of score (0 where the world is an environment).
+    arrival_rate : chance that a query arrives in a round.
+
+    Raises
+    ------
+    ValueError
+        K < 1, a negative lam, or an arrival rate outside [0, 1].
+    """
+
+    K: int
+    lam: float
+    arrival_rate: float
+
+    def __post_init__(self) -> None:
+        if self.K < 1:
+            raise ValueError(f"K: found {self.K}, expected at least 1")
+        if not (self.lam >= 0 and math.isfinite(self.lam)):
+            raise ValueError(f"lam: found {self.lam}, expected a finite number, at least 0")
+        if not 0 <= self.arrival_rate <= 1:
+            raise ValueError(
+                f"arrival_rate: found {self.arrival_rate}, expected a number in [0, 1]"
+            )
+
+    def __str__(self) -> str:
+        return f"K = {self.K}, lam = {self.lam:g}, arrival rate {self.arrival_rate:g}"
+
+
+@dataclass(frozen=True)
+class Task:
+    """What to run: `policy` in `cell` for `T` rounds with `seed`."""
+
+    cell: Cell
+    policy: str
+    seed: int
+    T: int
+    pool_size: int
+    learner: LearnerSettings
+
+    def __str__(self) -> str:
+        return f"{self.policy}, {self.cell}, seed {self.seed}"
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A finished task: what happened, and the CPU seconds it took in its one thread."""
+
+    trajectory: Trajectory
+    seconds: float
+
+
+def play(task: Task, world: World) -> Run:
+    """Run `task` on a routing table (whose job pool its seed draws) or on an environment.
+
+    Some policies need the table itself, for rows outside the pool: to refine the vectors on, or to
+    learn from before the first query. What they make of them beforehand is not in the run's seconds
+    where it changes the environment, and is where it is part of building the policy.
+
+    The linear algebra keeps to one thread: it is faster so (matrices are small), it leaves the
+    cores to the runs beside it, and sums come out the same whatever the machine.
+    """
+    entry, cell, streams = POLICIES[task.policy], task.cell, Streams(task.seed)
+    origin = Origin(world, task.seed, cell.lam, task.pool_size)
+    with threadpoolctl.threadpool_limits(limits=1, user_api="blas"):
+        environment = entry.environment(origin)
+        draws = draw(streams, environment.pool_size, cell.arrival_rate, task.T)
+        service = Service(
+            environment.contexts,
+            environment.n_models,
+            cell.K,
+            task.T,
+            cell.arrival_rate,
+            task.learner,
+        )
+        started = time.thread_time()
+        policy = entry.make(service, streams, environment, origin)
+        trajectory = simulate(environment, policy, cell.K, draws)
+        return Run(trajectory, time.thread_time() - started)
+
+
+def pool_costs(world: World, seed: int, pool_size: int) -> np.ndarray | None:
+    """Dollars of each model on each pool entry of a run, float64 (P, N); None without a table."""
+    if isinstance(world, Environment):
+        return None
+    return world.costs[split_rows(world, seed, pool_size=pool_size).pool]
+
+
+def rows_of(task: Task, finished: Run, world: World, at: np.ndarray) -> pd.DataFrame:
+    """A run's rows of a results table, without the gap: one for each round in `at`, int (n,)."""
+    cell = task.cell
+    costs = pool_costs(world, task.seed, task.pool_size)
+    keys = {
+        "dataset": world.name,
+        "stand_in": world.stand_in,
+        "K": cell.K,
+        "lam": cell.lam,
+        "arrival_rate": cell.arrival_rate,
+        "policy": task.policy,
+        "seed": task.seed,
+        "t": at,
+    }
+    measured = measure(finished.trajectory, at, costs)
+    return narrowed(pd.DataFrame({**keys, **measured, "seconds": finished.seconds}))

@@ -1,0 +1,167 @@
+"""Statistics of results tables: intervals over seeds, paired differences, many comparisons, slopes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from .metrics import CELL
+
+CONFIDENCE = 0.95
+MEASURES = ("regret", "gap")  # what gets an interval
+SUMMARY_COLUMNS = [
+    *CELL,
+    "policy",
+    "seeds",
+    "t",
+    *(f"{measure}_{part}" for measure in MEASURES for part in ("mean", "low", "high")),
+    "queue_mean",
+    "repeat_share",
+    "seconds_per_run",
+]
+
+
+def summarise(tidy: pd.DataFrame) -> pd.DataFrame:
+    """Means over seeds, a row per cell, policy and t; the columns are :data:`SUMMARY_COLUMNS`.
+
+    `_low` and `_high` bound a 95% t-interval for the mean (NaN for one seed). `repeat_share` is the
+    mean of the runs' shares, over the runs that have one.
+    """
+    groups = tidy.groupby([*CELL, "policy", "t"], sort=False, dropna=False)
+    summary = groups.agg(
+        seeds=("seed", "nunique"),
+        queue_mean=("queue_mean", "mean"),
+        repeat_share=("repeat_share", "mean"),
+        seconds_per_run=("seconds", "mean"),
+    )
+    summary = summary.assign(**intervals(groups, MEASURES, summary["seeds"]))
+    return summary.reset_index()[SUMMARY_COLUMNS]
+
+
+def paired(tidy: pd.DataFrame, against: str = "ACQB", t: int | None = None) -> pd.DataFrame:
+    """Differences to the policy `against` on the same seeds, a row per cell and other policy.
+
+    Runs of one seed share pool, arrivals and outcome draws, so their difference varies less than
+    either, and its interval is the one to compare policies by.
+
+    Parameters
+    ----------
+    t : the round to compare after; by default the last.
+
+    Returns
+    -------
+    Columns of the cell, `policy`, `seeds`, `t`, and for each measure (`regret`, `gap`):
+    `<measure>_difference`, the mean of policy minus `against`, `_low` and `_high`, its 95% t-interval,
+    and `_lower_share`, the share of seeds on which the policy has the lower value.
+
+    Raises
+    ------
+    ValueError
+        No row at `t`, or a cell or seed without a run of `against`.
+    """
+    t = int(tidy["t"].max()) if t is None else t
+    rows = tidy[tidy["t"] == t]
+    if rows.empty:
+        raise ValueError(f"t: found {t}, expected one of the rounds in the table")
+    base = rows[rows["policy"] == against].set_index([*CELL, "seed"])[list(MEASURES)]
+    others = rows[rows["policy"] != against]
+    keys = pd.MultiIndex.from_frame(others[[*CELL, "seed"]])
+    if not keys.isin(base.index).all():
+        raise ValueError(f"against: a cell or a seed has no run of {against!r}")
+    difference = others[list(MEASURES)] - base.loc[keys].to_numpy()
+    groups = difference.groupby([others[key] for key in [*CELL, "policy", "t"]], sort=False)
+    table = pd.DataFrame({"seeds": groups.size()})
+    for measure in MEASURES:
+        mean, half = groups[measure].mean(), half_width(groups[measure].std(), table["seeds"])
+        table[f"{measure}_difference"] = mean
+        table[f"{measure}_low"], table[f"{measure}_high"] = mean - half, mean + half
+        table[f"{measure}_lower_share"] = groups[measure].agg(lambda values: (values < 0).mean())
+    return table.reset_index()
+
+
+def intervals(groups: Any, measures: Sequence[str], count: pd.Series) -> dict[str, pd.Series]:
+    """Of each measure `_mean`, `_low` and `_high` per group: a 95% t-interval for the mean.
+
+    `groups` is a pandas group-by whose rows are one value each, `count` how many there are.
+    """
+    columns = {}
+    for measure in measures:
+        mean, half = groups[measure].mean(), half_width(groups[measure].std(), count)
+        columns |= {
+            f"{measure}_mean": mean,
+            f"{measure}_low": mean - half,
+            f"{measure}_high": mean + half,
+        }
+    return columns
+
+
+def half_width(deviation: pd.Series, count: pd.Series) -> pd.Series:
+    """Half the 95% t-interval of a mean of `count` values; NaN for a single value."""
+    freedom = count.where(count > 1) - 1
+    return stats.t.ppf(0.5 + CONFIDENCE / 2, freedom) * deviation / np.sqrt(count)
+
+
+class Interval(NamedTuple):
+    """A mean of n values with its 95% t-interval, which is NaN for a single value."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+
+    @property
+    def half(self) -> float:
+        """Half the length of the interval."""
+        return self.high - self.mean
+
+
+def interval(values: Any) -> Interval:
+    """The mean of `values`, (n,) float, with a 95% t-interval; NaN among them are left out."""
+    series = pd.Series(np.asarray(values, dtype=float)).dropna()
+    half = float(half_width(pd.Series([series.std()]), pd.Series([series.size])).iloc[0])
+    mean = float(series.mean())
+    return Interval(mean, mean - half, mean + half, series.size)
+
+
+def final(tidy: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a results table after its last round."""
+    return tidy[tidy["t"] == tidy["t"].max()]
+
+
+def final_summary(tidy: pd.DataFrame) -> pd.DataFrame:
+    """:func:`summarise` after each data set's last round, rounded to nine decimals: for a CSV file.
+
+    The oracle's regret is 0 up to rounding; what rounding leaves is no result.
+    """
+    last = tidy.groupby("dataset")["t"].transform("max")
+    return summarise(tidy[tidy["t"] == last]).round(9)
+
+
+def holm(p: np.ndarray, level: float = 0.05) -> np.ndarray:
+    """The hypotheses that Holm's step-down rule (1979) rejects at a family-wise error of `level`.
+
+    The k-th smallest p must not exceed ``level / (m - k + 1)``, nor any smaller one its own bound.
+
+    Parameters
+    ----------
+    p : (m,) float, in any order; a NaN is not rejected.
+
+    Returns
+    -------
+    (m,) bool.
+    """
+    p = np.where(np.isnan(p), 1.0, p)
+    order = np.argsort(p, kind="stable")
+    passed = p[order] <= level / (len(p) - np.arange(len(p)))
+    rejected = np.zeros(len(p), dtype=bool)
+    rejected[order] = np.cumprod(passed).astype(bool)
+    return rejected
+
+
+def paired_p(differences: Any) -> float:
+    """The p-value of a two-sided paired t-test on `differences`, (n,) float."""
+    return float(stats.ttest_1samp(np.asarray(differences, dtype=float), 0.0).pvalue)

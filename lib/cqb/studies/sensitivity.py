@@ -1,0 +1,182 @@
+"""How ACQB's results depend on its settings and on the load: one factor at a time, K = 1."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from ..contrastive.refinement import refined
+from ..contrastive.rows import refine_for
+from ..contrastive.settings import RefinementSettings
+from ..environment import from_table
+from ..metrics import REFERENCE, measure
+from ..policies import LearnerSettings
+from ..routing_table import RoutingTable
+from ..runs import Cell, play
+from ..runs import Task as RunTask
+from ..study import Study
+
+POOL_SIZE = 1000
+
+
+@dataclass(frozen=True)
+class Factor:
+    """A setting that is varied: how it is drawn and what it is by default (None: of the cell).
+
+    `refined` says that it is a setting of the refinement, so that its default is ACQB-CL's.
+    """
+
+    label: str
+    values: tuple[float, ...]
+    default: float | None
+    log: bool = False
+    refined: bool = False
+
+
+FACTORS: dict[str, Factor] = {
+    "alpha_coef": Factor(
+        "alpha_coef: factor on the confidence radius", (1e-4, 1e-3, 3e-3, 1e-2, 3e-2), 1e-4, True
+    ),
+    "exploration_rate": Factor(
+        "exploration rate: share of rounds with forced exploration",
+        (0.001, 0.01, 0.03, 0.1),
+        0.01,
+        True,
+    ),
+    "lambda0": Factor(
+        "lambda0: ridge of the estimate", (1 / 64, 1 / 16, 1 / 4, 1.0, 4.0), 1.0, True
+    ),
+    "d_proj": Factor("d_proj: dimensions after refinement", (16, 64, 128, 384), 384, True, True),
+    "tau_pos": Factor(
+        "tau_pos: a positive's profile cosine is above it", (0.5, 0.7, 0.8, 0.9), 0.5, False, True
+    ),
+    "tau_neg": Factor(
+        "tau_neg: a negative's profile cosine is below it",
+        (-0.5, -0.4, -0.1, 0.3),
+        0.3,
+        False,
+        True,
+    ),
+    "load": Factor(
+        "arrival rate as a share of the oracle's capacity", (0.5, 0.7, 0.8, 0.9, 0.95), None
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Point:
+    """One value of one factor.
+
+    Attributes
+    ----------
+    factor, value : what is changed, and to what.
+    learner : settings of ACQB.
+    refinement : how its vectors are refined (ACQB-CL); None leaves them raw.
+    load : arrival rate as a share of the oracle's capacity; None for the arrival rate of the cell.
+    """
+
+    factor: str
+    value: float
+    learner: LearnerSettings = field(default_factory=LearnerSettings)
+    refinement: RefinementSettings | None = None
+    load: float | None = None
+
+
+@dataclass(frozen=True)
+class Task:
+    """ACQB at one point, in one cell with one seed, for T rounds."""
+
+    cell: Cell
+    seed: int
+    point: Point
+    T: int
+
+    def __str__(self) -> str:
+        return f"{self.point.factor} {self.point.value:.4g}, {self.cell}, seed {self.seed}"
+
+
+def point(factor: str, value: float) -> Point:
+    """The paper's settings with one value changed."""
+    if factor == "load":
+        return Point(factor, value, load=value)
+    if factor == "d_proj":  # a hidden layer twice as wide, as in the paper's 384 - 768 - 384
+        width = int(value)
+        return Point(factor, value, refinement=RefinementSettings(hidden=2 * width, output=width))
+    if FACTORS[factor].refined:
+        return Point(factor, value, refinement=RefinementSettings().with_(**{factor: value}))
+    return Point(factor, value, LearnerSettings().with_(**{factor: value}))
+
+
+def run(task: Task, table: RoutingTable) -> pd.DataFrame:
+    """One row after the last round: ACQB at a point, and ORACLE on the same arrivals.
+
+    `arrival_rate` names the cell, `rate` is the one that was run; `capacity` is the largest that the
+    oracle can serve, in queries per round; `anchors` the rows that a refinement was trained on.
+    """
+    raw = from_table(table, task.seed, task.cell.lam, POOL_SIZE)
+    capacity = raw.capacity(task.cell.K)
+    change = task.point
+    rate = task.cell.arrival_rate if change.load is None else change.load * capacity
+    cell = dataclasses.replace(task.cell, arrival_rate=rate)
+    world, anchors = table, np.nan
+    if change.refinement is not None:
+        found = refine_for(table, task.seed, cell.lam, change.refinement, raw.pool_size)
+        world, anchors = refined(raw, found), float(found.counts["anchors"])
+    ours = RunTask(cell, "ACQB", task.seed, task.T, POOL_SIZE, change.learner)
+    played = play(ours, world)
+    oracle = play(dataclasses.replace(ours, policy=REFERENCE, learner=LearnerSettings()), table)
+    measures = measure(played.trajectory, np.array([task.T]), None)
+    row = {
+        "dataset": table.name,
+        "stand_in": table.stand_in,
+        "factor": change.factor,
+        "value": float(change.value),
+        "lam": cell.lam,
+        "arrival_rate": task.cell.arrival_rate,
+        "seed": task.seed,
+        "rate": rate,
+        "capacity": capacity,
+        "anchors": anchors,
+        "regret": measures["regret"][0],
+        "gap": float(measures["queue"][0] - oracle.trajectory.queue[-1]),
+        "queue_mean": measures["queue_mean"][0],
+        "seconds": played.seconds,
+    }
+    return pd.DataFrame([row])
+
+
+def study(
+    name: str, data: str, cells: tuple[Cell, ...], seeds: tuple[int, ...], T: int, **about: bool
+) -> Study:
+    """Every value of every factor in every cell with every seed."""
+    points = [point(factor, value) for factor, of in FACTORS.items() for value in of.values]
+    tasks = tuple(Task(cell, seed, p, T) for cell in cells for seed in seeds for p in points)
+    return Study(
+        name,
+        1,
+        data,
+        tasks,
+        run,
+        stratum=lambda task: task.point.factor,
+        cost=lambda task: (3.0 if task.point.refinement else 1.2) * T / 5000,
+        **about,
+    )
+
+
+# Seeds that no reported experiment uses: a setting may be chosen by what is seen here.
+STUDIES = {
+    study.name: study
+    for study in (
+        study(
+            "sensitivity-routerbench",
+            "routerbench",
+            (Cell(1, 5.0, 0.5), Cell(1, 0.0, 0.7)),
+            (62, 63, 64),
+            5000,
+        ),
+        study("sensitivity-standin", "routerbench-standin", (Cell(1, 5.0, 0.5),), (62, 63), 3000),
+    )
+}

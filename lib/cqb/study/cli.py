@@ -1,0 +1,188 @@
+"""The command line: ``python -m cqb list | run | verify | show``.
+
+list    the studies: version, tasks, data, and whether the table is stored
+run     run studies and store their tables; without names, those that are run by default
+verify  run tasks of the stored tables again, compare every number, and derive every report again
+show    print the record of a stored table, a figure or a report
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor
+
+from .. import figure_records
+from ..files import write_text
+from ..paths import figures_dir
+from ..tables import csv
+from . import data, replay, store
+from .provenance import cores
+from .registry import reports, studies
+from .study import Study
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit status: 1 for a disagreement or an error, 130 if stopped."""
+    options = _parser().parse_args(arguments)
+    for name, folder in options.data:
+        os.environ[f"CQB_{name.upper()}_DIR"] = folder
+    try:
+        return options.command(options)
+    except KeyboardInterrupt:
+        print("\ncqb: interrupted; finished tasks are kept, run it again to go on", file=sys.stderr)
+        return 130
+    except (OSError, ValueError, ImportError, RuntimeError) as error:
+        notes = "".join(f"\n  {note}" for note in getattr(error, "__notes__", ()))
+        print(f"cqb: {error}{notes}", file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m cqb",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    listed = _command(commands, "list", "list the studies", list_studies)
+    run = _command(commands, "run", "run studies and store their tables", run_studies)
+    verify = _command(commands, "verify", "replay stored tables and derive the reports", verify_all)
+    show = _command(commands, "show", "print the record of a table or figure", show_record)
+    show.add_argument("name", metavar="NAME")
+    for command in (run, verify):
+        command.add_argument("names", nargs="*", metavar="STUDY")
+        command.add_argument("--workers", type=int, default=cores(), help="processes side by side")
+        command.add_argument("--scheduler", metavar="tcp://HOST:PORT", help="of a Dask cluster")
+    run.add_argument("--fresh", action="store_true", help="run every task, also those stored")
+    verify.add_argument("--all", action="store_true", help="every task (hours), not a sample")
+    verify.add_argument(
+        "--shard", type=_shard, default=(1, 1), metavar="I/N", help="only part I of N"
+    )
+    for command in (listed, run, verify, show):
+        command.add_argument(
+            *("--data", "-d"),
+            type=_data,
+            action="append",
+            default=[],
+            metavar="SET=FOLDER",
+            help="where the files of a data set are, for instance routerbench=FOLDER",
+        )
+    return parser
+
+
+def _command(
+    commands: argparse._SubParsersAction, name: str, says: str, call: Callable[..., int]
+) -> argparse.ArgumentParser:
+    command = commands.add_parser(name, help=says, description=call.__doc__)
+    command.set_defaults(command=call)
+    return command
+
+
+def list_studies(options: argparse.Namespace) -> int:
+    """List every study: version, number of tasks, data set, and whether its table is stored."""
+    for name, study in studies().items():
+        here = "stored" if store.place(name).exists() else "not stored"
+        of = f"on {study.data}" if study.data else "makes its own data"
+        print(f"{name:34} v{study.version}  {len(study.tasks):5} tasks  {here:10}  {of}")
+    return 0
+
+
+def run_studies(options: argparse.Namespace) -> int:
+    """Run studies and store their tables; derive the reports again."""
+    chosen = _chosen(options.names) or [one for one in studies().values() if one.default]
+    fresh = options.fresh or not options.names
+    with _executor(options.scheduler) as executor:
+        for study in chosen:
+            rows = study.rows(workers=options.workers, executor=executor, fresh=fresh)
+            if fresh:
+                print(f"  {_agreement(study, rows)}", flush=True)
+            study.store(rows)
+    for path, report in reports().items():
+        with contextlib.suppress(FileNotFoundError):
+            write_text(figures_dir() / path, csv(report()))
+    return 0
+
+
+def _agreement(study: Study, rows: object) -> str:
+    """One line on how a new table agrees with the stored one."""
+    stored, _ = store.read(study.name)
+    if stored is None:
+        return "no table was stored to compare with"
+    lines = store.differences(study, stored, rows)
+    if not lines:
+        return "every number agrees with the stored table"
+    return f"{len(lines)} tasks differ from the stored table, the first: {lines[0]}"
+
+
+def verify_all(options: argparse.Namespace) -> int:
+    """Replay tasks of the stored tables, compare every number, and derive every report again."""
+    chosen = _chosen(options.names) or list(studies().values())
+    extent = replay.Extent(options.all, *options.shard)
+    with _executor(options.scheduler) as executor:
+        how = {"workers": options.workers, "executor": executor}
+        verdicts = [_told(replay.replay(study, extent, **how)) for study in chosen]
+    if not options.names:
+        verdicts += [_told(verdict) for verdict in replay.strays(studies())]
+        verdicts += [_told(verdict) for verdict in replay.rederive(reports())]
+    wrong = [verdict.name for verdict in verdicts if verdict.agrees is False]
+    unchecked = [verdict.name for verdict in verdicts if verdict.agrees is None]
+    agree = len(verdicts) - len(wrong) - len(unchecked)
+    print(f"{agree} agree, {len(wrong)} disagree, {len(unchecked)} could not be checked")
+    for name in wrong:
+        print(f"DISAGREES: {name}", file=sys.stderr)
+    return 1 if wrong else 0
+
+
+def _told(verdict: replay.Verdict) -> replay.Verdict:
+    print(verdict, flush=True)
+    return verdict
+
+
+def show_record(options: argparse.Namespace) -> int:
+    """Print the record of a stored table, a figure or a report."""
+    record = store.place(options.name).with_suffix(".json")
+    if record.exists():
+        print(record.read_text(encoding="utf-8"), end="")
+        return 0
+    print(json.dumps(figure_records.read(options.name), indent=1))
+    return 0
+
+
+def _chosen(names: Sequence[str]) -> list[Study]:
+    known = studies()
+    if unknown := [name for name in names if name not in known]:
+        raise ValueError(f"no study {', '.join(unknown)}; `python -m cqb list` names them all")
+    return [known[name] for name in names]
+
+
+@contextlib.contextmanager
+def _executor(scheduler: str | None) -> Iterator[Executor | None]:
+    """The cluster behind the address, or None for this machine's cores."""
+    if scheduler is None:
+        yield None
+        return
+    try:
+        from .cluster import connected
+    except ImportError as error:
+        raise ImportError(
+            f'a Dask cluster needs distributed: install it with `pip install "cqb[cluster]"` ({error})'
+        ) from error
+    with connected(scheduler) as executor:
+        yield executor
+
+
+def _shard(text: str) -> tuple[int, int]:
+    part, _, parts = text.partition("/")
+    return int(part), int(parts)
+
+
+def _data(text: str) -> tuple[str, str]:
+    name, equals, folder = text.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected SET=FOLDER")
+    return name, folder

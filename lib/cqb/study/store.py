@@ -1,0 +1,188 @@
+"""The one store: a Parquet file and a JSON record a study, and a small file for each finished task.
+
+A stored table holds the rows of all tasks and a column :data:`KEY` that says which task a row is of. A
+key is a hash of all that a row may depend on but the code, so rows of another version, other settings or
+other data are never found. Whether the code still gives these rows is for :mod:`.replay` to show.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import shutil
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from .. import paths
+from ..files import sha256_file, write_bytes, write_text
+from .provenance import plain, source_hash, stamp
+
+if TYPE_CHECKING:
+    from .study import Study
+
+KEY = "task"  # the column of a stored table that holds a task's key
+Record = dict[str, Any]
+
+
+class DamagedTableWarning(UserWarning):
+    """A stored table or a finished task is damaged; its tasks are run again."""
+
+
+def place(name: str, folder: Path | None = None) -> Path:
+    """Where the table `name` is stored: in `folder`, by default ``results`` in the data folder."""
+    return (folder or paths.results_dir()) / f"{name}.parquet"
+
+
+def read(name: str, folder: Path | None = None) -> tuple[pd.DataFrame | None, Record | None]:
+    """A stored table and its record, verified; two None where there is none, or (with a warning) where
+    it is damaged."""
+    try:
+        return read_verified(name, folder)
+    except FileNotFoundError:
+        return None, None
+    except ValueError as error:
+        warnings.warn(f"{error}; its tasks are run again", DamagedTableWarning, stacklevel=3)
+        return None, None
+
+
+def read_verified(name: str, folder: Path | None = None) -> tuple[pd.DataFrame, Record]:
+    """A stored table and its record.
+
+    Raises
+    ------
+    FileNotFoundError
+        One of the two files is missing.
+    ValueError
+        One of the two is damaged; the message names the file.
+    """
+    path = place(name, folder)
+    record = path.with_suffix(".json")
+    try:
+        about = json.loads(record.read_text(encoding="utf-8"))
+        expected = about["sha256"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{record}: not the record of a study ({error!r})") from error
+    if sha256_file(path) != expected:
+        raise ValueError(f"{path}: the content does not match the sha256 in {record.name}")
+    return pd.read_parquet(path), about
+
+
+def write(study: Study, rows: pd.DataFrame, identity: str, folder: Path | None = None) -> None:
+    """Write a table and then its record, each whole or not at all; OSError if that cannot be done."""
+    path = place(study.name, folder)
+    content = parquet(rows)
+    write_bytes(path, content)
+    record = {
+        "study": study.name,
+        "version": study.version,
+        "data": {"name": study.data, "hash": identity},
+        "tasks": len(study.tasks),
+        "first_task": plain(study.tasks[0]),
+        "artifacts": artifact_hashes(study.artifacts, folder),
+        "rows": len(rows),
+        "sha256": hashlib.sha256(content).hexdigest(),
+    }
+    write_text(path.with_suffix(".json"), json.dumps(stamp(**record), indent=1) + "\n")
+
+
+def parquet(rows: pd.DataFrame) -> bytes:
+    """A table without its index as the content of a Parquet file."""
+    buffer = io.BytesIO()
+    rows.to_parquet(buffer, index=False, compression="zstd")
+    return buffer.getvalue()
+
+
+def artifact_hashes(names: Iterable[str], folder: Path | None = None) -> dict[str, str | None]:
+    """The sha256 of files in the results folder, None for one that is missing."""
+    files = {name: (folder or paths.results_dir()) / name for name in names}
+    return {name: sha256_file(path) if path.exists() else None for name, path in files.items()}
+
+
+def by_task(stored: pd.DataFrame, keys: Sequence[str]) -> dict[str, pd.DataFrame]:
+    """The stored rows of each of `keys` that is there."""
+    wanted = stored[stored[KEY].isin(keys)]
+    return {key: rows.drop(columns=KEY) for key, rows in wanted.groupby(KEY, sort=False)}
+
+
+def join(known: Mapping[str, pd.DataFrame], keys: Sequence[str]) -> pd.DataFrame:
+    """The rows of all tasks in the order of `keys`, with the column :data:`KEY` first."""
+    frames = [known[key].assign(**{KEY: key}) for key in keys]
+    rows = pd.concat(frames, ignore_index=True)
+    return rows[[KEY, *(column for column in rows.columns if column != KEY)]]
+
+
+def differences(study: Study, stored: pd.DataFrame, found: pd.DataFrame) -> list[str]:
+    """How the rows `found` of some tasks differ from the `stored` rows of the same tasks, a line a task.
+
+    Volatile columns are left out; every other number must be the same, up to the study's tolerance.
+    """
+    labels = dict(zip(dict.fromkeys(found[KEY]), dict.fromkeys(found[KEY]), strict=True))
+    old, new = by_task(stored, list(labels)), by_task(found, list(labels))
+    lines = {key: _difference(study, old.get(key), new[key]) for key in labels}
+    return [f"{key}: {line}" for key, line in lines.items() if line]
+
+
+def _difference(study: Study, old: pd.DataFrame | None, new: pd.DataFrame) -> str:
+    """The first difference between the rows of one task, in words; empty if there is none."""
+    if old is None:
+        return "not in the stored table"
+    compared = [column for column in new.columns if column not in study.volatile]
+    if missing := set(compared) - set(old.columns):
+        return f"no column {', '.join(sorted(missing))} in the stored table"
+    if len(old) != len(new):
+        return f"found {len(new)} rows, stored are {len(old)}"
+    for column in compared:
+        before, now = old[column].to_numpy(), new[column].to_numpy()
+        wrong = ~_equal(before, now, study.tolerance.get(column, 0.0))
+        if wrong.any():
+            row = int(np.argmax(wrong))
+            count = int(wrong.sum())
+            return (
+                f"{column}: found {now[row]!r}, stored is {before[row]!r} "
+                f"(row {row + 1} of the task's {len(new)}; {count} differ)"
+            )
+    return ""
+
+
+def _equal(before: np.ndarray, now: np.ndarray, tolerance: float) -> np.ndarray:
+    both = pd.isna(before) & pd.isna(now)
+    if tolerance and np.issubdtype(now.dtype, np.floating):
+        return both | (np.abs(before - now) <= tolerance)
+    return both | (before == now)
+
+
+class Parts:
+    """The finished tasks of a study that is not stored yet, each in a file named by its key.
+
+    They lie in a folder of the code that made them: a task that another version of any module made is
+    not found. Files are written whole or not at all, so two processes may fill one folder.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._study = paths.runs_dir() / name
+        self.folder = self._study / source_hash()[:12]
+
+    def read(self, key: str) -> pd.DataFrame | None:
+        """The rows of a finished task; None if it is not finished, or (with a warning) damaged."""
+        path = self.folder / f"{key}.parquet"
+        if not path.exists():
+            return None
+        try:
+            return pd.read_parquet(path)
+        except (OSError, ValueError) as error:  # pyarrow's errors are ValueErrors
+            warnings.warn(f"{path}: damaged ({error})", DamagedTableWarning, stacklevel=2)
+            return None
+
+    def write(self, key: str, rows: pd.DataFrame) -> None:
+        """Keep the rows of a finished task; OSError if the folder cannot be written to."""
+        write_bytes(self.folder / f"{key}.parquet", parquet(rows))
+
+    def clear(self) -> None:
+        """Forget all finished tasks of the study."""
+        shutil.rmtree(self._study, ignore_errors=True)

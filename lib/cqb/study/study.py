@@ -1,0 +1,189 @@
+"""A study: independent tasks, the rows of each, and the table they make together."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Callable, Hashable, Mapping
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from . import data, store
+from .making import make
+from .provenance import digest
+
+
+class StudyError(ValueError):
+    """A study is declared wrongly: two tasks have the same label, or a name or version is missing."""
+
+
+def without_seed(task: Any) -> Hashable:
+    """A task's stratum by default: all of it but its seed."""
+    named = {part.name for part in dataclasses.fields(task)}
+    return str(dataclasses.replace(task, seed=0) if "seed" in named else task)
+
+
+@dataclass(frozen=True)
+class Study:
+    """What to run, and how the rows of all tasks become one table.
+
+    >>> import pandas as pd
+    >>> from dataclasses import dataclass
+    >>> @dataclass(frozen=True)
+    ... class Square:
+    ...     number: int
+    >>> study = Study(
+    ...     name="squares",
+    ...     version=1,
+    ...     data=None,
+    ...     tasks=(Square(2), Square(3)),
+    ...     run=lambda task, data: pd.DataFrame({"square": [task.number**2]}),
+    ... )
+    >>> study.table(keep=False)["square"].tolist()
+    squares: running 2 of 2 tasks
+    [4, 9]
+
+    Attributes
+    ----------
+    name : of the study and of its stored table.
+    version : raised by hand, with a reason, when the numbers are meant to change. A stored row of
+        another version is never used.
+    data : name of the data set that tasks read (:func:`cqb.study.data.load`), or None.
+    tasks : frozen dataclasses, independent of each other, seed included. ``str(task)`` is a readable
+        label, different for each task. A field added later with a default leaves old rows valid.
+    run : ``run(task, data)`` gives the rows of one task. It must depend on nothing else.
+    derive : makes the table from all rows, for columns that need several tasks (the gap to ORACLE).
+    stratum : tasks of one stratum are alike; a short replay runs one task of each.
+    cost : rough CPU seconds of a task, for the order of tasks, the time left, and short replays.
+    volatile : columns that no two runs share (seconds); a replay does not compare them.
+    tolerance : largest absolute difference by column, where machines truly differ; 0 elsewhere.
+    artifacts : files in the results folder that tasks read (trained weights). Their sha256 is part of
+        what a row depends on.
+    default : whether ``python -m cqb run`` without names runs the study from the start.
+
+    Raises
+    ------
+    StudyError
+        Two tasks have the same label, there is no task, or the version is below 1.
+    """
+
+    name: str
+    version: int
+    data: str | None
+    tasks: tuple[Any, ...]
+    run: Callable[[Any, Any], pd.DataFrame]
+    derive: Callable[[pd.DataFrame], pd.DataFrame] = lambda rows: rows
+    stratum: Callable[[Any], Hashable] = without_seed
+    cost: Callable[[Any], float] = lambda task: 1.0
+    volatile: tuple[str, ...] = ("seconds",)
+    tolerance: Mapping[str, float] = field(default_factory=dict)
+    artifacts: tuple[str, ...] = ()
+    default: bool = False
+
+    def __post_init__(self) -> None:
+        if self.version < 1 or not self.tasks:
+            raise StudyError(f"{self.name}: expected a version of at least 1 and at least one task")
+        label, count = Counter(map(str, self.tasks)).most_common(1)[0]
+        if count > 1:
+            raise StudyError(f"{self.name}: {count} tasks have the label {label!r}")
+
+    def keys(self, identity: str, folder: Path | None = None) -> list[str]:
+        """What each row depends on, as 16 hex digits a task: study, version, task, data, artifacts.
+
+        Parameters
+        ----------
+        identity : the hash of the data (:func:`cqb.study.data.identity`); "" without data.
+        """
+        common = [self.name, self.version, identity, store.artifact_hashes(self.artifacts, folder)]
+        return [digest([*common, task])[:16] for task in self.tasks]
+
+    def table(self, folder: Path | None = None, **how: Any) -> pd.DataFrame:
+        """The study's table: the stored rows where they are valid, new ones elsewhere, derived.
+
+        Parameters are those of :meth:`rows`.
+        """
+        return self.derive(self.rows(folder, **how))
+
+    def rows(
+        self,
+        folder: Path | None = None,
+        *,
+        workers: int = 1,
+        executor: Executor | None = None,
+        progress: bool | None = None,
+        fresh: bool = False,
+        keep: bool = True,
+    ) -> pd.DataFrame:
+        """The rows of all tasks in the order of the tasks, before :attr:`derive`.
+
+        One printed line says where they come from. Finished tasks are kept until the table is stored,
+        so an interrupted call continues with the next one.
+
+        Parameters
+        ----------
+        folder : of stored tables; by default ``results`` in the data folder.
+        workers : processes side by side. executor : takes their place (a Dask cluster, for instance).
+        progress : show a progress bar; by default where stderr is a terminal.
+        fresh : do not use stored rows. keep : keep finished tasks on disk.
+
+        Raises
+        ------
+        FileNotFoundError, ImportError
+            Rows are missing and the data are not here, or cannot be encoded here.
+        WorkerDied
+            A process was killed twice in the same task; the message names the task.
+        """
+        stored, identity, note = self.stored(folder)
+        keys = self.keys(identity, folder)
+        known = {} if fresh or stored is None else store.by_task(stored, keys)
+        missing = [
+            (key, task) for key, task in zip(keys, self.tasks, strict=True) if key not in known
+        ]
+        if not missing:
+            print(f"{self.name}: {len(keys)} tasks, from the stored table{note}")
+        else:
+            print(f"{self.name}: running {len(missing)} of {len(keys)} tasks", flush=True)
+            parts = store.Parts(self.name) if keep else None
+            how = {"workers": workers, "executor": executor, "progress": progress}
+            known |= make(self, missing, parts, **how)
+        return store.join(known, keys)
+
+    def stored(self, folder: Path | None = None) -> tuple[pd.DataFrame | None, str, str]:
+        """The stored rows (None if there are none), the data's hash, and a remark on the data.
+
+        Where the data are not here, the hash in the record is taken for theirs, and the remark says so.
+
+        Raises
+        ------
+        FileNotFoundError
+            Neither data nor a stored table are here.
+        """
+        rows, record = store.read(self.name, folder)
+        identity = data.identity(self.data)
+        if identity is not None:
+            return rows, identity, ""
+        if record is None:
+            data.load(self.data)  # raises, and says what is missing
+        return rows, record["data"]["hash"], f" ({self.data} is not here: data not checked)"
+
+    def store(self, rows: pd.DataFrame, folder: Path | None = None) -> Path:
+        """Write the table and its record, if a number differs from those stored.
+
+        Parameters
+        ----------
+        rows : of :meth:`rows`, all tasks.
+
+        Raises OSError if the folder cannot be written to.
+        """
+        old, identity, _ = self.stored(folder)
+        keys = self.keys(identity, folder)
+        path = store.place(self.name, folder)
+        same = old is not None and list(dict.fromkeys(old[store.KEY])) == keys
+        if not (same and not store.differences(self, old, rows)):
+            store.write(self, rows, identity, folder)
+        store.Parts(self.name).clear()
+        return path

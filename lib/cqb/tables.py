@@ -1,0 +1,58 @@
+"""Tables for people and programs: CSV files, and plain text with rounded numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import pandas as pd
+
+
+def csv(table: pd.DataFrame) -> str:
+    """A table as the text of a CSV file: six significant digits, truth values in lower case."""
+    flags = table.select_dtypes(bool).columns
+    words = {flag: table[flag].map({True: "true", False: "false"}) for flag in flags}
+    return table.assign(**words).to_csv(index=False, float_format="%.6g", lineterminator="\n")
+
+
+def text(table: pd.DataFrame, *, index: bool = True) -> str:
+    """A table as text, without names for its index and columns."""
+    shown = table.copy()
+    if index:
+        shown.index.names = [None] * shown.index.nlevels
+    shown.columns.names = [None] * shown.columns.nlevels
+    return shown.to_string(index=index)
+
+
+def spread(mean: float, half: float, digits: int = 0, sign: str = "") -> str:
+    """ "628 ± 59": a mean and half its interval. A mean that rounds to 0 has no minus sign."""
+    shown = 0.0 if round(mean, digits) == 0 else mean
+    return f"{shown:{sign}.{digits}f} ± {half:.{digits}f}"
+
+
+def spreads(
+    means: Iterable[float], highs: Iterable[float], digits: int = 0, sign: str = ""
+) -> list[str]:
+    """:func:`spread` for every mean and the upper end of its interval."""
+    pairs = zip(means, highs, strict=True)
+    return [spread(mean, high - mean, digits, sign) for mean, high in pairs]
+
+
+def percent(table: pd.DataFrame, digits: int = 1) -> pd.DataFrame:
+    """Shares as percentages in text."""
+    return (100.0 * table).map(f"{{:.{digits}f}}".format)
+
+
+def cells_of(rows: pd.DataFrame, K: int) -> list[tuple[float, float]]:
+    """The settings (arrival_rate, lam) of one K in a table, ascending."""
+    pairs = rows.loc[rows["K"] == K, ["arrival_rate", "lam"]].drop_duplicates()
+    return sorted(pairs.itertuples(index=False, name=None))
+
+
+def select(rows: pd.DataFrame, **values: object) -> pd.DataFrame:
+    """The rows whose columns have these values; a sequence of values stands for any of them."""
+    kept = np.ones(len(rows), dtype=bool)
+    for column, value in values.items():
+        several = isinstance(value, Sequence) and not isinstance(value, str)
+        kept &= (rows[column].isin(value) if several else rows[column] == value).to_numpy()
+    return rows[kept]

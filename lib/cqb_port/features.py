@@ -1,0 +1,200 @@
+"""Estimated scores and costs of a query: means over the most similar queries of the history.
+
+Step 1 of the online algorithm of arXiv 2509.02718. Similarity is the cosine. The exact search
+works through chunks of the product of all pairs in float32, in NumPy or on a GPU; the few
+candidates that survive are compared again in float64, pair by pair, so that neither the chunk nor
+the batch nor the backend can change which rows are the nearest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from cqb import arrays
+from . import checks
+
+CHUNK = 512  # queries in one product: 54 MB against 26,497 historical rows
+PAIRS = 16_384  # pairs compared again at a time
+BLOCKS = 16  # historical rows per block maximum
+
+
+class Estimates(NamedTuple):
+    """Estimated scores and costs, float64 (M, n) each; predictions may lie outside [0, 1]."""
+
+    scores: np.ndarray
+    costs: np.ndarray
+
+    def part(self, start: int, stop: int) -> Estimates:
+        """Those of the queries `start` to `stop`."""
+        return Estimates(self.scores[:, start:stop], self.costs[:, start:stop])
+
+
+@dataclass(frozen=True, eq=False)
+class History:
+    """Queries whose outcomes with every model are on record.
+
+    Attributes
+    ----------
+    embeddings : (E, D), kept as float32 rows of length 1.
+    scores : (M, E) in [0, 1]. costs : (M, E) dollars, at least 0.
+
+    Raises
+    ------
+    ValueError
+        No queries, NaN, a zero vector, values out of range or shapes that do not fit.
+    """
+
+    embeddings: np.ndarray
+    scores: np.ndarray
+    costs: np.ndarray
+    vectors: np.ndarray = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "scores", checks.scores("history scores", self.scores))
+        object.__setattr__(self, "costs", checks.costs("history costs", self.costs))
+        checks.same_shape("history scores", self.scores, "history costs", self.costs)
+        object.__setattr__(
+            self, "vectors", checks.embeddings("history embeddings", self.embeddings)
+        )
+        if self.scores.size == 0 or len(self.vectors) == 0:
+            raise ValueError("history: found no queries, expected at least one")
+        if len(self.vectors) != self.scores.shape[1]:
+            raise ValueError(
+                f"history embeddings: found {len(self.vectors)} rows, expected "
+                f"{self.scores.shape[1]}, one per column of the scores"
+            )
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    @property
+    def models(self) -> int:
+        """M, the number of models."""
+        return self.scores.shape[0]
+
+
+class Index(Protocol):
+    """Anything that finds neighbours: query vectors (n, D), k -> (n, k) rows of the history."""
+
+    def nearest(self, queries: np.ndarray, k: int) -> np.ndarray:
+        """Rows of the history, the most similar first."""
+
+
+class ExactIndex:
+    """Brute force over float32 unit rows, on the array module `xp` (NumPy, CuPy) and its `device`."""
+
+    def __init__(
+        self, vectors: np.ndarray, xp: Any = np, chunk: int = CHUNK, device: Any = None
+    ) -> None:
+        self._host, self._chunk = vectors, chunk
+        # A row of zeros never wins: the length becomes a multiple of the number of blocks.
+        padding = -len(vectors) % BLOCKS
+        padded = np.concatenate([vectors, np.zeros((padding, vectors.shape[1]), np.float32)])
+        where = {} if device is None else {"device": device}
+        self._vectors = xp.asarray(padded, **where)
+
+    def nearest(self, queries: np.ndarray, k: int, exclude: np.ndarray | None = None) -> np.ndarray:
+        """The k most similar rows of the history, ties to the lowest: int64 (n, k).
+
+        Parameters
+        ----------
+        queries : (n, D) float32 unit rows, in host memory.
+        exclude : (n,) a row of the history that each query must not find (leave one out).
+
+        Raises
+        ------
+        ValueError
+            k is less than 1 or more than the rows there are to find.
+        """
+        check_k(k, len(self._host) - (exclude is not None))
+        found = [
+            self._chunk_nearest(queries[at : at + self._chunk], k, _part(exclude, at, self._chunk))
+            for at in range(0, len(queries), self._chunk)
+        ]
+        return np.concatenate(found) if found else np.empty((0, k), np.int64)
+
+    def _chunk_nearest(self, queries: np.ndarray, k: int, exclude: np.ndarray | None) -> np.ndarray:
+        xp = arrays.namespace(self._vectors)
+        similar = arrays.asarray(queries, self._vectors) @ self._vectors.T
+        similar[:, len(self._host) :] = -2.0
+        if exclude is not None:
+            columns = arrays.asarray(np.arange(similar.shape[1]), self._vectors)
+            itself = arrays.asarray(exclude, self._vectors)[:, None] == columns
+            similar = xp.where(itself, xp.full_like(similar, -2.0), similar)
+        # No rounding of a float32 sum of D products of unit vectors is larger than the slack.
+        slack = 2.0 * queries.shape[1] * float(np.finfo(np.float32).eps)
+        edge = xp.clip(_kth_largest(xp, similar, k) - slack, min=-1.5)
+        row, column = xp.nonzero(similar >= edge[:, None])
+        row, column = arrays.to_numpy(row), arrays.to_numpy(column)
+        return self._by_true_similarity(queries, row, column, k)
+
+    def _by_true_similarity(
+        self, queries: np.ndarray, row: np.ndarray, column: np.ndarray, k: int
+    ) -> np.ndarray:
+        """The k best of the candidate pairs of each query, compared in float64."""
+        true = np.empty(len(row))
+        for at in range(0, len(row), PAIRS):
+            pairs = slice(at, at + PAIRS)
+            left = queries[row[pairs]].astype(np.float64)
+            true[pairs] = (left * self._host[column[pairs]]).sum(axis=1)
+        order = np.lexsort((column, -true, row))
+        first = np.searchsorted(row[order], np.arange(len(queries)))
+        return column[order][first[:, None] + np.arange(k)]
+
+
+def _kth_largest(xp: Any, similar: Any, k: int) -> Any:
+    """A lower bound of the k-th largest value of each row, (n,): that of maxima over blocks."""
+    n, E = similar.shape
+    if k > E // BLOCKS:
+        return xp.sort(similar, axis=1)[:, E - k]
+    maxima = xp.max(xp.reshape(similar, (n, BLOCKS, E // BLOCKS)), axis=1)
+    return xp.sort(maxima, axis=1)[:, E // BLOCKS - k]
+
+
+def _part(values: np.ndarray | None, at: int, size: int) -> np.ndarray | None:
+    return None if values is None else values[at : at + size]
+
+
+def _mean(values: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Means (M, n) of the `columns` (n, k) of `values`, added up in the order of the neighbours."""
+    total = np.zeros((values.shape[0], columns.shape[0]))
+    for rank in columns.T:
+        total += values[:, rank]
+    return total / columns.shape[1]
+
+
+def check_k(k: int, available: int) -> None:
+    """Raise ValueError unless 1 <= k <= available."""
+    if not 1 <= k <= available:
+        raise ValueError(f"k: found {k}, expected from 1 to the {available} historical queries")
+
+
+class NearestNeighbours:
+    """The published estimator: unweighted means over the k nearest historical queries.
+
+    Parameters
+    ----------
+    index : how neighbours are found; the exact search on NumPy by default.
+    """
+
+    def __init__(self, history: History, k: int = 5, index: Index | None = None) -> None:
+        check_k(k, len(history))
+        self.history, self.k = history, k
+        self._index = index or ExactIndex(history.vectors)
+
+    def estimate(self, embeddings: np.ndarray) -> Estimates:
+        """Estimates for queries with the vectors (n, D), of any length but 0."""
+        queries = checks.embeddings("embeddings", embeddings, self.history.vectors.shape[1])
+        return self._means(self._index.nearest(queries, self.k))
+
+    def leave_one_out(self) -> Estimates:
+        """Estimates for the history itself, each query without its own outcome."""
+        vectors = self.history.vectors
+        exact = ExactIndex(vectors)
+        return self._means(exact.nearest(vectors, self.k, exclude=np.arange(len(vectors))))
+
+    def _means(self, nearest: np.ndarray) -> Estimates:
+        return Estimates(*(_mean(v, nearest) for v in (self.history.scores, self.history.costs)))

@@ -1,0 +1,163 @@
+"""Routers to compare with: none learns, and all but the first three read predictions.
+
+The system's paper names baselines that were not open to us, so these rules are our own; "BR" is the
+"BERT router" of the literature, which takes the highest predicted score. A *feasible* expert is
+one at which the quick forecast of the request's own latency meets the limit. The priced rules charge a
+request for the room that it takes, which the others leave out. Ties go to the lowest expert.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import expit
+
+from cqb.streams import Streams
+from .decision import Decision, Policy
+from .forecast import frozen_own_latency, own_latency
+from .impact import delays, final_latency, impact, published_impact
+
+Impact = Callable[[Decision], np.ndarray]
+SOFTNESS = 0.1  # width of the softened step at L, as a share of L
+
+
+def drop(decision: Decision) -> np.ndarray:
+    """The action N for all, (B,)."""
+    B, N = decision.scores.shape
+    return np.full(B, N)
+
+
+class RandomRouter:
+    """A uniformly random expert; environment e follows the stream of the e-th seed."""
+
+    def __init__(self, seeds: tuple[int, ...], T: int) -> None:
+        self._uniforms = np.stack([Streams(s).uniforms("random router", T) for s in seeds])
+
+    def __call__(self, decision: Decision) -> np.ndarray:
+        N = decision.scores.shape[1]
+        return (self._uniforms[:, decision.index] * N).astype(np.int64)
+
+
+def round_robin(decision: Decision) -> np.ndarray:
+    """RR: the experts in turn."""
+    B, N = decision.scores.shape
+    return np.full(B, decision.index % N)
+
+
+def shortest_queue(decision: Decision) -> np.ndarray:
+    """SQF: the fewest requests, running and waiting."""
+    experts = decision.experts
+    return decision.per_expert(experts.running + experts.waiting).argmin(axis=1)
+
+
+def highest_score(decision: Decision) -> np.ndarray:
+    """BR: the highest predicted score, whatever the load."""
+    return decision.scores.argmax(axis=1)
+
+
+def feasible(decision: Decision) -> np.ndarray:
+    """The highest predicted score among feasible experts; expert 0 if there is none."""
+    values = feasible_values(decision, decision.scores)
+    return np.where(np.isfinite(values).any(axis=1), values.argmax(axis=1), 0)
+
+
+def feasible_values(decision: Decision, values: np.ndarray) -> np.ndarray:
+    """`values` (B, N) where the expert is feasible, else minus infinity."""
+    meets = own_latency(decision) < decision.experts.system.limit
+    return np.where(meets, values, -np.inf)
+
+
+def best_or_drop(decision: Decision, values: np.ndarray) -> np.ndarray:
+    """The expert of the largest value (B, N), or a drop where none is above 0."""
+    return np.where(values.max(axis=1) > 0.0, values.argmax(axis=1), drop(decision))
+
+
+def no_impact(decision: Decision) -> np.ndarray:
+    """Zeros (B, N): a rule that ignores what it does to others."""
+    return np.zeros(decision.scores.shape)
+
+
+def predicted_impact(decision: Decision) -> np.ndarray:
+    """Our impact estimate on predictions, (B, N)."""
+    return impact(decision, truth=False)
+
+
+def predicted_published_impact(decision: Decision) -> np.ndarray:
+    """The published impact estimate on predictions, (B, N)."""
+    return published_impact(decision, truth=False)
+
+
+@dataclass(frozen=True)
+class GreedyRouter:
+    """The feasible expert of the largest score - impact - price x d / 100, or a drop if none is above 0.
+
+    Without impact and price this is Feasible+drop, with impact Impact-greedy.
+
+    Attributes
+    ----------
+    impact : gives the impact at each expert, (B, N). price : QoS per 100 predicted tokens.
+    """
+
+    impact: Impact = no_impact
+    price: float = 0.0
+
+    def __call__(self, decision: Decision) -> np.ndarray:
+        worth = decision.scores - self.impact(decision) - self.price * decision.lengths / 100.0
+        return best_or_drop(decision, feasible_values(decision, worth))
+
+
+@dataclass(frozen=True)
+class RolloutRouter:
+    """Priced rollout: the predicted QoS of a frozen system with the request, less that without it.
+
+    The step at L is softened to a logistic of (.9 L - l) / (.1 L), since predictions err. The price is
+    taken per second of delay to whoever comes later: ``price x k2 (p + d/2) d``, and the request
+    is dropped if no expert is worth more than its price.
+    """
+
+    price: float = 0.0
+
+    def __call__(self, decision: Decision) -> np.ndarray:
+        p, d = decision.prompt[:, None], decision.lengths
+        k2 = decision.per_expert(decision.experts.constants.k2)
+        return best_or_drop(decision, self._gain(decision) - self.price * k2 * (p + 0.5 * d) * d)
+
+    def _gain(self, decision: Decision) -> np.ndarray:
+        running, limit = (
+            decision.experts.running_requests(truth=False),
+            decision.experts.system.limit,
+        )
+        before = final_latency(decision, running)
+        after = before + delays(decision, running, decision.lengths)
+        lost = softly_met(before, limit) - softly_met(after, limit)
+        own = softly_met(frozen_own_latency(decision, running), limit)
+        harm = np.where(running.here, running.score * lost, 0.0).sum(axis=-1)
+        return decision.scores * own - harm
+
+
+def softly_met(latency: np.ndarray, limit: float) -> np.ndarray:
+    """From 1 to 0 as latencies (seconds per token) pass the limit; 1/2 at nine tenths of it."""
+    if np.isinf(limit):
+        return np.ones_like(latency)
+    return expit(((1.0 - SOFTNESS) * limit - latency) / (SOFTNESS * limit))
+
+
+Maker = Callable[[tuple[int, ...], int, float], Policy]
+"""From the environments' seeds, the number of requests and a price to a policy."""
+
+POLICIES: dict[str, Maker] = {
+    "RANDOM": lambda seeds, T, price: RandomRouter(seeds, T),
+    "RR": lambda seeds, T, price: round_robin,
+    "SQF": lambda seeds, T, price: shortest_queue,
+    "BR": lambda seeds, T, price: highest_score,
+    "Feasible": lambda seeds, T, price: feasible,
+    "Feasible+drop": lambda seeds, T, price: GreedyRouter(),
+    "Impact-greedy": lambda seeds, T, price: GreedyRouter(predicted_impact),
+    "Impact-greedy-R": lambda seeds, T, price: GreedyRouter(predicted_published_impact),
+    "Priced Feasible+drop": lambda seeds, T, price: GreedyRouter(price=price),
+    "Priced Impact-greedy": lambda seeds, T, price: GreedyRouter(predicted_impact, price),
+    "Priced rollout": lambda seeds, T, price: RolloutRouter(price),
+}
+PRICED = tuple(name for name in POLICIES if name.startswith("Priced"))
