@@ -29,8 +29,9 @@ DEFAULT, TIGHT = "default", "tight memory"
 SYSTEMS = {DEFAULT: default_system(), TIGHT: default_system().with_(memory=1500)}
 POISSON = tuple(Load("Poisson", rate) for rate in (1.0, 2.0, 3.0, 4.0, 5.0, 6.0))
 GAMMA = tuple(Load("Gamma", rate) for rate in (2.0, 3.0, 4.0))
-# At the default memory no request is ever evicted.
-LOADS = {DEFAULT: POISSON + GAMMA, TIGHT: (POISSON[2], POISSON[5])}
+ALL = POISSON + GAMMA
+# At the default memory no request is ever evicted. The loads of one entry are served side by side.
+TESTED = ((DEFAULT, ALL), (TIGHT, (POISSON[2],)), (TIGHT, (POISSON[5],)))
 SHARES = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5)
 CANDIDATES = {
     "Priced Feasible+drop": SHARES,
@@ -58,7 +59,8 @@ class Task:
 
     def __str__(self) -> str:
         price = f" at price {self.price:g}" if self.policy in PRICES else ""
-        return f"{self.part}, {self.system}: {self.policy}{price}, seed {self.seed}"
+        loads = " to ".join(dict.fromkeys((str(self.loads[0]), str(self.loads[-1]))))
+        return f"{self.part}, {self.system}, {loads}: {self.policy}{price}, seed {self.seed}"
 
 
 def run(task: Task, data: None = None) -> pd.DataFrame:
@@ -121,7 +123,7 @@ def sweep(requests: int = REQUESTS, seeds: Sequence[int] = SEEDS) -> Study:
     test = [
         Task("test", system, policy, PRICES.get(policy, 0.0), loads, seed, requests)
         for policy in POLICIES
-        for system, loads in LOADS.items()
+        for system, loads in TESTED
         for seed in seeds
     ]
     return _study("qos-sweep", (*training, *test))
@@ -130,9 +132,7 @@ def sweep(requests: int = REQUESTS, seeds: Sequence[int] = SEEDS) -> Study:
 def trained(requests: int = REQUESTS, seeds: Sequence[int] = SEEDS) -> Study:
     """The trained policies: the main ones on all loads, the controls on those that prices came from."""
     tasks = tuple(
-        Task(
-            "test", DEFAULT, name, 0.0, LOADS[DEFAULT] if model in MAIN else JUDGED, seed, requests
-        )
+        Task("test", DEFAULT, name, 0.0, ALL if model in MAIN else JUDGED, seed, requests)
         for name, model in MODELS.items()
         for seed in seeds
     )
