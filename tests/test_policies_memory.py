@@ -145,7 +145,7 @@ def test_scored_rows_lie_outside_the_pool():
 
 @pytest.mark.parametrize("name", ["INFORMED", "ACQB-W", "ACQB-MW"])
 def test_who_needs_scored_rows_says_so(linear_world, name):
-    with pytest.raises(ValueError, match=f"{name}: found no origin, expected one"):
+    with pytest.raises(ValueError, match=f"{name}: found no source, expected one"):
         _run(linear_world(1), name)
 
 

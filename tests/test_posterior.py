@@ -150,8 +150,8 @@ def _candidates(queries, mean, deviation, normals) -> thompson.Candidates:
 def test_pruning_spares_the_covariance_where_the_choice_is_clear(monkeypatch):
     queries, models, deviation, mean, normals, _ = _case(1, 5, 4, 2, 0.5, 0.0)
     candidates, asked = _candidates(queries, mean, deviation, normals), []
-    settled = LazyInverse.settled
-    monkeypatch.setattr(LazyInverse, "settled", lambda inverse: asked.append(1) or settled(inverse))
+    flushed = LazyInverse.flushed
+    monkeypatch.setattr(LazyInverse, "flushed", lambda inverse: asked.append(1) or flushed(inverse))
     thompson.choose(candidates, models, 1e-4, 2)
     assert asked == []
     thompson.choose(candidates, models, 1.0, 2)
@@ -165,8 +165,8 @@ def test_the_largest_draw_spares_those_of_models_that_cannot_reach_it(monkeypatc
     candidates, asked = _candidates(queries, mean, deviation, normals), []
     alive, sole = thompson.prune(candidates, models, 0.1, 1)
     assert sole is None
-    settled = LazyInverse.settled
-    monkeypatch.setattr(LazyInverse, "settled", lambda inverse: asked.append(1) or settled(inverse))
+    flushed = LazyInverse.flushed
+    monkeypatch.setattr(LazyInverse, "flushed", lambda inverse: asked.append(1) or flushed(inverse))
     chosen = thompson.choose(candidates, models, 0.1, 1)
     assert 0 < len(asked) < np.count_nonzero(alive.any(axis=0))
     scores = posterior.sampled_scores(

@@ -50,12 +50,12 @@ def test_draws_are_rows_of_the_factor_times_the_normals(observed):
         inverse.grow(x)
     rows, normals = rng.normal(size=(5, 6)), rng.normal(size=(5, 2))
     mine = np.array([0, 2, 4])
-    trusted, drawn = kernels.draws(inverse.settled(), rows, normals, mine, 1e-8)
+    trusted, drawn = kernels.draws(inverse.flushed(), rows, normals, mine, 1e-8)
     assert trusted
     exact = np.linalg.cholesky(rows @ inverse.dense() @ rows.T) @ normals
     np.testing.assert_allclose(drawn, exact[mine], atol=1e-12)
     rows[3] = rows[1]
-    assert not kernels.draws(inverse.settled(), rows, normals, mine, 1e-8)[0]
+    assert not kernels.draws(inverse.flushed(), rows, normals, mine, 1e-8)[0]
 
 
 @pytest.mark.parametrize("q", [3, kernels.ROWS + 5])

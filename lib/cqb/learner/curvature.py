@@ -46,7 +46,7 @@ class Curvature:
             for taken, part in zip(self._taken, parts, strict=True)
         )
         while True:
-            end = kernels.take_in(
+            end = kernels.absorb(
                 self.sum, self._taken, parts, self._index, history.members, history.places
             )
             if end != kernels.FULL:

@@ -79,12 +79,12 @@ def append(inverse, term, sign):
 
 
 @compiled
-def shift(part, odds, step):
+def update_scores(part, odds, step):
     """Move a model's scores by a step (d,) of its parameters, and its odds with them.
 
     A score is then off by about ``ROUNDING |x| |step| / sqrt(d)``, the signs at random, and each
     bears on the gradient with at most a quarter of its context; the change of the rates
-    multiplied in :func:`follow` has as much again.
+    multiplied in :func:`update_gradient` has as much again.
     """
     rows, entries = part.size
     change = np.dot(part.contexts[:rows], step.astype(np.float32))
@@ -100,7 +100,7 @@ def shift(part, odds, step):
 
 
 @compiled
-def follow(part, odds):
+def update_gradient(part, odds):
     """Move a model's pick rates and gradient to where the odds now are."""
     rows, entries = part.size
     flat = odds.reshape(-1)
@@ -120,7 +120,7 @@ def gradient(parts, odds):
     """Joint gradient over the parameters of the offered models, float64 (K, d)."""
     slope = np.empty((len(parts), parts[0].slope.size))
     for k in range(len(parts)):
-        follow(parts[k], odds)
+        update_gradient(parts[k], odds)
         slope[k] = parts[k].slope
     return slope
 
@@ -132,11 +132,11 @@ def move(theta, models, parts, odds, ridge, step):
         theta[models[k]] += step[k]
         part = parts[k]
         part.slope[:] += ridge * step[k]
-        shift(part, odds, step[k])
+        update_scores(part, odds, step[k])
 
 
 @compiled
-def take_in(inverse, taken, parts, models, members, places):
+def absorb(inverse, taken, parts, models, members, places):
     """Take the rounds since the last use into the inverse over the joint parameters of `models`.
 
     Parameters

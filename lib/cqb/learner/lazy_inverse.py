@@ -68,9 +68,9 @@ class LazyInverse:
         """An upper bound of the condition number of a matrix that has only grown."""
         return 1.0 + self._added / self._ridge
 
-    def settled(self) -> Sum:
+    def flushed(self) -> Sum:
         """Its arrays, with every observation taken in."""
-        self._settle()
+        self._flush()
         return self.sum
 
     def reset(self, inverse: np.ndarray) -> None:
@@ -81,12 +81,12 @@ class LazyInverse:
 
     def dot(self, x: np.ndarray) -> np.ndarray:
         """``V^{-1} x``, shape (d,)."""
-        self._settle()
+        self._flush()
         return kernels.dot(self.sum, x)
 
     def gram(self, queries: np.ndarray, others: np.ndarray | None = None) -> np.ndarray:
         """``W V^{-1} W'^T`` for queries W (q, d) and others W' (p, d), by default W: shape (q, p)."""
-        self._settle()
+        self._flush()
         others = queries if others is None else others
         if len(queries) > len(others):
             return queries @ self._rows_dot(others).T
@@ -97,17 +97,17 @@ class LazyInverse:
         self._waiting.append(x if weight == 1.0 else np.sqrt(weight) * x)
         self._added += weight * float(x @ x)
         if len(self._waiting) + self.used >= BLOCK:
-            self._settle()
+            self._flush()
 
     def append(self, term: np.ndarray, sign: float) -> None:
         """``V^{-1} += sign * term term^T``."""
-        self._settle()
+        self._flush()
         kernels.append(self.sum, term, sign)
         self.fold_block()
 
     def dense(self) -> np.ndarray:
         """The inverse as a (d, d) array."""
-        self._settle()
+        self._flush()
         return self._rows_dot(np.eye(self.sum.terms.shape[1], dtype=self.sum.terms.dtype))
 
     def fold_block(self) -> None:
@@ -118,7 +118,7 @@ class LazyInverse:
             start = base if base.size else scale * np.eye(recent.shape[1], dtype=recent.dtype)
             self.reset(start + (recent.T * signs[: self.used]) @ recent)
 
-    def _settle(self) -> None:
+    def _flush(self) -> None:
         """Take in the observations that wait, X (m, d), by their joint Woodbury term.
 
         ``V^{-1}`` falls by ``S^T S``, ``S = L^{-1} X V^{-1}`` with L the Cholesky factor of

@@ -9,7 +9,7 @@ a ball, since a service does not know how long its parameters are.
 :class:`OnlineEstimator` keeps the curvature per model (diagonal blocks, K d^2 a round);
 :class:`CoupledOnlineEstimator` keeps all of it, as the yardstick of what the blocks lose. With K = 1
 they are the same. Both have the interface of :class:`cqb.learner.refit.Estimator`; their theta is what
-their rule says, never a step short of it, so there is no slack to settle.
+their rule says, never a step short of it, so there is no error to refine away.
 """
 
 from __future__ import annotations
@@ -47,14 +47,14 @@ class OnlineEstimator:
     n_models : N. d : context dimension. K : assortment size. ridge : lambda0 > 0.
     """
 
-    slack = 0.0
+    error_bound = 0.0
 
     def __init__(self, n_models: int, d: int, K: int, ridge: float) -> None:
         self.theta = np.zeros((n_models, d))
         self._eta = step_size(K)
         self._curvature = [LazyInverse(d, ridge) for _ in range(n_models)]
 
-    def settle(self, models: Iterable[int]) -> None:
+    def refine(self, models: Iterable[int]) -> None:
         """Nothing is left to do."""
 
     def observe(self, context: int, x: np.ndarray, assortment: Assortment, pick: int) -> None:
@@ -81,7 +81,7 @@ class CoupledOnlineEstimator:
         N d is larger than :data:`LARGEST`.
     """
 
-    slack = 0.0
+    error_bound = 0.0
 
     def __init__(self, n_models: int, d: int, K: int, ridge: float) -> None:
         if n_models * d > LARGEST:
@@ -93,7 +93,7 @@ class CoupledOnlineEstimator:
         self._eta = step_size(K)
         self._curvature = ridge * np.eye(n_models * d)
 
-    def settle(self, models: Iterable[int]) -> None:
+    def refine(self, models: Iterable[int]) -> None:
         """Nothing is left to do."""
 
     def observe(self, context: int, x: np.ndarray, assortment: Assortment, pick: int) -> None:

@@ -11,7 +11,7 @@ retrials are. Assortments that make up a good part of their models' rounds keep 
 one per model, sharpened within the refit by a few secant pairs.
 
 With K = 1 no model's minimum depends on another's, so a refit may stop early and say by how much: most
-choices are clear long before the last digits of theta are, and :meth:`Estimator.settle` finds those
+choices are clear long before the last digits of theta are, and :meth:`Estimator.refine` finds those
 digits where a choice hangs on them.
 """
 
@@ -57,12 +57,12 @@ class Estimator:
     ridge : lambda0 > 0, the penalty is ``ridge/2 |theta_j|^2``.
     tolerance : largest gradient norm at which a refit stops; theta is then within
         ``tolerance / ridge`` of the minimum.
-    leeway : how far off the utility of the context observed may be left at first, for K = 1.
+    initial_tolerance : how far off the utility of the observed context may be left at first (K = 1).
 
     Raises
     ------
     ValueError
-        A leeway with K > 1, where one model's minimum depends on where the others' thetas are.
+        `initial_tolerance` > 0 with K > 1, where one model's minimum depends on the others' thetas.
     """
 
     n_models: int
@@ -70,13 +70,15 @@ class Estimator:
     K: int
     ridge: float
     tolerance: float = 1e-6
-    leeway: float = 0.0
+    initial_tolerance: float = 0.0
     most_passes: int = 100
     counts: RefitCounts = field(default_factory=RefitCounts)
 
     def __post_init__(self) -> None:
-        if self.leeway and self.K > 1:
-            raise ValueError(f"leeway: found {self.leeway} with K = {self.K}, expected 0")
+        if self.initial_tolerance and self.K > 1:
+            raise ValueError(
+                f"initial_tolerance: found {self.initial_tolerance} with K = {self.K}, expected 0"
+            )
         self._history = History(self.n_models, self.d, self.K, self.ridge)
         self._blocks = [self._curvature((j,)) for j in range(self.n_models)]
         self._joint: dict[Assortment, Curvature] = {}
@@ -86,18 +88,18 @@ class Estimator:
 
     @property
     def theta(self) -> np.ndarray:
-        """The estimates, shape (N, d), each within `slack` of its minimum; not to be written to."""
+        """The estimates, shape (N, d), each within `error_bound` of its minimum; read-only."""
         return self._history.theta
 
     @property
-    def slack(self) -> float:
+    def error_bound(self) -> float:
         """How far from its minimum a model's theta may be, Euclidean; 0 if all are within tolerance.
 
         The objective is ``ridge``-strongly convex: a gradient g is found within ``|g| / ridge``.
         """
         return float(self._left.max()) / self.ridge
 
-    def settle(self, models: Iterable[int]) -> None:
+    def refine(self, models: Iterable[int]) -> None:
         """Move theta of these models to within tolerance."""
         for j in models:
             if self._left[j]:
@@ -106,7 +108,7 @@ class Estimator:
 
     def observe(self, context: int, x: np.ndarray, assortment: Assortment, pick: int) -> None:
         """Add one round to the history and move theta of the offered models to the new minimum,
-        or as near to it as the leeway asks.
+        or as near to it as `initial_tolerance` asks.
 
         `context` identifies the vector `x` (d,); `pick` is the model picked, or negative.
         """
@@ -118,10 +120,10 @@ class Estimator:
         exact = not all(part.catch_up(self._history) for part in steering)
         if exact:
             self._rebuild(assortment, steering)
-        if not self.leeway:
+        if not self.initial_tolerance:
             self._descend(assortment, steering, self.tolerance, exact)
             return
-        near = self.leeway * self.ridge / max(math.sqrt(x @ x), 1e-300)
+        near = self.initial_tolerance * self.ridge / max(math.sqrt(x @ x), 1e-300)
         self._descend(assortment, steering, max(near, self.tolerance), exact)
         (j,) = assortment
         left = self._history.gradient_norm(j)

@@ -149,7 +149,7 @@ def _draws(candidates: Candidates, inverse: LazyInverse, j: int, mine: np.ndarra
     normals = candidates.normals[: everyone.size, j]
     if everyone.size <= FEW:
         rows = candidates.rows(everyone)
-        trusted, drawn = kernels.draws(inverse.settled(), rows, normals, mine, TRUSTED)
+        trusted, drawn = kernels.draws(inverse.flushed(), rows, normals, mine, TRUSTED)
         if trusted:
             return drawn
     rank = candidates.contexts.shape[1]

@@ -31,19 +31,19 @@ from .base import PolicyEntry, Service
 Radius = Callable[[int], float]
 
 # Utilities are at first known to within this, which decides most rounds (K = 1).
-LEEWAY = 0.01
+INITIAL_TOLERANCE = 0.01
 
 
 class ThetaEstimator(Protocol):
     """What a learner needs of an estimator: parameters (N, d), moved by every round.
 
-    Each model's theta is within `slack` (Euclidean) of where it belongs, and there once settled.
+    Each model's theta is within `error_bound` (Euclidean) of where it belongs, and there once refined.
     """
 
     theta: np.ndarray
-    slack: float
+    error_bound: float
 
-    def settle(self, models: Iterable[int]) -> None:
+    def refine(self, models: Iterable[int]) -> None:
         """Bring theta of these models to where it belongs."""
 
     def observe(self, context: int, x: np.ndarray, assortment: tuple[int, ...], pick: int) -> None:
@@ -77,9 +77,9 @@ class ThompsonLearner:
         self._normals = streams.rounds("posterior")
         self._draws = optimistic_draws(service.K)
         self._rotation = ROTATIONS[settings.rotation](N, service.K)
-        leeway = LEEWAY if service.K == 1 else 0.0
+        initial_tolerance = INITIAL_TOLERANCE if service.K == 1 else 0.0
         self._estimator = estimator or Estimator(
-            N, d, service.K, settings.lambda0, settings.tolerance, leeway
+            N, d, service.K, settings.lambda0, settings.tolerance, initial_tolerance
         )
         self._covariance = [LazyInverse(d, settings.lambda0) for _ in range(N)]
         # 1 / (an upper bound of the posterior variance), per context and model: kernels.prospects.
@@ -91,7 +91,7 @@ class ThompsonLearner:
     @property
     def theta(self) -> np.ndarray:
         """The current estimates, shape (N, d)."""
-        self._estimator.settle(range(self._information.shape[1]))
+        self._estimator.refine(range(self._information.shape[1]))
         return self._estimator.theta
 
     def choose(self, t: int, waiting: Waiting) -> Decision:
@@ -115,12 +115,12 @@ class ThompsonLearner:
         """
         index, radius = np.asarray(ranked), self._radius(t)
         candidates = self._candidates(index, normals, penalty)
-        if self._estimator.slack > 0.0:
-            off = self._estimator.slack * self._longest
+        if self._estimator.error_bound > 0.0:
+            off = self._estimator.error_bound * self._longest
             alive, sole = thompson.prune(candidates, self._covariance, radius, self._K, off)
             if sole is not None:
                 return sole
-            self._estimator.settle(np.flatnonzero(alive.any(axis=0)).tolist())
+            self._estimator.refine(np.flatnonzero(alive.any(axis=0)).tolist())
             candidates = self._candidates(index, normals, penalty)
         return thompson.choose(candidates, self._covariance, radius, self._K)
 

@@ -16,7 +16,7 @@ from ..environment import Environment
 from ..simulate import Policy
 from ..streams import Streams
 from .acqb import acqb
-from .base import Origin, PolicyEntry, Service
+from .base import PolicyEntry, RunSource, Service
 
 # Vectors of length 1, as raw ones have: at equal length the comparison with ACQB is one of vectors.
 EQUAL = RefinementSettings()
@@ -33,7 +33,7 @@ class RefinedEntry(PolicyEntry):
     refinement: RefinementSettings = EQUAL
     needs_table: ClassVar[bool] = True
 
-    def environment(self, origin: Origin) -> Environment:
+    def environment(self, source: RunSource) -> Environment:
         """The run's environment with its contexts refined.
 
         Raises
@@ -41,13 +41,13 @@ class RefinedEntry(PolicyEntry):
         ValueError
             It needs a refinement set, and there is no routing table to take one from.
         """
-        table = origin.table(self.name, "to refine on")
+        table = source.table(self.name, "to refine on")
         settings = self.refinement
         for name, (tau_pos, tau_neg) in THRESHOLDS.items():
             if table.name.startswith(name):
                 settings = settings.with_(tau_pos=tau_pos, tau_neg=tau_neg)
-        refinement = refine_for(table, origin.seed, origin.lam, settings, origin.pool_size)
-        return refined(origin.environment(), refinement)
+        refinement = refine_for(table, source.seed, source.lam, settings, source.pool_size)
+        return refined(source.environment(), refinement)
 
 
 def acqb_cl(service: Service, streams: Streams) -> Policy:

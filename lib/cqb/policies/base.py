@@ -71,7 +71,7 @@ class Service:
 
 
 @dataclass(frozen=True, eq=False)
-class Origin:
+class RunSource:
     """What a run's environment is made from: all of it is public but to the policy.
 
     Attributes
@@ -127,22 +127,22 @@ class PolicyEntry:
     # Whether it takes more than the pool from the routing table, and so cannot do without one.
     needs_table: ClassVar[bool] = False
 
-    def environment(self, origin: Origin) -> Environment:
+    def environment(self, source: RunSource) -> Environment:
         """The environment that the policy is run on."""
-        return origin.environment()
+        return source.environment()
 
     def make(
         self,
         service: Service,
         streams: Streams,
         truth: Environment,
-        origin: Origin | None = None,
+        source: RunSource | None = None,
     ) -> Policy:
         """A fresh policy for one run; only yardsticks get to see `truth`.
 
         Parameters
         ----------
-        origin : where the run comes from; only policies that ask for scored rows read it.
+        source : where the run comes from; only policies that ask for scored rows read it.
 
         Raises
         ------

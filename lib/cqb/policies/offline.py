@@ -16,7 +16,7 @@ from ..environment import Environment
 from ..routing_table import RoutingTable, departure_odds, split_rows
 from ..simulate import Policy
 from ..streams import Streams
-from .base import Origin, PolicyEntry, Service
+from .base import PolicyEntry, RunSource, Service
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,19 +56,19 @@ class OfflineEntry(PolicyEntry):
         service: Service,
         streams: Streams,
         truth: Environment,
-        origin: Origin | None = None,
+        source: RunSource | None = None,
     ) -> Policy:
-        """A fresh policy for one run, with the scored rows of its `origin`.
+        """A fresh policy for one run, with the scored rows of its `source`.
 
         Raises
         ------
         ValueError
-            There is no origin, or no routing table behind it, or too few rows are left in it.
+            There is no source, or no routing table behind it, or too few rows are left in it.
         """
-        if origin is None:
-            raise ValueError(f"{self.name}: found no origin, expected one to take scored rows from")
-        table = origin.table(self.name, "to take scored rows from")
-        rows = scored_rows(table, self.rows, origin.seed, origin.lam, origin.pool_size)
+        if source is None:
+            raise ValueError(f"{self.name}: found no source, expected one to take scored rows from")
+        table = source.table(self.name, "to take scored rows from")
+        rows = scored_rows(table, self.rows, source.seed, source.lam, source.pool_size)
         return self.factory(service, streams, rows)
 
 
