@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cqb import posterior
-from cqb.learner import kernels, thompson
+from cqb.learner import draw_kernels, thompson
 from cqb.learner.lazy_inverse import BLOCK, LazyInverse
 
 
@@ -211,7 +211,7 @@ def test_a_long_queue_is_bounded_by_the_normals_of_its_independent_queries():
     rank = thompson._rank(candidates, models)
     assert rank == D
     count = [
-        np.count_nonzero(kernels.survivors(*candidates[2:], 0.03, 1, thompson.ROOM, r)[0])
+        np.count_nonzero(draw_kernels.survivors(*candidates[2:], 0.03, 1, thompson.ROOM, r)[0])
         for r in (rank, q)
     ]
     assert count[0] < 0.2 * count[1]

@@ -9,7 +9,8 @@ from itertools import combinations
 import numpy as np
 from scipy.optimize import brentq
 
-Assortment = tuple[int, ...]
+from .mnl import Assortment
+
 Schedule = Callable[[int], float]
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from .arrays import namespace
 
 Array = Any
+Assortment = tuple[int, ...]  # ascending model indices
 
 # A damped step must lower the loss by this share of what its slope promises (Armijo's rule).
 ENOUGH = 1e-4

@@ -16,6 +16,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from .environment import Draws, Environment
+from .mnl import Assortment
 
 RETRY, IDLE = -1, -2
 
@@ -38,7 +39,7 @@ class Decision(NamedTuple):
     """Who is served with what: a queue position, ascending model indices, and why."""
 
     position: int
-    assortment: tuple[int, ...]
+    assortment: Assortment
     forced: bool = False
 
 
@@ -48,9 +49,7 @@ class Policy(Protocol):
     def choose(self, t: int, waiting: Waiting) -> Decision:
         """Who is served in round t (from 1), with which assortment; the queue is not empty."""
 
-    def observe(
-        self, t: int, query: int, context: int, assortment: tuple[int, ...], pick: int
-    ) -> None:
+    def observe(self, t: int, query: int, context: int, assortment: Assortment, pick: int) -> None:
         """What the user did: the model picked, or RETRY."""
 
 

@@ -4,6 +4,7 @@ import http.server
 import io
 import re
 import threading
+import tomllib
 import urllib.error
 
 import pytest
@@ -202,11 +203,12 @@ def test_an_unpinned_entry_is_refused_and_says_how_to_pin(entry, tmp_path, entry
     assert files_below(tmp_path) == []
 
 
-def test_the_pin_command_prints_lines_that_pin(tmp_path, capsys):
+def test_the_pin_command_prints_a_line_that_pins(tmp_path, capsys):
     path = tmp_path / "table.pkl"
     path.write_bytes(CONTENT)
     assert download.main(["--pin", str(path)]) == 0
-    (pinned,) = eval(capsys.readouterr().out, {"RemoteFile": RemoteFile})
+    (fields,) = tomllib.loads(f"files = [{capsys.readouterr().out}]")["files"]
+    pinned = RemoteFile(**fields)
     assert pinned == remote("table.pkl")
     assert download.difference(path, pinned) is None
 

@@ -15,10 +15,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..mnl import BlockHistory
+from ..mnl import Assortment, BlockHistory
 from . import kernels
-
-Assortment = tuple[int, ...]
 
 FIRST = 16
 

@@ -23,10 +23,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..mnl import hessian, ridge_mle
+from ..mnl import Assortment, hessian, ridge_mle
 from . import kernels
 from .curvature import Curvature
-from .history import Assortment, History
+from .history import History
 
 # A step after which the gradient is longer than this multiple of what it was is taken back.
 OVERSHOOT = 10.0

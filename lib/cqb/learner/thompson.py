@@ -15,8 +15,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..mnl import Assortment
 from ..posterior import DEPENDENT
-from . import kernels
+from . import draw_kernels
 from .lazy_inverse import LazyInverse
 
 # Bounds are compared with a little room, so that rounding never prunes a tie.
@@ -46,7 +47,7 @@ class Candidates(NamedTuple):
         return self.contexts[self.ranked[at]]
 
 
-Choice = tuple[int, tuple[int, ...]]
+Choice = tuple[int, Assortment]
 
 
 def prune(
@@ -66,7 +67,7 @@ def prune(
     """
     rank = _rank(candidates, inverses)
     # The rate of an assortment moves in its utilities by no more than they do, in log odds.
-    alive, sole = kernels.survivors(*candidates[2:], alpha, K, ROOM + 2.0 * off, rank)
+    alive, sole = draw_kernels.survivors(*candidates[2:], alpha, K, ROOM + 2.0 * off, rank)
     if sole < 0:
         return alive, None
     return alive, (int(sole), tuple(alive[sole].nonzero()[0].tolist()))
@@ -149,7 +150,7 @@ def _draws(candidates: Candidates, inverse: LazyInverse, j: int, mine: np.ndarra
     normals = candidates.normals[: everyone.size, j]
     if everyone.size <= FEW:
         rows = candidates.rows(everyone)
-        trusted, drawn = kernels.draws(inverse.flushed(), rows, normals, mine, TRUSTED)
+        trusted, drawn = draw_kernels.draws(inverse.flushed(), rows, normals, mine, TRUSTED)
         if trusted:
             return drawn
     rank = candidates.contexts.shape[1]
