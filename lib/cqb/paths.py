@@ -68,16 +68,21 @@ def raw_dir() -> Path:
     return data_dir() / "raw"
 
 
+def dataset_dir(name: str) -> Path | None:
+    """The folder that CQB_NAME_DIR names for a data set, e.g. CQB_SPROUT_DIR; None if unset."""
+    return _override(f"CQB_{name.upper()}_DIR")
+
+
 def routerbench_dir() -> Path | None:
-    """The folder CQB_ROUTERBENCH_DIR names, if it names one."""
-    return _override("CQB_ROUTERBENCH_DIR")
+    """:func:`dataset_dir` of RouterBench."""
+    return dataset_dir("routerbench")
 
 
 def sprout_dir() -> Path | None:
-    """The folder CQB_SPROUT_DIR names, if it names one."""
-    return _override("CQB_SPROUT_DIR")
+    """:func:`dataset_dir` of SPROUT."""
+    return dataset_dir("sprout")
 
 
 def embedllm_dir() -> Path | None:
-    """The folder CQB_EMBEDLLM_DIR names, if it names one."""
-    return _override("CQB_EMBEDLLM_DIR")
+    """:func:`dataset_dir` of EmbedLLM."""
+    return dataset_dir("embedllm")

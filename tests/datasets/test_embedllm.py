@@ -176,7 +176,8 @@ def test_absent_and_broken_files_are_named(tmp_path):
     with pytest.raises(ValueError, match=r"train.csv: not a readable CSV file"):
         embedllm.load(tmp_path)
     (tmp_path / "train.csv").unlink()
-    with pytest.raises(FileNotFoundError, match=r"train\.csv"):
+    how = ".*`make data`.*CQB_EMBEDLLM_DIR"
+    with pytest.raises(FileNotFoundError, match=r"train\.csv: no such file of EmbedLLM" + how):
         embedllm.load(tmp_path)
 
 

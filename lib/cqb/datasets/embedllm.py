@@ -19,9 +19,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
+from cqb.datasets import reading
 from cqb.datasets.prices import class_prices, count_tokens
-from cqb.datasets.reading import MISSING, Rows, complete_rows, not_here, strip_preambles
-from cqb.files import sha256_file
+from cqb.datasets.reading import MISSING, Rows
 from cqb.routing_table import RoutingTable
 
 NAME = "EmbedLLM"
@@ -54,36 +54,18 @@ def load(folder: Path | str) -> RoutingTable:
         `model_order.csv` or has no price, one (prompt, model) pair has two different labels in
         one category, or no prompt is complete. The message names file, row and column.
     """
-    folder = Path(folder)
-    for name in (MODELS, ANSWERS):
-        if not (folder / name).is_file():
-            raise not_here(f"{folder / name}: no such file of {NAME}", NAME)
-    models = read_models(folder / MODELS)
+    files = [Path(folder) / ANSWERS, Path(folder) / MODELS]
+    for path in files:
+        if not path.is_file():
+            raise reading.not_here(f"{path}: no such file of {NAME}", NAME)
+    models = read_models(files[1])
     prices = class_prices(models)
-    answers = pivot(folder / ANSWERS, models)
+    answers = pivot(files[0], models)
     nothing = f"prompts is answered by all {len(models)} models of {MODELS}"
-    rows, counts = complete_rows([answers.rows], GAPS, "id", folder / ANSWERS, nothing)
-    whole = [text for (text,) in rows.prompts]
-    prompts, removed = strip_preambles(whole, rows.families)
-    return RoutingTable(
-        name=NAME,
-        stand_in=False,
-        ids=rows.ids,
-        prompts=prompts,
-        families=rows.families,
-        models=models,
-        scores=rows.numbers["score"],
-        costs=count_tokens(whole)[:, None] * prices,
-        report={
-            "files": {name: sha256_file(folder / name) for name in (ANSWERS, MODELS)},
-            "lines_read": answers.lines,
-            "lines_repeated": answers.repeated,
-            **counts,
-            "prompts_in_several_categories": answers.several,
-            "answers_that_differ_between_categories": answers.differing,
-            "preamble_characters": removed,
-        },
-    )
+    rows, counts = reading.complete_rows([answers.rows], GAPS, "id", files[0], nothing)
+    costs = count_tokens([text for (text,) in rows.prompts])[:, None] * prices
+    found = {**answers.lines, **counts, **answers.listings}
+    return reading.routing_table(NAME, models, files, rows, costs, found)
 
 
 def read_models(path: Path) -> tuple[str, ...]:
@@ -107,20 +89,14 @@ def read_models(path: Path) -> tuple[str, ...]:
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """The long file as one row per prompt; `score` is NaN where a model did not answer.
+    """The long file as one row per prompt, in the order of the file.
 
-    Attributes
-    ----------
-    rows : one per prompt, in the order of the file. lines : lines read.
-    repeated : lines that repeat an earlier one. several : prompts with more than one listing.
-    differing : (prompt, model) pairs whose label is not the same in all listings.
+    `score` is NaN where a model did not answer; the other two hold counts for the report.
     """
 
     rows: Rows
-    lines: int
-    repeated: int
-    several: int
-    differing: int
+    lines: dict[str, int]
+    listings: dict[str, int]
 
 
 def pivot(path: Path, models: tuple[str, ...]) -> Answers:
@@ -159,8 +135,12 @@ def pivot(path: Path, models: tuple[str, ...]) -> Answers:
         prompts=[[texts[name]] for name in ids],
         numbers={"score": scores},
     )
-    repeated, differing = len(answers) - len(distinct), int((labels["min"] < labels["max"]).sum())
-    return Answers(rows, len(lines), repeated, int((np.bincount(of_prompt) > 1).sum()), differing)
+    read = {"lines_read": len(lines), "lines_repeated": len(answers) - len(distinct)}
+    found = {
+        "prompts_in_several_categories": int((np.bincount(of_prompt) > 1).sum()),
+        "answers_that_differ_between_categories": int((labels["min"] < labels["max"]).sum()),
+    }
+    return Answers(rows, read, found)
 
 
 def _checked(file: str, lines: pd.DataFrame, models: tuple[str, ...]) -> np.ndarray:

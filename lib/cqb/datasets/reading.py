@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+
+from cqb.files import sha256_file
+from cqb.routing_table import RoutingTable
 
 # Texts that count as an empty cell, in lower case.
 MISSING = frozenset({"", "nan", "none", "na", "<na>", "null"})
@@ -139,6 +143,33 @@ def _shared_opening(texts: Sequence[str]) -> str:
         if last[position : position + 1] != character:
             return first[:position]
     return first
+
+
+def routing_table(
+    name: str,
+    models: Sequence[str],
+    files: Sequence[Path],
+    rows: Rows,
+    costs: np.ndarray,
+    found: Mapping[str, Any],
+) -> RoutingTable:
+    """The table of complete rows, with shared preambles removed and the texts of a dialogue joined.
+
+    `costs` are float64 (rows, N) in US dollars; `found` goes into the report.
+    """
+    prompts, removed = strip_preambles(["\n\n".join(t) for t in rows.prompts], rows.families)
+    hashes = {path.name: sha256_file(path) for path in files}
+    return RoutingTable(
+        name=name,
+        stand_in=False,
+        ids=rows.ids,
+        prompts=prompts,
+        families=rows.families,
+        models=models,
+        scores=rows.numbers["score"],
+        costs=costs,
+        report={"files": hashes, **found, "preamble_characters": removed},
+    )
 
 
 def find_files(folder: Path, name: str, patterns: Sequence[str], lacking: str) -> list[Path]:

@@ -13,17 +13,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cqb.datasets.reading import (
-    MISSING,
-    Rows,
-    check_range,
-    complete_rows,
-    find_files,
-    same_models,
-    strip_preambles,
-)
+from cqb.datasets import reading
+from cqb.datasets.reading import MISSING, Rows
 from cqb.datasets.safe_pickle import load_frame
-from cqb.files import sha256_file
 from cqb.routing_table import RoutingTable
 
 if TYPE_CHECKING:
@@ -53,35 +45,18 @@ def load(folder: Path | str) -> RoutingTable:
         complete rows carry one id. The message names file, row and column.
     """
     folder, lacking = Path(folder), f"neither {PICKLE} nor a .csv file in it"
-    files = find_files(folder, NAME, (PICKLE, "*.csv"), lacking)
+    files = reading.find_files(folder, NAME, (PICKLE, "*.csv"), lacking)
     frames = {path.name: _read_frame(path) for path in files}
-    models = same_models(
+    models = reading.same_models(
         {file: _models(file, list(map(str, frame.columns))) for file, frame in frames.items()}
     )
     parts = [_read_part(name, frame, models) for name, frame in frames.items()]
-    rows, counts = complete_rows(parts, GAPS, "id", folder, "rows has every score and cost")
-    # A dialogue is encoded as one text; nearly every prompt is a list of one.
-    prompts, removed = strip_preambles(
-        ["\n\n".join(texts) for texts in rows.prompts], rows.families
-    )
-    count = len(set(rows.families))
-    selection = f"{NAME}, {count} {'family' if count == 1 else 'families'}"
-    return RoutingTable(
-        name=NAME if files[0].name == PICKLE else selection,
-        stand_in=False,
-        ids=rows.ids,
-        prompts=prompts,
-        families=rows.families,
-        models=models,
-        scores=rows.numbers["score"],
-        costs=rows.numbers["cost"],
-        report={
-            "files": {path.name: sha256_file(path) for path in files},
-            **counts,
-            "prompts_of_several_texts": sum(len(texts) > 1 for texts in rows.prompts),
-            "preamble_characters": removed,
-        },
-    )
+    rows, counts = reading.complete_rows(parts, GAPS, "id", folder, "rows has every score and cost")
+    counts["prompts_of_several_texts"] = sum(len(texts) > 1 for texts in rows.prompts)
+    families = len(set(rows.families))
+    selection = f"{NAME}, {families} {'family' if families == 1 else 'families'}"
+    name = NAME if files[0].name == PICKLE else selection
+    return reading.routing_table(name, models, files, rows, rows.numbers["cost"], counts)
 
 
 def prompt_parts(value: object, place: str) -> list[str]:
@@ -165,5 +140,5 @@ def _numbers(column: pd.Series, cells: list[str], field: str) -> np.ndarray:
     high, wanted = (
         (1.0, "a score in [0, 1]") if field == "score" else (np.inf, "dollars, at least 0")
     )
-    check_range(values, cells, repr(column.name), high, wanted)
+    reading.check_range(values, cells, repr(column.name), high, wanted)
     return values

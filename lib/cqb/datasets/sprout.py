@@ -13,16 +13,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cqb.datasets import reading
 from cqb.datasets.prices import token_prices
-from cqb.datasets.reading import (
-    Rows,
-    check_range,
-    complete_rows,
-    find_files,
-    same_models,
-    strip_preambles,
-)
-from cqb.files import sha256_file
+from cqb.datasets.reading import Rows
 from cqb.routing_table import RoutingTable
 
 if TYPE_CHECKING:
@@ -54,29 +47,15 @@ def load(folder: Path | str) -> RoutingTable:
         The message names file, row and column.
     """
     folder, lacking = Path(folder), "no .parquet file in it or in its subfolder data"
-    files = find_files(folder, NAME, PATTERNS, lacking)
-    models = same_models({path.name: _models(path) for path in files})
+    files = reading.find_files(folder, NAME, PATTERNS, lacking)
+    models = reading.same_models({path.name: _models(path) for path in files})
     prices = token_prices(models)
     parts = [_read_part(path, models) for path in files]
     nothing = "rows has every score and every token count"
-    rows, counts = complete_rows(parts, GAPS, "key", folder, nothing)
-    prompts, removed = strip_preambles([text for (text,) in rows.prompts], rows.families)
-    score, prompt_tokens, answer_tokens = (rows.numbers[field] for field in FIELDS)
-    return RoutingTable(
-        name=NAME,
-        stand_in=False,
-        ids=rows.ids,
-        prompts=prompts,
-        families=rows.families,
-        models=models,
-        scores=score,
-        costs=prompt_tokens * prices.prompt + answer_tokens * prices.answer,
-        report={
-            "files": {path.name: sha256_file(path) for path in files},
-            **counts,
-            "preamble_characters": removed,
-        },
-    )
+    rows, counts = reading.complete_rows(parts, GAPS, "key", folder, nothing)
+    _, prompt_tokens, answer_tokens = (rows.numbers[field] for field in FIELDS)
+    costs = prompt_tokens * prices.prompt + answer_tokens * prices.answer
+    return reading.routing_table(NAME, models, files, rows, costs, counts)
 
 
 def _models(path: Path) -> tuple[str, ...]:
@@ -157,5 +136,5 @@ def _numbers(column: pa.ChunkedArray, field: str, cells: list[str], model: str) 
     values = pc.cast(pc.struct_field(column, field), pa.float64()).to_numpy()
     score = field == "score"
     wanted = "a score in [0, 1]" if score else "a number of tokens, at least 0"
-    check_range(values, cells, f"{field!r} of {model!r}", 1.0 if score else np.inf, wanted)
+    reading.check_range(values, cells, f"{field!r} of {model!r}", 1.0 if score else np.inf, wanted)
     return values
