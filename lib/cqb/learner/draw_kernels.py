@@ -37,7 +37,7 @@ def prospects(contexts, ranked, theta, information):
 
 @compiled
 def survivors(mean, deviation, normals, alpha, K, room, rank):
-    """Which sampled scores can still be among the K of the best query.
+    """The sampled scores that can still be among the K of the best query.
 
     Score (i, j) lies within ``alpha deviation_ij |z_{<=i,j}|`` of its mean for every draw, and the
     largest of M draws counts. Bounds are compared with a little `room`.
@@ -45,11 +45,11 @@ def survivors(mean, deviation, normals, alpha, K, room, rank):
     Parameters
     ----------
     mean, deviation : (q, N). normals : (q, N, M). alpha : confidence radius.
-    rank : queries from here on have no normals of their own; q where that is not certain.
+    rank : queries from this one on have no normals of their own; q if that is not certain.
 
     Returns
     -------
-    (bool (q, N), the query that is left, with K scores and no other, or -1)
+    (bool (q, N), the one remaining query if it has exactly K scores, else -1)
     """
     q, N, M = normals.shape
     squares = np.zeros((N, M))

@@ -20,15 +20,15 @@ import numpy as np
 
 CONVERGED, OVERSHOT, STALLED = 0, 1, 2
 
-# A secant term is learned if it turns the next step by less than this; a wild one would be undone.
+# A secant term is used if it scales the next step by less than this; a larger step would be undone.
 WILD = 100.0
-# A step may overshoot its line's minimum by this share of the slope that it began with.
+# A step may overshoot the minimum along its line up to this share of its initial slope.
 ENOUGH = 0.5
-# A root is sought at least this share of its bracket away from the ends.
+# A root is searched at least this share of its bracket away from the ends.
 MARGIN = 0.05
 # Gradient evaluations spent on shortening one step.
 SHORTER = 8
-# exp of a score stays finite: a step that overshoots is noticed by its gradient.
+# Keeps exp of a score finite; a step that overshoots shows in its gradient.
 HIGHEST = 300.0
 ROUNDING = 2.0**-24
 # Secant pairs that sharpen one inverse per model within a refit.
@@ -50,7 +50,7 @@ def dot(inverse, x):
 
 @compiled
 def append(inverse, term, sign):
-    """``H += sign * term term^T``; the caller sees to it that there is room."""
+    """``H += sign * term term^T``; the caller provides the room."""
     inverse.terms[inverse.used[0]] = term
     inverse.signs[inverse.used[0]] = sign
     inverse.used[0] += 1
@@ -60,9 +60,9 @@ def append(inverse, term, sign):
 def update_scores(part, odds, step):
     """Move a model's scores by a step (d,) of its parameters, and its odds with them.
 
-    A score is then off by about ``ROUNDING |x| |step| / sqrt(d)``, the signs at random, and each
-    bears on the gradient with at most a quarter of its context; the change of the rates
-    multiplied in :func:`update_gradient` has as much again.
+    The error of a score is about ``ROUNDING |x| |step| / sqrt(d)``, with random signs, and enters the
+    gradient with at most a quarter of its context; the change of the rates multiplied in
+    :func:`update_gradient` adds as much again.
     """
     rows, entries = part.size
     change = np.dot(part.contexts[:rows], step.astype(np.float32))
@@ -79,7 +79,7 @@ def update_scores(part, odds, step):
 
 @compiled
 def update_gradient(part, odds):
-    """Move a model's pick rates and gradient to where the odds now are."""
+    """Update a model's pick rates and gradient to the current odds."""
     rows, entries = part.size
     flat = odds.reshape(-1)
     change = np.zeros(rows)
@@ -115,7 +115,7 @@ def move(theta, models, parts, odds, ridge, step):
 
 @compiled
 def base_dot(inverses, slope):
-    """The inverse times a joint gradient (K, d): one of all models together, or one a model."""
+    """The inverse times a joint gradient (K, d): one joint inverse, or one per model."""
     K, d = slope.shape
     if len(inverses) == 1:
         return (
@@ -132,7 +132,7 @@ def learn_secant(inverse, full, share, before, after, ahead):
     """Learn from a `share` of the step ``full = -H before``, which led to gradient `after`; ``H after``.
 
     The symmetric rank-one secant: its term is the residual ``r = step - H y``, y the change of the
-    gradient. After a full step r is just ``-H after`` (`ahead`), and mending it only scales the next.
+    gradient. After a full step r equals ``-H after`` (`ahead`), and the term only scales the next step.
     """
     residual = (share - 1.0) * full - ahead
     curve = np.sum(residual * (after - before))
@@ -146,7 +146,7 @@ def learn_secant(inverse, full, share, before, after, ahead):
 
 @compiled
 def remember(pairs, step, change):
-    """Keep a secant pair (step, change of gradient), unless it shows no curvature.
+    """Store a secant pair (step, change of gradient), unless it shows no curvature.
 
     pairs : float64 (MEMORY + 1, 2, K, d), the newest first; row MEMORY holds the count.
     """
@@ -164,8 +164,8 @@ def remember(pairs, step, change):
 def sharpened_dot(pairs, inverses, slope):
     """The inverse times a joint gradient, sharpened by secant pairs (two-loop recursion, L-BFGS).
 
-    Positive definite whenever the base inverse is, however old the pairs: they are true secants of a
-    Hessian that has only grown since.
+    Positive definite whenever the base inverse is: the pairs are true secants of a Hessian that has only
+    grown since.
     """
     count = int(pairs[MEMORY, 0, 0, 0])
     weights = np.empty(count)
@@ -183,14 +183,14 @@ def sharpened_dot(pairs, inverses, slope):
 
 @compiled
 def line_search(theta, models, parts, odds, ridge, step, before, after):
-    """Shorten a step that has gone too far, where the slope along it has changed its sign.
+    """Shorten a step that went too far, so that the slope along it changed its sign.
 
-    The slope along a step rises, the objective being convex, so that a root lies between: regula
-    falsi, where an end that stays counts for half (Illinois). `after`, the gradient, is moved along.
+    The objective is convex, so the slope along a step rises and has a root between the ends. It is found
+    by regula falsi, in which an end that stays counts half (Illinois). `after` is the gradient, moved along.
 
     Returns
     -------
-    (the share of the step that stands, gradient evaluations)
+    (the share of the step that is taken, gradient evaluations)
     """
     low, high = 0.0, 1.0
     at_low, at_high = np.sum(before * step), np.sum(after * step)
@@ -225,13 +225,13 @@ def descend(theta, models, parts, odds, inverses, ridge, tolerance, overshoot, m
     ----------
     theta : (N, d), moved in place. models : (K,) int64, the assortment.
     inverses : one over the joint parameters, or one per model.
-    overshoot : a step after which the gradient is longer than this multiple of what it was is taken
-        back. most : gradient evaluations.
+    overshoot : a step is undone if it makes the gradient longer than this multiple of its length
+        before. most : largest number of gradient evaluations.
 
     Returns
     -------
-    (CONVERGED, OVERSHOT or STALLED, gradient evaluations). After OVERSHOT theta is where it was before
-    the step, and scores, odds and gradients are to be computed afresh.
+    (CONVERGED, OVERSHOT or STALLED, gradient evaluations). After OVERSHOT theta is the one before the
+    step, and scores, odds and gradients must be recomputed.
     """
     K, d = models.size, theta.shape[1]
     pairs = np.zeros((MEMORY + 1, 2, K, d) if len(inverses) > 1 else (0, 2, K, d))
