@@ -12,7 +12,7 @@ import dataclasses
 import hashlib
 import json
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -219,19 +219,12 @@ def _check_names(table: RoutingTable) -> None:
             "expected at least one of each"
         )
     for what, names in (("row id", table.ids), ("model", table.models)):
-        if (again := _first_repeat(names)) is not None:
-            first, second = again
-            raise ValueError(f"{table.name}: {what} {names[first]!r} is at {first} and {second}")
-
-
-def _first_repeat(names: Sequence[str]) -> tuple[int, int] | None:
-    """The positions of the first repeated name, or None."""
-    seen: dict[str, int] = {}
-    for position, name in enumerate(names):
-        if name in seen:
-            return seen[name], position
-        seen[name] = position
-    return None
+        first: dict[str, int] = {}
+        for position, name in enumerate(names):
+            if first.setdefault(name, position) != position:
+                raise ValueError(
+                    f"{table.name}: {what} {name!r} is at {first[name]} and {position}"
+                )
 
 
 def _check_matrix(table: RoutingTable, field: str, values: np.ndarray, high: float) -> None:

@@ -108,7 +108,7 @@ def test_a_damaged_file_is_replaced(entry, tmp_path, capsys):
         (CONTENT[:-1], f"{len(CONTENT) - 1} bytes arrived where {len(CONTENT)} are expected"),
         (b"", f"0 bytes arrived where {len(CONTENT)} are expected"),
         (CONTENT + b"more", f"at least {len(CONTENT) + 4} bytes arrived"),
-        (CONTENT[:-1] + b"?", "the sha256 of what arrived is .* nothing was kept"),
+        (CONTENT[:-1] + b"?", "the sha256 of what arrived is .* nothing was stored"),
     ],
 )
 def test_a_wrong_download_leaves_nothing(entry, tmp_path, arrived, message):

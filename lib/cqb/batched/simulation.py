@@ -7,7 +7,7 @@ the width of the round's arrays) and the convergence of the refit.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -44,17 +44,6 @@ class BatchRecord:
     theta: np.ndarray
 
 
-@dataclass(frozen=True)
-class _Batched:
-    """The runs' truth and chance, on the device: pools (R, P, ...), rounds (R, T)."""
-
-    contexts: Array
-    odds: Array
-    arrives: Array
-    row: Array
-    outcome: Array
-
-
 def simulate_batch(
     environments: Sequence[Environment],
     seeds: Sequence[int],
@@ -86,36 +75,50 @@ def simulate_batch(
         raise ValueError("environments: found different shapes, expected one (P, N) and d for all")
     streams = [Streams(seed) for seed in seeds]
     draws = [draw(s, environments[0].pool_size, arrival_rate, T) for s in streams]
-    world = _to_device(environments, draws, xp, device)
+    batch = _Batch(environments, streams, draws, K, xp, device)
     rotation = ROTATIONS[settings.rotation](environments[0].n_models, K)
-    learner = BatchLearner(world.contexts, environments[0].n_models, K, T, settings, coin, radius)
-    return _Batch(world, learner, draws, streams, K, T, rotation).run()
+    learner = BatchLearner(batch.contexts, environments[0].n_models, K, T, settings, coin, radius)
+    return batch.run(learner, rotation)
 
 
 class _Batch:
-    """The loop over rounds; the queue is a (R, q) array of arrival numbers, -1 beyond its end."""
+    """The runs' truth and draws on the device, and the loop over rounds.
+
+    Pools are (R, P, ...), rounds (R, T). The queue is a (R, q) array of arrival numbers, -1 beyond its
+    end.
+    """
 
     def __init__(
         self,
-        world: _Batched,
-        learner: BatchLearner,
-        draws: Sequence[Draws],
+        environments: Sequence[Environment],
         streams: Sequence[Streams],
+        draws: Sequence[Draws],
         K: int,
-        T: int,
-        rotation: Iterator[Assortment],
+        xp: ModuleType,
+        device: Any,
     ) -> None:
-        self._xp = array_api_compat.array_namespace(world.contexts)
-        self._device = {"device": array_api_compat.device(world.contexts)}
-        self._world, self._learner, self._K, self._T = world, learner, K, T
-        self._coins = self._xp.asarray(np.stack([d.coin for d in draws]), **self._device)
-        self._normals = [s.rounds("posterior") for s in streams]
+        # The compatibility layer gives every library the standard's function names.
+        self._xp = array_api_compat.array_namespace(xp.asarray(0.0))
+        where = {} if device is None else {"device": device}
+
+        def stacked(arrays: Iterable[np.ndarray]) -> Array:
+            return self._xp.asarray(np.stack(list(arrays)), **where)
+
+        self.contexts = stacked(e.contexts[e.context_of] for e in environments)
+        self._odds = stacked(e.odds for e in environments)
+        self._arrives, self._row, self._uniforms, self._coins = (
+            stacked(getattr(d, name) for d in draws)
+            for name in ("arrives", "row", "outcome", "coin")
+        )
+        self._device = {"device": array_api_compat.device(self.contexts)}
+        self._K, self._normals = K, [s.rounds("posterior") for s in streams]
         self._draws = posterior.optimistic_draws(K)
         self._rotation: list[Assortment] = []
-        self._next_assortments = rotation
 
-    def run(self) -> BatchRecord:
-        xp, world, R, T = self._xp, self._world, self._world.row.shape[0], self._T
+    def run(self, learner: BatchLearner, rotation: Iterator[Assortment]) -> BatchRecord:
+        """All rounds, served by `learner`; forced assortments come from `rotation`."""
+        self._learner, self._next_assortments = learner, rotation
+        xp, (R, T) = self._xp, self._row.shape
         ints = {"dtype": xp.int64, **self._device}
         queue, length = xp.full((R, 1), -1, **ints), xp.zeros((R,), **ints)
         arrivals, turn = xp.zeros((R,), **ints), xp.zeros((R,), **ints)
@@ -132,10 +135,10 @@ class _Batch:
             if bool(xp.any(busy)):
                 self._learner.observe(t, rows, assortment, pick, busy)
             retry = busy & (pick < 0)
-            fresh = world.arrives[:, t - 1]
+            fresh = self._arrives[:, t - 1]
             queue, length = self._advance(queue, length, position, busy, retry, fresh, arrivals)
             columns = xp.arange(T, **self._device) == arrivals[:, None]
-            entry_of = xp.where(columns & fresh[:, None], world.row[:, t - 1][:, None], entry_of)
+            entry_of = xp.where(columns & fresh[:, None], self._row[:, t - 1][:, None], entry_of)
             arrivals = arrivals + xp.astype(fresh, xp.int64)
             lengths.append(length)
             served.append(xp.where(busy, query, -1))
@@ -185,11 +188,11 @@ class _Batch:
 
     def _outcome(self, t: int, rows: Array, assortment: Array) -> Array:
         """The users' choices (R,): a model index, or -1 for a retrial."""
-        xp, world = self._xp, self._world
-        odds = xp.take_along_axis(rows_of(world.odds, rows[:, None])[:, 0, :], assortment, axis=1)
+        xp = self._xp
+        odds = xp.take_along_axis(rows_of(self._odds, rows[:, None])[:, 0, :], assortment, axis=1)
         total = 1.0 + xp.sum(odds, axis=1, keepdims=True)
         chances = xp.concat([xp.ones_like(total), odds], axis=1) / total
-        outcome = mnl.sample_choice(chances, world.outcome[:, t - 1])
+        outcome = mnl.sample_choice(chances, self._uniforms[:, t - 1])
         picked = pick_column(assortment, xp.where(outcome > 0, outcome - 1, 0))
         return xp.where(outcome > 0, picked, -1)
 
@@ -223,19 +226,3 @@ class _Batch:
             queue = xp.where(end, who[:, None], queue)
             length = length + xp.astype(joins, xp.int64)
         return queue[:, : max(1, int(xp.max(length)))], length
-
-
-def _to_device(
-    environments: Sequence[Environment], draws: Sequence[Draws], xp: ModuleType, device: Any
-) -> _Batched:
-    # The compatibility layer gives every library the standard's function names.
-    xp = array_api_compat.array_namespace(xp.asarray(0.0))
-    where = {"device": device} if device is not None else {}
-    vectors = np.stack([e.contexts[e.context_of] for e in environments])
-    return _Batched(
-        contexts=xp.asarray(vectors, **where),
-        odds=xp.asarray(np.stack([e.odds for e in environments]), **where),
-        arrives=xp.asarray(np.stack([d.arrives for d in draws]), **where),
-        row=xp.asarray(np.stack([d.row for d in draws]), **where),
-        outcome=xp.asarray(np.stack([d.outcome for d in draws]), **where),
-    )

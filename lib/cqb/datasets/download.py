@@ -133,12 +133,12 @@ def _fetch_file(url: str, file: RemoteFile, target: Path, opener: Opener) -> Non
             at_least = "at least " if size > file.size else ""
             raise DownloadError(
                 f"{url}: {at_least}{size} bytes arrived where {file.size} are expected; "
-                "nothing was kept"
+                "nothing was stored"
             )
         if digest.hexdigest() != file.sha256:
             raise DownloadError(
                 f"{url}: the sha256 of what arrived is {digest.hexdigest()} where {file.sha256} "
-                "is expected; nothing was kept"
+                "is expected; nothing was stored"
             )
 
 

@@ -186,7 +186,7 @@ def line_search(theta, models, parts, odds, ridge, step, before, after):
     """Shorten a step that went too far, so that the slope along it changed its sign.
 
     The objective is convex, so the slope along a step rises and has a root between the ends. It is found
-    by regula falsi, in which an end that stays counts half (Illinois). `after`, the gradient, is updated.
+    by regula falsi, in which an end that stays counts half (Illinois). `after`, the gradient, moves too.
 
     Returns
     -------

@@ -213,8 +213,8 @@ def cqb_epsilon(service: Service, streams: Streams) -> ThompsonLearner:
 def acqb_online(service: Service, streams: Streams, coupled: bool = False) -> ThompsonLearner:
     """ACQB with an estimate that costs the same in every round, however long the history.
 
-    The confidence radius is ACQB's too: the estimator's own radius (Lee and Oh, 2024) has a different
-    constant, for which `alpha_coef` stands. `coupled` uses the full curvature (N d <= 500).
+    The confidence radius is ACQB's too: the estimator's own radius (Lee and Oh, 2024) differs by a
+    constant, which `alpha_coef` covers. `coupled` uses the full curvature (N d <= 500).
     """
     kind = CoupledOnlineEstimator if coupled else OnlineEstimator
     d = service.contexts.shape[1]
