@@ -4,10 +4,11 @@ A recipe in `data/standin/` holds the numbers and the seed, `generate` turns the
 `python -m cqb.datasets.standin` writes the file that is committed next to the recipe. The recipe and
 `data/README.md` list what is taken from the real set; all else is made up, and says so.
 
-To generate a row, its family and topic, a difficulty and a point in a small content space are drawn. A model's skill on it is its level, plus its taste for family, topic and content, minus the
-difficulty, plus noise that sibling models share in part. The score is 1 where the skill is
-positive, or a grade in families that are graded. The embedding carries family, topic, content
-and a blurred difficulty among much nuisance, so a linear model can recover part of the skill.
+To generate a row, its family and topic, a difficulty and a point in a small content space are drawn. A
+model's skill on it is its level, plus its taste for family, topic and content, minus the difficulty,
+plus noise that sibling models share in part. The score is 1 if the skill is positive, or a grade in
+families that are graded. The embedding carries family, topic, content and a blurred difficulty among
+much nuisance, so a linear model can recover part of the skill.
 """
 
 from __future__ import annotations
