@@ -10,8 +10,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..experiment.summary import summarise
 from ..house_style import FAINT, INK, WIDTH, style
+from ..stats import summarise
 from .planted import Planted
 
 RAW, REFINED = "#0072B2", "#CC79A7"
