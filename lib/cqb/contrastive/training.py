@@ -20,11 +20,7 @@ from .settings import RefinementSettings
 
 Array = Any
 Arrays = tuple[Array, ...]
-FIRST, SECOND, EPSILON = (
-    0.9,
-    0.999,
-    1e-8,
-)  # Adam's decay rates, and what keeps it from dividing by 0
+FIRST, SECOND, EPSILON = 0.9, 0.999, 1e-8  # Adam's decay rates, and a guard against dividing by 0
 
 
 @dataclass(frozen=True, eq=False)

@@ -43,22 +43,10 @@ CHECKPOINTS = 25
 FIRST_SEED = 42
 PAPER = RefinementSettings()
 LAYER_NORM = PAPER.output**0.5  # length of a vector as the final layer norm leaves it: 19.6
-TRAINED = (
-    "steps",
-    "first_loss",
-    "last_loss",
-    "anchors",
-    "blank",
-)  # of the training, in the geometry
+# Of the training, next to the geometry.
+TRAINED = ("steps", "first_loss", "last_loss", "anchors", "blank")
 GEOMETRY = [*CELL, "policy", "seed", *MEASURES, *TRAINED]
-COUNTS = [
-    "K",
-    "seed",
-    "t",
-    "queue",
-    "gap",
-    "served",
-]  # whole numbers, for which Parquet has no empty
+COUNTS = ("t", "queue", "gap", "served")  # stored as floats, for they are empty in the geometry
 
 
 @dataclass(frozen=True)
@@ -116,8 +104,8 @@ def run(task: Task, data: RoutingTable | None) -> pd.DataFrame:
     world = from_table(table, task.seed, task.cell.lam, POOL_SIZE)
     environment, refinement = given(task.variant, table, task.cell.lam, task.seed, world)
     policy = REFERENCE if task.variant.name == REFERENCE else "ACQB"
-    learner = LearnerSettings()
-    finished = play(RunTask(task.cell, policy, task.seed, task.T, POOL_SIZE, learner), environment)
+    ours = RunTask(task.cell, policy, task.seed, task.T, POOL_SIZE, LearnerSettings())
+    finished = play(ours, environment)
     about = {
         "dataset": table.name,
         "stand_in": table.stand_in,
@@ -205,7 +193,7 @@ def cost(task: Task) -> float:
     if variant.name == REFERENCE:
         return 0.2
     # Updates take more steps where vectors are long, or nearly coincide (training stopped early).
-    hard = variant.length not in (1.0, 4.0) or (settings is not None and settings.patience)
+    hard = variant.length not in (1.0, 4.0) or bool(settings and settings.patience)
     seconds = (0.4 if task.world else 1.4) * (1.8 if hard else 1.0) * task.T / 5000
     if settings is not None:
         m = POOL_SIZE if variant.informed else settings.rows
