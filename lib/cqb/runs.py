@@ -15,7 +15,7 @@ import pandas as pd
 import threadpoolctl
 
 from .environment import Environment, draw
-from .metrics import measure, narrowed
+from .metrics import measure
 from .policies import POLICIES
 from .policies.base import LearnerSettings, Origin, Service
 from .routing_table import RoutingTable, split_rows
@@ -133,4 +133,4 @@ def rows_of(task: Task, finished: Run, world: World, at: np.ndarray) -> pd.DataF
         "t": at,
     }
     measured = measure(finished.trajectory, at, costs)
-    return narrowed(pd.DataFrame({**keys, **measured, "seconds": finished.seconds}))
+    return pd.DataFrame({**keys, **measured, "seconds": finished.seconds})

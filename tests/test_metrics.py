@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cqb.environment import draw
-from cqb.experiment.metrics import LONG_WAIT, add_gap, checkpoints, measure
+from cqb.metrics import LONG_WAIT, add_gap, checkpoints, measure
 from cqb.policies import POLICIES, Service
 from cqb.simulate import IDLE, RETRY, Trajectory, simulate
 from cqb.streams import Streams

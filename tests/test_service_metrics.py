@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
 
 import tiny
-from cqb import experiment, paths
-from cqb.experiment import results, view_findings, view_store
-from cqb.experiment.run_store import RunStore
-from cqb.experiment.views import KEYS, VALUES, over_seeds, shares
+from cqb import summaries
+from cqb.service_metrics import KEYS, VALUES, over_seeds, rows_of_run, shares
 from cqb.simulate import IDLE, RETRY, Trajectory
+from cqb.study import data
 
 TABLE = tiny.table()
 MODELS = ("A", "B", "C")
@@ -81,16 +78,17 @@ def test_waits_count_only_queries_that_came_early_enough():
     assert found.index.max() == 10
 
 
-@pytest.fixture(scope="module")
-def swept(tmp_path_factory):
-    """The tiny experiment's tidy table and the store of its runs."""
-    store = RunStore(tmp_path_factory.mktemp("runs"), TABLE)
-    return experiment.sweep(tiny.SETTINGS, TABLE, store=store, workers=1), store
+@pytest.fixture
+def rows(monkeypatch) -> pd.DataFrame:
+    """The rows of the tiny experiment with its service metrics."""
+    monkeypatch.setattr(data, "load", lambda name: TABLE)
+    monkeypatch.setattr(data, "identity", lambda name: "")
+    return tiny.SETTINGS.study("tiny", 1, more=rows_of_run).rows(keep=False)
 
 
-def test_views_agree_with_the_tidy_table(swept):
-    tidy, store = swept
-    table = view_store.collect(tiny.SETTINGS, TABLE, store)
+def test_views_agree_with_the_tidy_table(rows):
+    tidy = tiny.SETTINGS.table(rows)
+    table = over_seeds(rows, tiny.SETTINGS.policies)
     assert list(table.columns) == [*KEYS, *VALUES]
     whole = table[table["view"] != "waits"].groupby([*KEYS[:7], "place"])["share_mean"].sum()
     assert whole.xs("models", level="view").to_numpy() == pytest.approx(1.0)
@@ -100,58 +98,23 @@ def test_views_agree_with_the_tidy_table(swept):
     waits = table[(table["view"] == "waits") & (table["place"] == 100)].set_index(KEYS[:6])
     assert waits["share_mean"].to_dict() == pytest.approx(last.to_dict())
     assert set(table.loc[table["view"] == "models", "part"]) == set(TABLE.models)
+    assert "ORACLE" not in set(table["policy"])
 
 
 def test_means_have_t_intervals_over_the_runs_that_have_the_share():
     values = [0.1, 0.4, 0.3, np.nan]
     cell = dict(zip(KEYS, ("x", True, 1, 0.0, 0.5, "ACQB", "waits", 5, "there"), strict=True))
     runs = pd.DataFrame([{**cell, "share": value} for value in values])
-    (row,) = over_seeds(runs).to_dict("records")
+    (row,) = over_seeds(runs, ["ACQB"]).to_dict("records")
     low, high = stats.ttest_1samp(values[:3], 0.0).confidence_interval(0.95)
     assert row["seeds"] == 3
     found = [row[name] for name in ("share_mean", "share_low", "share_high")]
     assert found == pytest.approx([np.mean(values[:3]), low, high])
 
 
-def test_views_are_stored_and_used_while_they_hold(swept, tmp_path, monkeypatch, capsys):
-    _, runs = swept
-    monkeypatch.setattr(paths, "runs_dir", lambda: runs.folder.parent)
-    path = view_store.store(tiny.SETTINGS, TABLE, runs, folder=tmp_path)
-    assert path == tmp_path / "tiny-views.parquet"
-
-    def said(settings=tiny.SETTINGS) -> str:
-        found = view_store.views(settings, TABLE, folder=tmp_path)
-        expected = view_store.collect(settings, TABLE, runs)
-        pd.testing.assert_frame_equal(found, expected, rtol=1e-6)
-        return capsys.readouterr().out
-
-    assert said() == "tiny-views: 10 runs, from the stored table\n"
-    fewer = tiny.SETTINGS.with_(policies=("RANDOM", "ACQB"))
-    assert said(fewer).endswith("(the stored table is of other settings, data or code)\n")
-    path.write_bytes(path.read_bytes()[:-1])
-    assert said().endswith("(the stored table is damaged)\n")
-    path.with_suffix(".json").unlink()
-    assert said().endswith("(no table is stored)\n")
-
-
-def test_a_run_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(ValueError, match=r"no run of RANDOM, K = 1, lam = 0, .* seed 43 in .*runs"):
-        view_store.collect(tiny.SETTINGS, TABLE, RunStore(tmp_path / "runs", TABLE))
-
-
-def test_the_key_follows_settings_and_code(monkeypatch):
-    here = view_store.key(tiny.SETTINGS, TABLE)
-    assert json.dumps(here)
-    assert here != view_store.key(tiny.SETTINGS.with_(T=100), TABLE)
-    assert here["code"] != results.key(tiny.SETTINGS, TABLE)["code"]
-    monkeypatch.setattr(view_store, "code_hash", lambda *_: "other views")
-    assert here["code"] != view_store.key(tiny.SETTINGS, TABLE)["code"]
-
-
-def test_views_in_text(swept):
-    _, store = swept
-    table = view_store.collect(tiny.SETTINGS, TABLE, store)
-    lines = view_findings.main_models(table, ["ACQB", "ORACLE"]).splitlines()
+def test_views_in_text(rows):
+    table = over_seeds(rows, tiny.SETTINGS.policies)
+    lines = summaries.main_models(table, ["ACQB", "ORACLE"]).splitlines()
     assert [line.partition(": ")[0] for line in lines] == [
         "K = 1, lam = 0, ACQB",
         "K = 2, lam = 5, ACQB",
@@ -159,8 +122,8 @@ def test_views_in_text(swept):
     last = table[(table["view"] == "models") & (table["place"] == 200) & (table["K"] == 1)]
     best = last[last["policy"] == "ACQB"].nlargest(1, "share_mean").iloc[0]
     assert f": {best['part']} {100 * best['share_mean']:.0f}%," in lines[0]
-    rows = view_findings.retrial_table(table, K=1).splitlines()
-    assert rows[1].split() == ["at", "once", "5+", "waiting"]
-    assert [row.split()[0] for row in rows[2:]] == ["ACQB", "Q-UCB", "RANDOM"]
-    waits = view_findings.wait_table(table, K=2, after=(10, 100)).splitlines()
+    found = summaries.retrial_table(table, K=1).splitlines()
+    assert found[1].split() == ["at", "once", "5+", "waiting"]
+    assert [row.split()[0] for row in found[2:]] == ["ACQB", "Q-UCB", "RANDOM"]
+    waits = summaries.wait_table(table, K=2, after=(10, 100)).splitlines()
     assert waits[1].split() == ["10", "100"]

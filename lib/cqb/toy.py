@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ..environment import Environment, draw
-from ..policies import POLICIES, LearnerSettings, Service
-from ..simulate import IDLE, RETRY, Trajectory, simulate
-from ..streams import Streams
+from .environment import Environment, draw
+from .policies import POLICIES, LearnerSettings, Service
+from .simulate import IDLE, RETRY, Trajectory, simulate
+from .streams import Streams
 
 KINDS = ("maths", "code", "letter")
 MODELS = ("Ada", "Bo", "Cy", "Dee")

@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
-from ..house_style import FAINT, INK, LOOKS, WIDTH, style
+from ..artifact.toy import MODELS, Play, offer
 from ..simulate import RETRY
-from .toy import MODELS, Play, offer
+from .style import FAINT, INK, LOOKS, WIDTH, style
 
 ACCENT = LOOKS["ACQB"].colour
 GOOD, BAD = LOOKS["CQB-eps"].colour, LOOKS["Q-ThS"].colour

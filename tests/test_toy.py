@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cqb.artifact import toy
+from cqb import toy
 from cqb.simulate import RETRY
 
 
