@@ -113,7 +113,9 @@ def test_a_task_that_is_added_is_the_only_one_that_is_run(folder):
         {"artifacts": ("weights.safetensors",)},
     ],
 )
-def test_rows_of_another_version_setting_data_or_artifact_are_never_used(folder, change, monkeypatch):
+def test_rows_of_another_version_setting_data_or_artifact_are_never_used(
+    folder, change, monkeypatch
+):
     tiny = study()
     tiny.store(tiny.rows())
     for suffix in ("parquet", "json"):
@@ -156,7 +158,7 @@ def test_data_that_are_not_here_are_not_checked_and_that_is_said(folder, capsys,
         study(data="far", name="unknown").rows()
 
 
-@pytest.mark.parametrize("harm", ["bit", "half", "record", "no record"])
+@pytest.mark.parametrize("harm", ["bit", "half", "record", "foreign", "no record"])
 def test_a_damaged_table_is_noticed_and_run_again(folder, harm):
     tiny = study()
     path = tiny.store(tiny.rows())
@@ -169,6 +171,8 @@ def test_a_damaged_table_is_noticed_and_run_again(folder, harm):
         path.write_bytes(content[: len(content) // 2])
     elif harm == "record":
         record.write_text("{")
+    elif harm == "foreign":
+        record.write_text(json.dumps({"format": "of another program", "sha256": "0" * 64}))
     else:
         record.unlink()
     log(folder)
@@ -275,7 +279,7 @@ print(len(rows))
 def start(code: str, folder: Path) -> subprocess.Popen:
     script = folder / f"script{time.monotonic_ns()}.py"
     script.write_text(code)
-    search = os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])
+    search = os.pathsep.join([str(Path(__file__).parents[1]), *filter(None, sys.path)])
     return subprocess.Popen(
         [sys.executable, str(script)],
         env={**os.environ, "PYTHONPATH": search},
@@ -309,7 +313,7 @@ def test_ctrl_c_ends_at_once_and_leaves_whole_tasks(folder):
     kept = list((folder / "runs").rglob("*.parquet"))
     assert 4 <= len(kept) < 40000
     assert all(len(pd.read_parquet(path)) == 2 for path in kept)
-    assert not [path for path in (folder / "runs").rglob(".*.part")]
+    assert not list((folder / "runs").rglob(".*.part"))
 
 
 @pytest.mark.slow

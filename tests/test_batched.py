@@ -1,4 +1,4 @@
-"""Three forms of one algorithm: R runs in lock-step, single runs, and the fast learner."""
+"""Three forms of one algorithm: R runs at once, single runs, and the fast learner."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from cqb.arrays import BackendError, backend
+from cqb.batched import simulate_batch
 from cqb.environment import draw
 from cqb.exploration import decaying, solve_c1
-from cqb.lockstep import simulate_lockstep
 from cqb.policies.acqb import acqb
 from cqb.policies.base import LearnerSettings, Service
 from cqb.posterior import confidence_radius
@@ -20,9 +20,9 @@ SEEDS = [1, 2, 3]
 SETTINGS = LearnerSettings(alpha_coef=0.1, exploration_rate=0.1)
 
 
-def _lockstep(worlds, seeds, K, rate, T, **where):
+def _batch(worlds, seeds, K, rate, T, **where):
     d = worlds[0].contexts.shape[1]
-    return simulate_lockstep(
+    return simulate_batch(
         worlds,
         seeds,
         K,
@@ -45,9 +45,9 @@ def _same(one, many, r):
 @pytest.mark.parametrize(("K", "rate", "T"), [(1, 0.45, 300), (2, 0.7, 200), (3, 0.8, 120)])
 def test_all_three_forms_take_the_same_decisions(linear_world, K, rate, T):
     worlds = [linear_world(seed) for seed in SEEDS]
-    together = _lockstep(worlds, SEEDS, K, rate, T)
+    together = _batch(worlds, SEEDS, K, rate, T)
     for r, (seed, world) in enumerate(zip(SEEDS, worlds, strict=True)):
-        _same(_lockstep([world], [seed], K, rate, T), together, r)
+        _same(_batch([world], [seed], K, rate, T), together, r)
         service = Service(world.contexts, world.n_models, K, T, rate, SETTINGS)
         policy = acqb(service, Streams(seed))
         run = simulate(world, policy, K, draw(Streams(seed), world.pool_size, rate, T))
@@ -63,8 +63,8 @@ def test_no_hidden_host_copy(linear_world, K, rate, T):
     """The strict standard on a device that is not the default refuses any implicit conversion."""
     worlds = [linear_world(seed) for seed in SEEDS]
     device = array_api_strict.Device("device1")
-    strict = _lockstep(worlds, SEEDS, K, rate, T, xp=array_api_strict, device=device)
-    plain = _lockstep(worlds, SEEDS, K, rate, T)
+    strict = _batch(worlds, SEEDS, K, rate, T, xp=array_api_strict, device=device)
+    plain = _batch(worlds, SEEDS, K, rate, T)
     for field in ("queue", "query", "assortment", "pick"):
         np.testing.assert_array_equal(getattr(strict, field), getattr(plain, field))
     np.testing.assert_allclose(strict.theta, plain.theta, atol=1e-10)
@@ -78,16 +78,16 @@ def test_the_gpu_takes_the_same_decisions(linear_world, K, rate, T):
     except BackendError as reason:
         pytest.skip(str(reason))
     worlds = [linear_world(seed) for seed in SEEDS]
-    on_gpu, on_cpu = (_lockstep(worlds, SEEDS, K, rate, T, xp=xp) for xp in (cupy, np))
+    on_gpu, on_cpu = (_batch(worlds, SEEDS, K, rate, T, xp=xp) for xp in (cupy, np))
     for field in ("queue", "query", "assortment", "pick"):
         np.testing.assert_array_equal(getattr(on_gpu, field), getattr(on_cpu, field))
 
 
 def test_environments_must_share_a_shape(linear_world):
     with pytest.raises(ValueError, match="environments: found different shapes"):
-        _lockstep([linear_world(1), linear_world(2, P=50)], [1, 2], 1, 0.5, 5)
+        _batch([linear_world(1), linear_world(2, P=50)], [1, 2], 1, 0.5, 5)
 
 
 def test_an_assortment_of_all_models_is_refused(linear_world):
     with pytest.raises(ValueError, match="K: found 5"):
-        _lockstep([linear_world(1)], [1], 5, 0.5, 5)
+        _batch([linear_world(1)], [1], 5, 0.5, 5)
