@@ -2,7 +2,7 @@
 
 For an anchor a with positive p and candidates C (p and the negatives), at temperature s,
 ``loss_a = logsumexp_{j in C} <z_a, z_j> / s - <z_a, z_p> / s`` (van den Oord, Li and Vinyals, arXiv
-1807.03748; arXiv 2602.02061). The loss is a weighted sum over anchors. All prompts of the set stand in
+1807.03748; arXiv 2602.02061). The loss is a weighted sum over anchors. All prompts of the set are in
 one m by m matrix, so a batch is a vector of weights and no row is gathered or scattered.
 """
 
@@ -17,7 +17,7 @@ Array = Any
 
 
 def unit(y: Array) -> tuple[Array, Array]:
-    """Rows of `y` (m, d) brought to length 1, and their lengths (m, 1); a zero row stays zero."""
+    """Rows of `y` (m, d) scaled to length 1, and their lengths (m, 1); a zero row stays zero."""
     xp = namespace(y)
     length = xp.sqrt(xp.sum(y * y, axis=1, keepdims=True))
     return y / xp.where(length > 0, length, 1.0 + 0.0 * length), length
