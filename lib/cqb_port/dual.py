@@ -9,7 +9,7 @@ prices gamma alone,
 Mode "reference" leaves out the 0, as the published code does: no query may be declined, and prices
 are kept in [0, 1] on the scale of alpha * d. The sum of maxima is smoothed with a temperature that
 falls level by level, each level solved by Newton's method inside the box. Where that leaves too wide a
-gap (a handful of queries, say), a solver of linear programmes has the last word.
+gap (a handful of queries, say), a solver of linear programmes decides.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from scipy.optimize import linprog
+from scipy.sparse import coo_array
 
 from . import checks
-from .exact_prices import exact_prices
 
 MODES = ("dual", "reference")
 HOTTEST, COOLING, LEVELS = 0.3, 0.35, 14  # temperatures, in units of the largest score
@@ -228,3 +229,33 @@ def _primal(p: _Problem, u: np.ndarray, tau: float) -> float:
         return paid
     keep = np.divide(p.b, spent, out=np.ones_like(spent), where=spent > p.b)
     return max(paid, float((keep[:, None] * share * p.d).sum()))
+
+
+def exact_prices(
+    scores: np.ndarray, costs: np.ndarray, budgets: np.ndarray, upper: np.ndarray, *, declines: bool
+) -> tuple[np.ndarray, float] | None:
+    """Prices (M,) and the dual's least value, by HiGHS; None if it finds none.
+
+    The dual is a linear programme itself: minimise ``gamma . B + sum_j t_j`` with
+    ``t_j >= d_ij - gamma_i g_ij``, prices in their box, and ``t_j >= 0`` where a query may be declined.
+
+    Parameters
+    ----------
+    scores, costs : (M, L), costs of about 1. budgets, upper : (M,), the latter largest prices.
+    declines : whether a query may be declined.
+    """
+    M, L = scores.shape
+    model, query = np.divmod(np.arange(M * L), L)
+    rows = np.tile(np.arange(M * L), 2)
+    values = np.concatenate([-costs.reshape(-1), -np.ones(M * L)])
+    columns = np.concatenate([model, M + query])
+    table = coo_array((values, (rows, columns)), shape=(M * L, M + L)).tocsr()
+    least = 0.0 if declines else None
+    found = linprog(
+        np.concatenate([budgets, np.ones(L)]),
+        A_ub=table,
+        b_ub=-scores.reshape(-1),
+        bounds=[(0.0, top) for top in upper] + [(least, None)] * L,
+        method="highs",
+    )
+    return None if found.x is None else (found.x[:M], float(found.fun))
