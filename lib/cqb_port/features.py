@@ -72,11 +72,6 @@ class History:
     def __len__(self) -> int:
         return len(self.vectors)
 
-    @property
-    def models(self) -> int:
-        """M, the number of models."""
-        return self.scores.shape[0]
-
 
 class Index(Protocol):
     """Anything that finds neighbours: query vectors (n, D), k -> (n, k) rows of the history."""
@@ -112,9 +107,10 @@ class ExactIndex:
             k is less than 1 or more than the rows there are to find.
         """
         check_k(k, len(self._host) - (exclude is not None))
+        parts = [slice(at, at + self._chunk) for at in range(0, len(queries), self._chunk)]
         found = [
-            self._chunk_nearest(queries[at : at + self._chunk], k, _part(exclude, at, self._chunk))
-            for at in range(0, len(queries), self._chunk)
+            self._chunk_nearest(queries[part], k, None if exclude is None else exclude[part])
+            for part in parts
         ]
         return np.concatenate(found) if found else np.empty((0, k), np.int64)
 
@@ -126,9 +122,9 @@ class ExactIndex:
             columns = arrays.asarray(np.arange(similar.shape[1]), self._vectors)
             itself = arrays.asarray(exclude, self._vectors)[:, None] == columns
             similar = xp.where(itself, xp.full_like(similar, -2.0), similar)
-        # No rounding of a float32 sum of D products of unit vectors is larger than the slack.
-        slack = 2.0 * queries.shape[1] * float(np.finfo(np.float32).eps)
-        edge = xp.clip(_kth_largest(xp, similar, k) - slack, min=-1.5)
+        # No rounding of a float32 sum of D products of unit vectors is larger than this.
+        error = 2.0 * queries.shape[1] * float(np.finfo(np.float32).eps)
+        edge = xp.clip(_kth_largest(xp, similar, k) - error, min=-1.5)
         row, column = xp.nonzero(similar >= edge[:, None])
         row, column = arrays.to_numpy(row), arrays.to_numpy(column)
         return self._by_true_similarity(queries, row, column, k)
@@ -154,10 +150,6 @@ def _kth_largest(xp: Any, similar: Any, k: int) -> Any:
         return xp.sort(similar, axis=1)[:, E - k]
     maxima = xp.max(xp.reshape(similar, (n, BLOCKS, E // BLOCKS)), axis=1)
     return xp.sort(maxima, axis=1)[:, E // BLOCKS - k]
-
-
-def _part(values: np.ndarray | None, at: int, size: int) -> np.ndarray | None:
-    return None if values is None else values[at : at + size]
 
 
 class ApproximateIndex:

@@ -19,7 +19,7 @@ from .features import Estimates
 from .queue_policies import FirstInFirstOut, Priced, expected_attempts
 from .queueing import QueueScenario
 from .router import Port, PortSettings, Router, few_samples_expected
-from .scenario import Scenario
+from .scenario import Scenario, approximate, nearest, nearest_left_out
 from .session import Ledger, Metrics, measure, replay
 
 
@@ -30,13 +30,13 @@ class Contender(NamedTuple):
     router: Callable[[Scenario], Router]
 
 
-def nearest(here: Scenario) -> Estimates:
+def published(here: Scenario) -> Estimates:
     """The published estimates of a scenario's stream, (M, N): means over exact neighbours."""
-    return here.arriving(here.partition.nearest(here.task.k))
+    return here.arriving(nearest(here.partition, here.task.k))
 
 
 def _approximate(here: Scenario) -> Estimates:
-    return here.arriving(here.partition.approximate(here.task.k))
+    return here.arriving(approximate(here.partition, here.task.k))
 
 
 def _predicted(here: Scenario) -> Estimates:
@@ -47,21 +47,21 @@ def _truth(here: Scenario) -> Estimates:
     return Estimates(here.scores, here.costs)
 
 
-def _port(mode: str, here: Scenario) -> Router:
+def _port(here: Scenario, mode: str) -> Router:
     settings = PortSettings(epsilon=here.task.epsilon, mode=mode)
     return Port(here.budgets, here.horizon, settings, random=here.random("first phase"))
 
 
-def _port_r(here: Scenario) -> Router:
-    return AdaptivePort(here.budgets, here.horizon, random=here.random("first phase"))
-
-
-def _with_history(every: int | None, here: Scenario) -> Router:
-    known = here.partition.nearest_left_out(here.task.k)
+def _with_history(here: Scenario, every: int | None) -> Router:
+    known = nearest_left_out(here.partition, here.task.k)
     return AdaptivePort(here.budgets, here.horizon, every=every, history=known)
 
 
-def _port_rh_plus(here: Scenario) -> Router:
+def _first_phase(here: Scenario) -> Router:
+    return AdaptivePort(here.budgets, here.horizon, random=here.random("first phase"))
+
+
+def _plus(here: Scenario) -> Router:
     return port_rh_plus(here.budgets, here.horizon, here.partition.predicted_left_out)
 
 
@@ -69,46 +69,39 @@ def _random(here: Scenario) -> Router:
     return RandomRouter(here.budgets, here.horizon, random=here.random("baseline"))
 
 
-def _best_score(here: Scenario) -> Router:
-    return PerfRouter()
+def _planned(estimates: Callable[[Scenario], Estimates]) -> Contender:
+    return Contender(estimates, lambda here: Planned(optimal_plan(estimates(here), here.budgets)))
 
 
-def _most_left(here: Scenario) -> Router:
-    return CostRouter(here.budgets)
+def _best_score(estimates: Callable[[Scenario], Estimates]) -> Contender:
+    return Contender(estimates, lambda here: PerfRouter())
 
 
-def _batch_split(here: Scenario) -> Router:
-    return BatchSplit(here.budgets)
-
-
-def _optimum(estimates: Callable[[Scenario], Estimates], here: Scenario) -> Router:
-    return Planned(optimal_plan(estimates(here), here.budgets))
+def _most_left(estimates: Callable[[Scenario], Estimates]) -> Contender:
+    return Contender(estimates, lambda here: CostRouter(here.budgets))
 
 
 PUBLISHED = {
-    "PORT": Contender(nearest, partial(_port, "dual")),
-    "PORT-ref": Contender(nearest, partial(_port, "reference")),
+    "PORT": Contender(published, partial(_port, mode="dual")),
+    "PORT-ref": Contender(published, partial(_port, mode="reference")),
 }
 OURS = {
-    "PORT-R": Contender(nearest, _port_r),
-    "PORT-H": Contender(nearest, partial(_with_history, None)),
-    "PORT-RH": Contender(nearest, partial(_with_history, EVERY)),
-    "PORT-RH+": Contender(_predicted, _port_rh_plus),
+    "PORT-R": Contender(published, _first_phase),
+    "PORT-H": Contender(published, partial(_with_history, every=None)),
+    "PORT-RH": Contender(published, partial(_with_history, every=EVERY)),
+    "PORT-RH+": Contender(_predicted, _plus),
 }
 BASELINES = {
-    "Random": Contender(nearest, _random),
-    "Greedy-Perf": Contender(_approximate, _best_score),
-    "Greedy-Cost": Contender(_approximate, _most_left),
-    "KNN-Perf": Contender(nearest, _best_score),
-    "KNN-Cost": Contender(nearest, _most_left),
-    "BatchSplit": Contender(nearest, _batch_split),
-    "Predictor-Perf": Contender(_predicted, _best_score),
-    "Predictor-Cost": Contender(_predicted, _most_left),
+    "Random": Contender(published, _random),
+    "Greedy-Perf": _best_score(_approximate),
+    "Greedy-Cost": _most_left(_approximate),
+    "KNN-Perf": _best_score(published),
+    "KNN-Cost": _most_left(published),
+    "BatchSplit": Contender(published, lambda here: BatchSplit(here.budgets)),
+    "Predictor-Perf": _best_score(_predicted),
+    "Predictor-Cost": _most_left(_predicted),
 }
-ORACLES = {
-    "Approx Optimum": Contender(nearest, partial(_optimum, nearest)),
-    "Optimum": Contender(_truth, partial(_optimum, _truth)),
-}
+ORACLES = {"Approx Optimum": _planned(published), "Optimum": _planned(_truth)}
 ROUTERS: dict[str, Contender] = {**PUBLISHED, **OURS, **BASELINES, **ORACLES}
 REFERENCE = "Approx Optimum"  # whose Perf the relative Perf is measured by
 
@@ -123,28 +116,24 @@ def play(name: str, here: Scenario) -> Metrics:
 
 
 def _queued(
-    known: Estimates,
-    estimates: Estimates,
-    make: Callable[..., Router],
-    here: Scenario,
-    ledger: Ledger,
+    here: Scenario, ledger: Ledger, known: Estimates, coming: Estimates, make: Callable[..., Router]
 ) -> FirstInFirstOut:
     """A priced router in the queue, for the budgets per attempt that a query is expected to need."""
     attempts = expected_attempts(here.partition.history, known, here.budgets, here.horizon)
     router = make(here.budgets / attempts, here.horizon)
-    return FirstInFirstOut(router, here.arriving(estimates), ledger, attempts)
+    return FirstInFirstOut(router, here.arriving(coming), ledger, attempts)
 
 
 def _queued_port(here: Scenario, queue: QueueScenario, ledger: Ledger) -> FirstInFirstOut:
-    known = here.partition.nearest_left_out(here.task.k)
+    dealt, k = here.partition, here.task.k
     make = partial(Port, random=here.random("first phase"))
-    return _queued(known, here.partition.nearest(here.task.k), make, here, ledger)
+    return _queued(here, ledger, nearest_left_out(dealt, k), nearest(dealt, k), make)
 
 
-def _queued_port_rh_plus(here: Scenario, queue: QueueScenario, ledger: Ledger) -> FirstInFirstOut:
+def _queued_plus(here: Scenario, queue: QueueScenario, ledger: Ledger) -> FirstInFirstOut:
     known = here.partition.predicted_left_out
     make = partial(port_rh_plus, known=known)
-    return _queued(known, here.partition.predicted, make, here, ledger)
+    return _queued(here, ledger, known, here.partition.predicted, make)
 
 
 def _learner(name: str, K: int, here: Scenario, queue: QueueScenario, ledger: Ledger) -> Policy:
@@ -154,7 +143,7 @@ def _learner(name: str, K: int, here: Scenario, queue: QueueScenario, ledger: Le
 
 
 def _acqb_with_prices(here: Scenario, queue: QueueScenario, ledger: Ledger) -> Policy:
-    prices = _queued_port_rh_plus(here, queue, ledger)
+    prices = _queued_plus(here, queue, ledger)
     learner = _learner("ACQB", 1, here, queue, ledger)
     return Priced(learner, prices, queue.environment.contexts)
 
@@ -162,7 +151,7 @@ def _acqb_with_prices(here: Scenario, queue: QueueScenario, ledger: Ledger) -> P
 # The PORT family is given the history; ACQB starts without any, as published.
 SYSTEMS: dict[str, Callable[[Scenario, QueueScenario, Ledger], Policy]] = {
     "PORT": _queued_port,
-    "PORT-RH+": _queued_port_rh_plus,
+    "PORT-RH+": _queued_plus,
     "ACQB, K = 1": partial(_learner, "ACQB", 1),
     "ACQB, K = 2": partial(_learner, "ACQB", 2),
     "ACQB + prices": _acqb_with_prices,

@@ -8,7 +8,6 @@ the reported seeds.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
@@ -93,28 +92,6 @@ class Partition:
         self.vectors = table.embeddings[stream]
         self.scores, self.costs = d[:, stream], g[:, stream]
         self.families = np.array(table.families)[stream]
-        self._made: dict[tuple[str, int], Estimates] = {}
-
-    def nearest(self, k: int) -> Estimates:
-        """The published estimates of the stream: means over k exact neighbours."""
-        return self._once(
-            ("nearest", k), lambda: NearestNeighbours(self.history, k).estimate(self.vectors)
-        )
-
-    def nearest_left_out(self, k: int) -> Estimates:
-        """The same of the history, each query without its own outcome."""
-        return self._once(
-            ("left out", k), lambda: NearestNeighbours(self.history, k).leave_one_out()
-        )
-
-    def approximate(self, k: int) -> Estimates:
-        """Means over neighbours of the approximate index (ImportError without the extra)."""
-
-        def estimate() -> Estimates:
-            index = ApproximateIndex(self.history.vectors)
-            return NearestNeighbours(self.history, k, index).estimate(self.vectors)
-
-        return self._once(("approximate", k), estimate)
 
     @cached_property
     def predictor(self) -> predictors.SimilarityRidge:
@@ -132,11 +109,6 @@ class Partition:
         """The same of the history, each query without its own outcome."""
         return self.predictor.leave_one_out()
 
-    def _once(self, name: tuple[str, int], make: Callable[[], Estimates]) -> Estimates:
-        if name not in self._made:
-            self._made[name] = make()
-        return self._made[name]
-
 
 @lru_cache(maxsize=24)
 def partition(table: RoutingTable, seed: int, models: int = 0) -> Partition:
@@ -148,6 +120,25 @@ def partition(table: RoutingTable, seed: int, models: int = 0) -> Partition:
 def _similarities(table: RoutingTable, seed: int) -> predictors.Similarities:
     """Similarities in a seed's history, the same for every choice of models."""
     return predictors.similarities(partition(table, seed).history.vectors)
+
+
+@lru_cache(maxsize=64)
+def nearest(dealt: Partition, k: int) -> Estimates:
+    """The published estimates of a partition's stream: means over k exact neighbours."""
+    return NearestNeighbours(dealt.history, k).estimate(dealt.vectors)
+
+
+@lru_cache(maxsize=64)
+def nearest_left_out(dealt: Partition, k: int) -> Estimates:
+    """The same of the history, each query without its own outcome."""
+    return NearestNeighbours(dealt.history, k).leave_one_out()
+
+
+@lru_cache(maxsize=64)
+def approximate(dealt: Partition, k: int) -> Estimates:
+    """Means over neighbours of the approximate index (ImportError without the extra)."""
+    index = ApproximateIndex(dealt.history.vectors)
+    return NearestNeighbours(dealt.history, k, index).estimate(dealt.vectors)
 
 
 def dealt_rows(table: RoutingTable, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -162,12 +162,9 @@ def _report(name: str) -> pd.DataFrame:
 
 
 REPORTS = {
-    path: partial(_report, name)
-    for path, name in {
-        "real/port_summary.csv": "port-comparison-routerbench",
-        "real/port_sweeps.csv": "port-sweeps-routerbench",
-        "real/port_queue.csv": "port-queue-routerbench",
-        "port_summary.csv": "port-comparison-routerbench-standin",
-        "port_queue.csv": "port-queue-routerbench-standin",
-    }.items()
+    "real/port_summary.csv": partial(_report, "port-comparison-routerbench"),
+    "real/port_sweeps.csv": partial(_report, "port-sweeps-routerbench"),
+    "real/port_queue.csv": partial(_report, "port-queue-routerbench"),
+    "port_summary.csv": partial(_report, "port-comparison-routerbench-standin"),
+    "port_queue.csv": partial(_report, "port-queue-routerbench-standin"),
 }

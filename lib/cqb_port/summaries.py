@@ -13,11 +13,11 @@ import numpy as np
 import pandas as pd
 
 from cqb.stats import half_width, intervals
-from cqb.tables import spreads, text
+from cqb.tables import percent, spreads, text
 
 from . import dual
 from .baselines import lp_value
-from .registry import BASELINES, OURS, PUBLISHED, REFERENCE, ROUTERS, nearest
+from .registry import BASELINES, OURS, PUBLISHED, REFERENCE, ROUTERS, published
 from .router import Port, PortSettings, few_samples_expected
 from .scenario import Scenario
 from .session import measure, replay
@@ -150,8 +150,8 @@ def published_comparison(sources: Mapping[str, pd.DataFrame], measure: str = "pe
     ----------
     sources : comparisons by their description. measure : "perf", "cost", "ppc" or "throughput".
     """
-    published = (100 * published_ratios(measure)).map("{:.1f}".format).add_prefix("published, ")
-    columns = published.reindex(ROUTERS, fill_value="-")
+    theirs = percent(published_ratios(measure)).add_prefix("published, ")
+    columns = theirs.reindex(ROUTERS, fill_value="-")
     for head, rows in sources.items():
         rows = rows[(rows["experiment"] == "split") & (rows["setting"] == "weighted")]
         wide = rows.pivot(index="seed", columns="policy", values=measure)
@@ -168,7 +168,7 @@ def modes(here: Scenario, alphas: Sequence[float]) -> str:
     for settings in (PortSettings(), *(PortSettings(alpha=a, mode="reference") for a in alphas)):
         with few_samples_expected():
             router = Port(here.budgets, here.horizon, settings, random=here.random("first phase"))
-        found = measure(replay(router, here.budgets, nearest(here), here.scores, here.costs))
+        found = measure(replay(router, here.budgets, published(here), here.scores, here.costs))
         name = "true dual" if settings.mode == "dual" else f"reference, alpha {settings.alpha:g}"
         lines.append(
             f"{name:24s} Perf / LP optimum {found.perf / bound:.3f}, declined {found.declined}, "
