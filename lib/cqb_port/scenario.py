@@ -20,6 +20,8 @@ from . import budgets, predictors
 from .features import ApproximateIndex, Estimates, History, NearestNeighbours
 
 HISTORY_SHARE = 0.6
+# The splits of the budget that are compared, h after "extreme".
+SPLITS = ("weighted", "cost", "perf", "uniform", "random", "extreme 1", "extreme 3", "extreme 5")
 
 
 @dataclass(frozen=True)

@@ -25,12 +25,11 @@ from . import registry, summaries
 from .baselines import lp_value
 from .queueing import queue_scenario, serve
 from .router import few_samples_expected
-from .scenario import Task, scenario
+from .scenario import SPLITS, Task, scenario
 from .session import Ledger
 
 REAL, STAND_IN = "routerbench", "routerbench-standin"
 SEEDS = tuple(range(42, 62))
-SPLITS = ("weighted", "cost", "perf", "uniform", "random", "extreme 1", "extreme 3", "extreme 5")
 # In the sweeps: the published router in both modes, the best of ours, and three to compare with.
 SWEPT = ("PORT", "PORT-ref", "PORT-RH+", "Random", "KNN-Cost", "Approx Optimum")
 VOLUMES, BUDGETS = (100, 200, 400, 800), (0.25, 0.5, 1.0, 2.0)

@@ -19,7 +19,7 @@ from . import dual
 from .baselines import lp_value
 from .registry import BASELINES, OURS, PUBLISHED, REFERENCE, ROUTERS, published
 from .router import Port, PortSettings, few_samples_expected
-from .scenario import Scenario
+from .scenario import SPLITS, Scenario
 from .session import measure, replay
 
 BEST = "PORT-RH+"
@@ -82,8 +82,9 @@ def _by_setting(
 ) -> str:
     """Mean ± half, a line per policy in the order of the registry, a column per setting."""
     column = np.where(rows["experiment"] == "split", rows["setting"], rows["experiment"])
-    shown = pd.Series(spreads(mean, high, 3, sign), [lines, column]).unstack(sort=False)
-    return text(shown.loc[[name for name in ROUTERS if name in shown.index]])
+    shown = pd.Series(spreads(mean, high, 3, sign), [lines, column]).unstack()
+    columns = [name for name in (*SPLITS, "sorted", "order") if name in shown]
+    return text(shown.loc[[name for name in ROUTERS if name in shown.index], columns])
 
 
 def verdict_table(rows: pd.DataFrame, policy: str = BEST) -> pd.DataFrame:
