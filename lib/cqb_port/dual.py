@@ -44,14 +44,12 @@ class Prices:
     gamma : (M,) on the scale of alpha = 1: score per dollar.
     value : F(gamma), an upper bound of the programme. bound : value of a feasible point of it.
     unlimited : what the programme would reach without budgets.
-    steps : Newton steps taken.
     """
 
     gamma: np.ndarray
     value: float
     bound: float
     unlimited: float
-    steps: int
 
     @property
     def gap(self) -> float:
@@ -114,20 +112,25 @@ def solve(
         raise ValueError("scores: found no queries; the prices of an empty sample are not defined")
     problem, unit = _scaled(d, g, B, mode, alpha)
     scale = max(float(np.abs(d).max()), 1e-12)
+    unlimited = abs(dual_value(np.zeros(len(B)), d, g, B, mode=mode))
+
+    def certified(u: np.ndarray, bound: float) -> Prices:
+        gamma = u / unit
+        return Prices(gamma, dual_value(gamma, d, g, B, mode=mode), bound, unlimited)
+
     starts = [(d.mean(axis=1), COLD, ACCEPTED_GAP)]
     if near is not None:
         starts.insert(0, (near * unit, WARM, WANTED_GAP))
     for start, levels, enough in starts:
-        u, steps = _minimise(problem, np.clip(start, 0.0, problem.upper), scale, levels)
-        gamma = u / unit
-        value, free = (dual_value(y, d, g, B, mode=mode) for y in (gamma, np.zeros_like(gamma)))
-        bound = _primal(problem, u, _temperature(scale, levels[-1]))
-        prices = Prices(gamma, value, bound, abs(free), steps)
+        u = np.clip(start, 0.0, problem.upper)
+        for level in levels:
+            tau = HOTTEST * scale * COOLING**level
+            u = _newton(problem, u, tau)
+        prices = certified(u, _primal(problem, u, tau))
         if prices.gap <= enough:
             return prices
     if (found := exact_prices(*problem[:4], declines=problem.declines)) is not None:
-        gamma, least = np.clip(found[0], 0.0, problem.upper) / unit, found[1]
-        prices = Prices(gamma, dual_value(gamma, d, g, B, mode=mode), least, abs(free), steps)
+        prices = certified(np.clip(found[0], 0.0, problem.upper), found[1])
         if abs(prices.gap) <= ACCEPTED_GAP:
             return prices
     raise SolverError(f"the prices have a relative gap of {prices.gap:.2g}, above {ACCEPTED_GAP}")
@@ -154,29 +157,16 @@ def _scaled(
     return _Problem(d, c, b, np.maximum(ratio.max(axis=1), 0.0), declines=True), unit
 
 
-def _minimise(p: _Problem, u: np.ndarray, scale: float, levels: range) -> tuple[np.ndarray, int]:
-    """Newton at ever lower temperatures, from u; returns u and the steps taken."""
-    steps = 0
-    for level in levels:
-        u, taken = _newton(p, u, _temperature(scale, level))
-        steps += taken
-    return u, steps
-
-
-def _temperature(scale: float, level: int) -> float:
-    return HOTTEST * scale * COOLING**level
-
-
-def _newton(p: _Problem, u: np.ndarray, tau: float) -> tuple[np.ndarray, int]:
+def _newton(p: _Problem, u: np.ndarray, tau: float) -> np.ndarray:
     """Projected Newton with Armijo backtracking at one temperature."""
     enough = 1e-9 * np.maximum(p.b, p.c.max(axis=1))
     value, share = _smooth(p, u, tau)
-    for step in range(MAX_NEWTON):
+    for _ in range(MAX_NEWTON):
         spent = share * p.c
         gradient = p.b - spent.sum(axis=1)
         free = ~(((u <= 0.0) & (gradient > 0)) | ((u >= p.upper) & (gradient < 0)))
         if not free.any() or (np.abs(gradient) <= enough)[free].all():
-            return u, step
+            return u
         move = _direction(p, spent, gradient, free, tau)
         size, slope = 1.0, 1e-4
         while True:
@@ -187,9 +177,9 @@ def _newton(p: _Problem, u: np.ndarray, tau: float) -> tuple[np.ndarray, int]:
                 break
             size *= 0.5
             if size < 1e-12:
-                return u, step
+                return u
         u, value, share = trial, new_value, new_share
-    return u, MAX_NEWTON
+    return u
 
 
 def _direction(

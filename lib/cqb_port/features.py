@@ -8,7 +8,6 @@ the batch nor the backend can change which rows are the nearest.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -34,14 +33,17 @@ class Estimates(NamedTuple):
         return Estimates(self.scores[:, start:stop], self.costs[:, start:stop])
 
 
-@dataclass(frozen=True, eq=False)
 class History:
     """Queries whose outcomes with every model are on record.
 
     Attributes
     ----------
-    embeddings : (E, D), kept as float32 rows of length 1.
-    scores : (M, E) in [0, 1]. costs : (M, E) dollars, at least 0.
+    vectors : (E, D) float32 rows of length 1. scores : (M, E) in [0, 1].
+    costs : (M, E) dollars, at least 0.
+
+    Parameters
+    ----------
+    embeddings : (E, D) vectors of any length but 0.
 
     Raises
     ------
@@ -49,18 +51,11 @@ class History:
         No queries, NaN, a zero vector, values out of range or shapes that do not fit.
     """
 
-    embeddings: np.ndarray
-    scores: np.ndarray
-    costs: np.ndarray
-    vectors: np.ndarray = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "scores", checks.scores("history scores", self.scores))
-        object.__setattr__(self, "costs", checks.costs("history costs", self.costs))
+    def __init__(self, embeddings: np.ndarray, scores: np.ndarray, costs: np.ndarray) -> None:
+        self.scores = checks.scores("history scores", scores)
+        self.costs = checks.costs("history costs", costs)
         checks.same_shape("history scores", self.scores, "history costs", self.costs)
-        object.__setattr__(
-            self, "vectors", checks.embeddings("history embeddings", self.embeddings)
-        )
+        self.vectors = checks.embeddings("history embeddings", embeddings)
         if self.scores.size == 0 or len(self.vectors) == 0:
             raise ValueError("history: found no queries, expected at least one")
         if len(self.vectors) != self.scores.shape[1]:

@@ -137,19 +137,9 @@ def replay(
     estimates: Estimates,
     scores: np.ndarray,
     costs: np.ndarray,
-    batch: int = 256,
 ) -> Outcome:
-    """A whole stream through one router, in batches; the horizon is the length of the stream."""
-    n = scores.shape[1]
-    session = Session(router, budgets, n)
-    parts = [
-        session.serve(
-            estimates.part(at, at + batch), scores[:, at : at + batch], costs[:, at : at + batch]
-        )
-        for at in range(0, n, batch)
-    ]
-    joined = (np.concatenate([getattr(p, name) for p in parts]) for name in Outcome.__annotations__)
-    return Outcome(*joined)
+    """A whole stream (M, n) through one router; the horizon is the length of the stream."""
+    return Session(router, budgets, scores.shape[1]).serve(estimates, scores, costs)
 
 
 @dataclass(frozen=True)

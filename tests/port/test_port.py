@@ -110,7 +110,7 @@ def test_no_budget_is_exceeded_and_no_outcome_beats_the_dual_bound(split, h):
     B = budgets.total_budget(g) * share
     bound = dual.solve(d, g, B).value
     for name, router in routers(d, g, B).items():
-        outcome = replay(router, B, Estimates(d, g), d, g, batch=64)
+        outcome = replay(router, B, Estimates(d, g), d, g)
         spent = np.zeros(4)
         for j in np.flatnonzero(outcome.admitted):
             spent[outcome.choices[j]] += g[outcome.choices[j], j]
@@ -192,9 +192,13 @@ def test_batches_make_no_difference(name):
         parts = [neighbours.estimate(x[at : at + batch]) for at in range(0, 300, batch)]
         e = Estimates(*(np.concatenate(p, axis=1) for p in zip(*parts, strict=True)))
         router = routers(d, g, B)[name]
-        outcome = replay(router, B, e, d, g, batch=batch)
+        session = Session(router, B, 300)
+        cuts = [slice(at, at + batch) for at in range(0, 300, batch)]
+        outcomes = [session.serve(e.part(c.start, c.stop), d[:, c], g[:, c]) for c in cuts]
+        choices = np.concatenate([outcome.choices for outcome in outcomes])
+        admitted = np.concatenate([outcome.admitted for outcome in outcomes])
         gamma = getattr(router, "gamma", None)
-        results.append((outcome.choices, outcome.admitted, np.zeros(5) if gamma is None else gamma))
+        results.append((choices, admitted, np.zeros(5) if gamma is None else gamma))
     for other in results[1:]:
         for first, second in zip(results[0], other, strict=True):
             assert (first == second).all()
@@ -219,7 +223,7 @@ def test_first_phase_is_uniform_and_prices_are_fitted_once_on_estimates_alone():
 def test_neighbours_match_a_plain_search():
     rng = np.random.default_rng(2)
     history = History(rng.normal(size=(300, 9)), rng.random((3, 300)), rng.random((3, 300)))
-    x = np.concatenate([rng.normal(size=(40, 9)), 3 * history.embeddings[[17]]])
+    x = np.concatenate([rng.normal(size=(40, 9)), 3 * history.vectors[[17]]])
     similar = (x / np.linalg.norm(x, axis=1)[:, None]) @ history.vectors.T.astype(float)
     for k in (1, 5, 40, 300):
         nearest = np.argsort(-similar, axis=1, kind="stable")[:, :k]
