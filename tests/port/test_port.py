@@ -19,10 +19,10 @@ from cqb_port import (
     budgets,
     dual,
     measure,
-    oracles,
     replay,
 )
-from cqb_port.beyond import BeyondPort, plus
+from cqb_port.adaptive import AdaptivePort, port_rh_plus
+from cqb_port.router import best_models
 
 pytestmark = pytest.mark.filterwarnings("ignore::cqb_port.router.FewSamplesWarning")
 
@@ -61,6 +61,11 @@ def port(B, N, seed=0, **settings):
     return Port(B, N, PortSettings(**settings), random=np.random.default_rng(seed))
 
 
+def dual_plan(e, B):
+    """The rule of the prices of the whole stream."""
+    return baselines.Planned(best_models(dual.solve(*e, B).gamma, e))
+
+
 def routers(d, g, B, seed=0):
     """Every router of the package, by name, on exact estimates."""
     N, e = d.shape[1], Estimates(d, g)
@@ -72,12 +77,12 @@ def routers(d, g, B, seed=0):
         "perf": baselines.PerfRouter(),
         "cost": baselines.CostRouter(B),
         "batch": baselines.BatchSplit(B, batch=64),
-        "PORT-R": BeyondPort(B, N, every=40, random=np.random.default_rng(seed)),
-        "PORT-H": BeyondPort(B, N, every=None, history=e),
-        "PORT-RH": BeyondPort(B, N, every=40, history=e),
-        "PORT-RH+": plus(B, N, e),
-        "optimum": oracles.Planned(oracles.optimal_plan(e, B)),
-        "dual optimum": oracles.Planned(oracles.dual_plan(e, B)),
+        "PORT-R": AdaptivePort(B, N, every=40, random=np.random.default_rng(seed)),
+        "PORT-H": AdaptivePort(B, N, every=None, history=e),
+        "PORT-RH": AdaptivePort(B, N, every=40, history=e),
+        "PORT-RH+": port_rh_plus(B, N, e),
+        "optimum": baselines.Planned(baselines.optimal_plan(e, B)),
+        "dual optimum": dual_plan(e, B),
     }
 
 
@@ -105,7 +110,7 @@ def test_no_budget_is_exceeded_and_no_outcome_beats_the_dual_bound(split, h):
     B = budgets.total_budget(g) * share
     bound = dual.solve(d, g, B).value
     for name, router in routers(d, g, B).items():
-        outcome = replay(router, B, Estimates(d, g), d, g, batch=64)
+        outcome = replay(router, B, Estimates(d, g), d, g)
         spent = np.zeros(4)
         for j in np.flatnonzero(outcome.admitted):
             spent[outcome.choices[j]] += g[outcome.choices[j], j]
@@ -122,7 +127,7 @@ def test_dual_reaches_the_linear_programme(seed):
     lp = bound_of(d, g, B)
     assert prices.value == pytest.approx(-lp.fun, rel=1e-6)
     assert prices.gap <= 1e-6
-    assert oracles.lp_value(d, g, B) == pytest.approx(-lp.fun, rel=1e-6)
+    assert baselines.lp_value(d, g, B) == pytest.approx(-lp.fun, rel=1e-6)
     rng = np.random.default_rng(seed)
     for _ in range(20):
         gamma = rng.exponential(size=M) * prices.gamma.max()
@@ -187,9 +192,13 @@ def test_batches_make_no_difference(name):
         parts = [neighbours.estimate(x[at : at + batch]) for at in range(0, 300, batch)]
         e = Estimates(*(np.concatenate(p, axis=1) for p in zip(*parts, strict=True)))
         router = routers(d, g, B)[name]
-        outcome = replay(router, B, e, d, g, batch=batch)
+        session = Session(router, B, 300)
+        cuts = [slice(at, at + batch) for at in range(0, 300, batch)]
+        outcomes = [session.serve(e.part(c.start, c.stop), d[:, c], g[:, c]) for c in cuts]
+        choices = np.concatenate([outcome.choices for outcome in outcomes])
+        admitted = np.concatenate([outcome.admitted for outcome in outcomes])
         gamma = getattr(router, "gamma", None)
-        results.append((outcome.choices, outcome.admitted, np.zeros(5) if gamma is None else gamma))
+        results.append((choices, admitted, np.zeros(5) if gamma is None else gamma))
     for other in results[1:]:
         for first, second in zip(results[0], other, strict=True):
             assert (first == second).all()
@@ -202,7 +211,7 @@ def test_first_phase_is_uniform_and_prices_are_fitted_once_on_estimates_alone():
     router = port(B, N, 5, epsilon=0.5)
     choices = replay(router, B, e, d, g).choices[:4500]
     assert router.L == 4500
-    assert len(router.solutions) == 1
+    assert router.solutions == 1
     assert chisquare(np.bincount(choices + 1, minlength=M + 1)).pvalue > 1e-3
     other = port(B, N, 5, epsilon=0.5)
     later = Estimates(np.where(np.arange(N) < 4500, d, d[:, ::-1]), g)
@@ -214,7 +223,7 @@ def test_first_phase_is_uniform_and_prices_are_fitted_once_on_estimates_alone():
 def test_neighbours_match_a_plain_search():
     rng = np.random.default_rng(2)
     history = History(rng.normal(size=(300, 9)), rng.random((3, 300)), rng.random((3, 300)))
-    x = np.concatenate([rng.normal(size=(40, 9)), 3 * history.embeddings[[17]]])
+    x = np.concatenate([rng.normal(size=(40, 9)), 3 * history.vectors[[17]]])
     similar = (x / np.linalg.norm(x, axis=1)[:, None]) @ history.vectors.T.astype(float)
     for k in (1, 5, 40, 300):
         nearest = np.argsort(-similar, axis=1, kind="stable")[:, :k]
@@ -302,7 +311,7 @@ def test_beats_the_baselines_with_noisy_features():
         history, x, d, g, B = noisy(seed)
         e = NearestNeighbours(history).estimate(x)
         every = routers(d, g, B, seed) | {"dual": port(B, 3000, seed)}
-        reference = replay(oracles.Planned(oracles.dual_plan(e, B)), B, e, d, g)
+        reference = replay(dual_plan(e, B), B, e, d, g)
         for name in ("dual", "cost", "perf", "random"):
             perf = measure(replay(every[name], B, e, d, g)).perf / measure(reference).perf
             relative.setdefault(name, []).append(perf)

@@ -7,6 +7,7 @@ import pytest
 
 from cqb_port import (
     Estimates,
+    ExactIndex,
     History,
     Ledger,
     NearestNeighbours,
@@ -17,11 +18,10 @@ from cqb_port import (
     budgets,
     dual,
     measure,
-    oracles,
     replay,
 )
-from cqb_port.beyond import BeyondPort
-from cqb_port.index import ApproximateIndex
+from cqb_port.adaptive import AdaptivePort
+from cqb_port.features import ApproximateIndex, recall
 from cqb_port.router import FewSamplesWarning
 
 pytestmark = pytest.mark.filterwarnings("ignore::cqb_port.router.FewSamplesWarning")
@@ -244,11 +244,11 @@ def test_greedy_cost_charges_what_it_believes_even_for_lost_queries():
     assert router.choose(estimates, np.zeros(2)).tolist() == [0, 1, 0]
 
 
-def test_beyond_needs_a_schedule_or_a_history():
+def test_adaptive_prices_need_a_schedule_or_a_history():
     with pytest.raises(ValueError, match="history: found none"):
-        BeyondPort(B, 80, every=None)
+        AdaptivePort(B, 80, every=None)
     with pytest.raises(ValueError, match="every: found 0"):
-        BeyondPort(B, 80, every=0, history=Estimates(D, G))
+        AdaptivePort(B, 80, every=0, history=Estimates(D, G))
 
 
 def test_no_model_is_asked_for_what_it_cannot_afford():
@@ -257,7 +257,7 @@ def test_no_model_is_asked_for_what_it_cannot_afford():
     limits, e = np.array([1.5, 30.0]), Estimates(scores, costs)
     choices = {}
     for affordable in (False, True):
-        router = BeyondPort(limits, 20, every=None, history=e, affordable=affordable)
+        router = AdaptivePort(limits, 20, every=None, history=e, affordable=affordable)
         router.gamma = np.array([0.0, 0.0])  # prices that know nothing of the budgets
         choices[affordable] = replay(router, limits, e, *e).served
     assert choices[False].tolist() == [0] + 19 * [-1]
@@ -275,7 +275,7 @@ def test_prices_are_fitted_to_the_share_of_the_horizon_given(mode):
     assert (router.gamma == expected.gamma).all()
 
 
-def test_a_missing_index_library_is_told_clearly(monkeypatch):
+def test_a_missing_index_library_is_named(monkeypatch):
     real = builtins.__import__
 
     def without(name, *rest, **more):
@@ -290,9 +290,6 @@ def test_a_missing_index_library_is_told_clearly(monkeypatch):
 
 def test_approximate_neighbours_are_mostly_the_exact_ones():
     pytest.importorskip("faiss")
-    from cqb_port.features import ExactIndex
-    from cqb_port.index import recall
-
     rng = np.random.default_rng(0)
     centres = rng.normal(size=(30, 24))
     vectors = centres[rng.integers(0, 30, 3000)] + 0.4 * rng.normal(size=(3000, 24))
@@ -316,4 +313,4 @@ def test_where_smoothing_fails_a_linear_programme_gives_the_prices(monkeypatch, 
     assert exact.value == pytest.approx(smooth.value, rel=2e-4)
     assert exact.value <= smooth.value * (1 + 1e-9)
     if mode == "dual":
-        assert exact.value == pytest.approx(oracles.lp_value(scores, costs, budgets), rel=1e-5)
+        assert exact.value == pytest.approx(baselines.lp_value(scores, costs, budgets), rel=1e-5)

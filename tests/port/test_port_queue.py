@@ -1,36 +1,41 @@
 """PORT and ACQB in one queue: money, order of service, retrials, and shared chance."""
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from cqb.environment import pooled_environment
-from cqb_port import Estimates, History, Ledger
-from cqb_port.beyond import BeyondPort
-from cqb_port.queue_policies import FirstInFirstOut, expected_attempts
-from cqb_port.stage import Stage, paid, serve
 from cqb.simulate import Decision
+from cqb_port import Estimates, History, Ledger
+from cqb_port.adaptive import AdaptivePort
+from cqb_port.queue_policies import FirstInFirstOut, expected_attempts
+from cqb_port.queueing import QueueScenario, serve
 
 N, M = 30, 3
 RNG = np.random.default_rng(3)
 
 
-def platform(rates=0.5, budgets=(9.0, 9.0, 9.0), rounds=2000, arrival_rate=0.5, costs=1.0):
-    """A stage on which every model departs with the same probability; costs are whole dollars."""
+def uniform(rates=0.5, rounds=2000, arrival_rate=0.5, costs=1.0):
+    """A queue in which every model has the same departure rate; costs are whole dollars."""
     odds = np.full((N, M), rates / (1 - rates))
     environment = pooled_environment("tiny", True, np.eye(N), odds)
     scores = np.tile(np.arange(1, M + 1)[:, None] / M, (1, N))
     rng = np.random.default_rng(0)
-    return Stage(
+    return QueueScenario(
         environment,
         scores,
         np.full((M, N), float(costs)),
-        np.array(budgets),
         rng.random(rounds) < arrival_rate,
         rng.random(rounds),
         arrival_rate,
     )
+
+
+def rich():
+    """Budgets that nothing exhausts."""
+    return Ledger(np.full(M, 1e4))
 
 
 class Fixed:
@@ -48,30 +53,29 @@ class Fixed:
 
 
 def test_every_attempt_is_paid_and_only_what_fits_runs():
-    here = platform(budgets=(9.0, 9.0, 9.0))
-    purse, policy = Ledger(here.budgets), Fixed((0, 2))
-    report = serve(here, policy, purse)
+    ledger, policy = Ledger(np.full(M, 9.0)), Fixed((0, 2))
+    report = serve(uniform(), policy, ledger)
     assert report.attempts == 9
-    assert purse.spent.tolist() == [9.0, 0.0, 9.0]
+    assert ledger.spent.tolist() == [9.0, 0.0, 9.0]
     assert report.cost == 18.0
     assert report.departed + report.lost == N
     assert len(policy.picks) == 9
 
 
 def test_an_attempt_runs_only_if_all_models_fit():
-    purse = Ledger(np.array([1.0, 0.5, 2.0]))
+    ledger = Ledger(np.array([1.0, 0.5, 2.0]))
     costs = np.array([0.6, 0.6, 0.6])
-    assert not paid(purse, (0, 1), costs)
-    assert purse.spent.tolist() == [0.0, 0.0, 0.0]
-    assert paid(purse, (0, 2), costs)
-    assert not paid(purse, (0,), costs)
-    assert purse.spent.tolist() == [0.6, 0.0, 0.6]
+    assert not ledger.charge((0, 1), costs)
+    assert ledger.spent.tolist() == [0.0, 0.0, 0.0]
+    assert ledger.charge((0, 2), costs)
+    assert not ledger.charge((0,), costs)
+    assert ledger.spent.tolist() == [0.6, 0.0, 0.6]
 
 
 def test_retrials_go_to_the_back_and_scores_are_those_of_the_picked_model():
-    here = platform(rates=0.4, budgets=(1e3, 1e3, 1e3), arrival_rate=1.0)
+    here = uniform(rates=0.4, arrival_rate=1.0)
     policy = Fixed((1,))
-    report = serve(here, policy, Ledger(here.budgets))
+    report = serve(here, policy, rich())
     assert (report.departed, report.lost) == (N, 0)
     assert report.perf == pytest.approx(N * 2 / 3)
     assert report.attempts == report.cost == len(policy.picks) > N
@@ -92,10 +96,10 @@ def test_retrials_go_to_the_back_and_scores_are_those_of_the_picked_model():
 
 def test_a_sure_departure_waits_one_round_and_declined_queries_leave_as_lost():
     """Little's law in its simplest form: served in the round after its arrival."""
-    here = platform(rates=1 - 1e-12, budgets=(1e3,) * 3, arrival_rate=0.3)
-    report = serve(here, Fixed((0,)), Ledger(here.budgets))
+    here = uniform(rates=1 - 1e-12, arrival_rate=0.3)
+    report = serve(here, Fixed((0,)), rich())
     assert (report.wait, report.wait_95, report.lost) == (1.0, 1.0, 0)
-    declined = serve(here, Fixed(()), Ledger(here.budgets))
+    declined = serve(here, Fixed(()), rich())
     assert (declined.lost, declined.cost, declined.attempts) == (N, 0.0, 0)
 
 
@@ -103,32 +107,27 @@ def test_mean_attempts_match_the_departure_rate():
     """Geometric with mean 1 / r = 2.5 (400 draws of queries would err by .1; 30 by .35)."""
     found = []
     for seed in range(12):
-        here = platform(rates=0.4, budgets=(1e4,) * 3)
+        here = uniform(rates=0.4)
         rng = np.random.default_rng(seed)
-        here = Stage(**{**vars(here), "outcome": rng.random(here.outcome.size)})
-        found.append(serve(here, Fixed((0,)), Ledger(here.budgets)).attempts / N)
+        here = replace(here, outcome=rng.random(here.outcome.size))
+        found.append(serve(here, Fixed((0,)), rich()).attempts / N)
     assert np.mean(found) == pytest.approx(2.5, abs=4 * np.sqrt(3.75 / (12 * N)))
 
 
 def test_running_out_of_draws_is_an_error():
     with pytest.raises(RuntimeError, match="still wait after 40 rounds"):
-        serve(
-            platform(rates=0.01, budgets=(1e4,) * 3, rounds=40),
-            Fixed((0,)),
-            Ledger(np.full(3, 1e4)),
-        )
+        serve(uniform(rates=0.01, rounds=40), Fixed((0,)), rich())
 
 
 def test_the_router_meets_each_query_once_however_often_it_retries():
-    here = platform(rates=0.3, budgets=(40.0, 40.0, 40.0))
+    ledger = Ledger(np.full(M, 40.0))
     known = Estimates(RNG.random((M, 50)), np.ones((M, 50)))
-    router = BeyondPort(here.budgets / 3, N, every=10, history=known)
-    purse = Ledger(here.budgets)
+    router = AdaptivePort(ledger.budgets / 3, N, every=10, history=known)
     estimates = Estimates(RNG.random((M, N)), np.ones((M, N)))
-    serve(here, FirstInFirstOut(router, estimates, purse, 3.0), purse)
+    serve(uniform(rates=0.3), FirstInFirstOut(router, estimates, ledger, 3.0), ledger)
     assert router.arrived == N
     assert router.solutions == 3
-    assert (purse.spent <= purse.budgets).all()
+    assert (ledger.spent <= ledger.budgets).all()
 
 
 def test_expected_attempts_are_those_of_the_models_that_queries_are_sent_to():
