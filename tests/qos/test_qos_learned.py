@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pandas as pd
 import pytest
 
-from cqb_qos import Episodes, Load, default_system, encoder, learned, serve, stack, workload
-from cqb_qos import learned_findings as findings
+from cqb_qos import Episodes, Load, default_system, networks, serve, stack, summaries, workload
 from cqb_qos import metrics as metrics_of
-from cqb_qos.branches import Branches
-from cqb_qos.impact import impact
-from cqb_qos.learned import LearnedRouter
-from cqb_qos.learned_study import Study, histories, results, run
+from cqb_qos.branches import Branches, potential, work_left
+from cqb_qos.demonstrations import order_effects, reordered, states
+from cqb_qos.forecast import impact
 from cqb_qos.networks import NETWORKS, initial
 from cqb_qos.observe import observe
 from cqb_qos.policies import RolloutRouter
-from cqb_qos.secured import secured, work_left
-from cqb_qos.symmetry import order_effects, reordered, states
-from cqb_qos.trainees import CONTROLS, MAIN, WORST, Trainee
+from cqb_qos.trained_models import (
+    CONTROLS,
+    MAIN,
+    MODELS,
+    LearnedRouter,
+    TrainedModel,
+    histories,
+    load,
+    store,
+)
 
 LOADS = (Load("Poisson", 4.0), Load("Gamma", 5.0))
 
@@ -41,10 +44,10 @@ def some_decision(T: int = 60):
     return episodes.decision
 
 
-# --- what is as good as earned --------------------------------------------------------------------
+# --- the potential ---------------------------------------------------------------------------------
 
 
-def test_secured_is_what_a_drain_would_pay():
+def test_the_potential_is_what_a_drain_would_pay():
     """At any time, with requests that run and wait: the simulator, run to its end, agrees exactly."""
     batch, actions = batch_of(60), some_actions(6, 60)
     waited = 0
@@ -55,7 +58,7 @@ def test_secured_is_what_a_drain_would_pay():
         experts = episodes.experts
         experts.add(stop, actions[stop])
         waited += int(experts.waiting.sum())
-        foreseen = secured(experts)
+        foreseen = potential(experts)
         assert (experts.earned < foreseen).any()
         experts.advance(np.full(6, np.inf))
         assert foreseen == pytest.approx(experts.earned, abs=1e-9)
@@ -104,7 +107,7 @@ def test_a_branch_is_the_episode_that_takes_its_action():
         branches.attempt()
         branches.follow(actions[k])
     harm = impact(branches.decision, truth=True)[::4]
-    before = secured(branches.decision.experts)[::4]
+    before = potential(branches.decision.experts)[::4]
     tried = branches.attempt()
     seen = observe(tried.decision)
     for action in range(4):
@@ -115,7 +118,7 @@ def test_a_branch_is_the_episode_that_takes_its_action():
         for mine, alone in zip(seen, observe(decision), strict=True):
             assert mine[action::4] == pytest.approx(alone)
         lost = harm[:, action] if action < 3 else 0.0
-        paid = secured(episodes.experts) - before - beta * lost
+        paid = potential(episodes.experts) - before - beta * lost
         assert tried.reward[:, action] == pytest.approx(paid, abs=1e-9)
     assert harm.any()
     with pytest.raises(ValueError, match=r"beta: found -1"):
@@ -136,9 +139,9 @@ def trained(network: str = "graph", N: int = 3, seed: int = 0) -> dict[str, np.n
 
 def test_permuted_experts_permute_values():
     """T6: to rounding; a drop keeps its value."""
-    packed, weights, order = encoder.pack(observe(some_decision())), trained(), [2, 0, 1]
-    values = encoder.values(weights, packed)
-    moved = encoder.values(weights, reordered(packed, order))
+    packed, weights, order = networks.pack(observe(some_decision())), trained(), [2, 0, 1]
+    values = networks.graph_values(weights, packed)
+    moved = networks.graph_values(weights, reordered(packed, order))
     assert values.shape == (6, 4)
     assert np.ptp(values, axis=1).min() > 1e-3
     assert moved[:, :3] == pytest.approx(values[:, order], abs=1e-5)
@@ -147,9 +150,9 @@ def test_permuted_experts_permute_values():
 
 def test_the_published_readout_cannot_tell_experts_apart():
     """T6's control: loads moved between experts leave it, and the values made from it, as they were."""
-    packed, weights = encoder.pack(observe(some_decision())), trained("arrived")
+    packed, weights = networks.pack(observe(some_decision())), trained("arrived")
     other = reordered(packed, [2, 0, 1])
-    readouts = [encoder.arrived_readout(weights, encoder.unpack(p)) for p in (packed, other)]
+    readouts = [networks.arrived_readout(weights, networks.unpack(p)) for p in (packed, other)]
     assert abs(packed - other).max() > 0.1
     assert readouts[1] == pytest.approx(readouts[0], abs=1e-5)
     assert np.ptp(readouts[0], axis=0).max() > 1e-2
@@ -160,20 +163,20 @@ def test_the_published_readout_cannot_tell_experts_apart():
 def test_any_number_of_experts_will_do():
     """Weights do not depend on N; a sixth expert that nobody needs changes no one's features."""
     one = stack([workload(LOADS[0], 3, 20, 5)])
-    packed = encoder.pack(observe(Episodes(one, default_system(5)).decision))
-    assert packed.shape == (1, encoder.size(5))
-    assert encoder.values(trained(), packed).shape == (1, 6)
+    packed = networks.pack(observe(Episodes(one, default_system(5)).decision))
+    assert packed.shape == (1, networks.size(5))
+    assert networks.graph_values(trained(), packed).shape == (1, 6)
 
 
 def test_empty_places_are_not_looked_at():
-    packed, weights = encoder.pack(observe(some_decision())), trained()
-    graph = encoder.unpack(packed)
+    packed, weights = networks.pack(observe(some_decision())), trained()
+    graph = networks.unpack(packed)
     noise = np.where(graph.running_mask[..., None] > 0, graph.running, 9.0).astype(np.float32)
     full = graph._replace(running=noise)
     parts = [part.reshape(6, -1) for part in full]
     assert (graph.running_mask == 0).any()
-    assert encoder.values(weights, np.concatenate(parts, axis=1)) == pytest.approx(
-        encoder.values(weights, packed), abs=1e-6
+    assert networks.graph_values(weights, np.concatenate(parts, axis=1)) == pytest.approx(
+        networks.graph_values(weights, packed), abs=1e-6
     )
 
 
@@ -182,12 +185,12 @@ def test_an_untrained_network_is_the_priced_rollout(network):
     weights = initial(network, 3, np.random.default_rng(0))
     batch = batch_of(150)
     mine = serve(batch, default_system(), LearnedRouter(network, weights)).actions
-    rule = serve(batch, default_system(), RolloutRouter(encoder.PRICE)).actions
+    rule = serve(batch, default_system(), RolloutRouter(networks.PRICE)).actions
     assert (mine == rule).mean() > 0.999  # float32 may break a tie otherwise
     assert (rule == 3).any()
 
 
-def test_effects_of_the_order_are_told_apart():
+def test_effects_of_the_order():
     """What the notebook prints: an encoder follows its experts, and its readout does not notice."""
     packed = states(LOADS[0], (1, 2), 40, default_system())
     effects = order_effects(trained(), packed, [1, 2, 0])
@@ -200,80 +203,44 @@ def test_effects_of_the_order_are_told_apart():
 
 def test_weights_and_record_come_back(tmp_path):
     router = LearnedRouter("graph", trained())
-    path = learned.stored("some", tmp_path)
-    learned.store(router, path, history=[{"frames": 5}])
-    again, about = learned.load(path)
-    assert about == {"history": [{"frames": 5}]}
+    store(router, tmp_path / MAIN[0].file, history=[{"frames": 5, "seconds": 2.0, "mean": 0.5}])
+    again, about = load(MAIN[0], tmp_path)
+    assert about == {"history": [{"frames": 5, "seconds": 2.0, "mean": 0.5}]}
     assert again.network == "graph"
     assert all((again.weights[name] == router.weights[name]).all() for name in router.weights)
+    assert histories(MAIN[:1], tmp_path).to_numpy().tolist() == [["DDQN #0", 5, 2.0, 0.5]]
 
 
 def test_bad_weights_are_refused_by_name(tmp_path):
-    path, weights = tmp_path / "one.safetensors", trained()
+    path, weights = tmp_path / MAIN[0].file, trained()
     with pytest.raises(FileNotFoundError):
-        learned.load(path)
-    learned.store(LearnedRouter("graph", weights), path)
+        load(MAIN[0], tmp_path)
+    store(LearnedRouter("graph", weights), path)
     content = path.read_bytes()
     path.write_bytes(content[:-100])
-    with pytest.raises(ValueError, match=r"one\.safetensors"):
-        learned.load(path)
+    with pytest.raises(ValueError, match=MAIN[0].file):
+        load(MAIN[0], tmp_path)
     for bad, message in (
         (weights | {"relation.b": np.zeros(3, np.float32)}, "relation.b: found"),
         ({k: v for k, v in weights.items() if k != "relation.w"}, "relation.w is missing"),
         (weights | {"self.0.b": np.full(64, np.nan, np.float32)}, "not finite"),
     ):
-        learned.store(LearnedRouter("graph", bad), path)
+        store(LearnedRouter("graph", bad), path)
         with pytest.raises(ValueError, match=message):
-            learned.load(path)
-    learned.store(LearnedRouter("graph", weights), path)
+            load(MAIN[0], tmp_path)
+    store(LearnedRouter("graph", weights), path)
     path.write_bytes(path.read_bytes().replace(b"cqb qos policy 1", b"cqb qos policy 9"))
     with pytest.raises(ValueError, match="expected 'cqb qos policy 1'"):
-        learned.load(path)
-    learned.store(LearnedRouter("flat", trained("flat", 2)), path)
+        load(MAIN[0], tmp_path)
+    store(LearnedRouter("flat", trained("flat", 2)), path)
     with pytest.raises(ValueError, match=r"hidden\.0\.w"):
-        learned.load(path)
+        load(MAIN[0], tmp_path)
 
 
-# --- the study ------------------------------------------------------------------------------------
+# --- the summaries --------------------------------------------------------------------------------
 
 
-def test_a_row_of_the_study_is_the_run_it_names(tmp_path):
-    trainees = (Trainee("graph", 0.0, 0), Trainee("flat", 0.0, 1))
-    for trainee in trainees:
-        router = LearnedRouter(trainee.network, trained(trainee.network))
-        row = {"frames": 10, "seconds": 2.0, "mean": 0.5}
-        learned.store(router, learned.stored(trainee.file, tmp_path), history=[row])
-    study = Study(60, (200, 201), trainees, LOADS, LOADS[1:])
-    rows = run(study, weights=tmp_path, parts=tmp_path / "parts", say=lambda line: None)
-    assert rows.groupby("policy").size().to_dict() == {"DDQN #0": 4, "DDQN flat #1": 2}
-    row = rows[(rows["policy"] == "DDQN #0") & (rows["kind"] == "Gamma") & (rows["seed"] == 201)]
-    router, _ = learned.load(learned.stored(trainees[0].file, tmp_path))
-    alone = metrics_of.measure(
-        serve(stack([workload(LOADS[1], 201, 60)]), default_system(), router)
-    )
-    assert row["qos"].item() == pytest.approx(alone["qos"].item())
-    assert histories(trainees, tmp_path)["validation"].tolist() == [0.5, 0.5]
-
-
-def test_stored_rows_hold_only_with_their_weights(tmp_path, capsys):
-    from cqb_qos.learned_study import store
-
-    study = Study(20, (200,), MAIN[:1], LOADS, LOADS)
-    path = learned.stored(MAIN[0].file, tmp_path)
-    learned.store(LearnedRouter("graph", trained()), path)
-    places = {"folder": tmp_path, "weights": tmp_path, "parts": tmp_path / "parts"}
-    rows = results(study, **places)
-    store(rows, study, tmp_path, tmp_path)
-    assert results(study, **places).equals(rows)
-    learned.store(LearnedRouter("graph", trained(seed=1)), path)
-    results(study, **places)
-    said = capsys.readouterr().out.splitlines()
-    assert "no table is stored" in said[0]
-    assert "from the stored table" in said[1]
-    assert "other settings, code or weights" in said[2]
-
-
-def test_findings_are_of_the_rows():
+def test_summaries_are_of_the_rows():
     """Means over training seeds, paired differences and the worst, by hand on a few rows."""
     made = [
         (t.policy, "Poisson", 4.0, seed, 0.5 + 0.1 * (t.network == "flat") + 0.01 * t.seed * seed)
@@ -282,39 +249,35 @@ def test_findings_are_of_the_rows():
     ]
     rows = pd.DataFrame(made, columns=["policy", "kind", "rate", "seed", "qos"])
     rows = rows.assign(part="test", system="default")
-    assert findings.worst(rows, LOADS[:1]) == "DDQN #0"
+    assert summaries.worst(rows, LOADS[:1]) == "DDQN #0"
     rows.loc[rows["policy"] == "DDQN #2", "qos"] -= 0.2
-    assert findings.worst(rows, LOADS[:1]) == "DDQN #2"
-    level = findings.levels(rows, LOADS[:1])
+    assert summaries.worst(rows, LOADS[:1]) == "DDQN #2"
+    level = summaries.levels(rows, LOADS[:1])
     # Seed means: .5, .515 and .33.
     assert level.loc["DDQN", "Poisson 4"] == "0.448 (0.330 to 0.515)"
-    gaps = findings.control_differences(rows, LOADS[:1])
+    gaps = summaries.control_differences(rows, LOADS[:1])
     assert "DDQN" not in gaps.index
     flat = [t.seed for t in CONTROLS if t.network == "flat"]
     means = [0.6 + 0.01 * np.mean(flat) * s - (0.5 + 0.01 * s - 0.2 / 3) for s in (1, 2)]
     half = 12.7062 * np.std(means, ddof=1) / np.sqrt(2)
     assert gaps.loc["DDQN flat", "Poisson 4"] == f"{np.mean(means):+.3f} ± {half:.3f}"
     rule = rows[rows["policy"] == "DDQN #0"].assign(policy="Priced rollout")
-    table = findings.differences(rule, rows, ["Priced rollout"], LOADS[:1])
+    table = summaries.learned_differences(rule, rows, ["Priced rollout"], LOADS[:1])
     assert table.loc[("Priced rollout", "DDQN #0"), "Poisson 4"] == "+0.000 ± 0.000"
-    both = findings.beside(rule, rows, "DDQN #1")
-    assert set(both["policy"]) == {"Priced rollout", WORST}
+    both = summaries.with_worst(rule, rows, "DDQN #1")
+    assert set(both["policy"]) == {"Priced rollout", summaries.WORST}
 
 
-def test_names_tell_policies_apart():
-    names = [trainee.policy for trainee in MAIN + CONTROLS]
-    assert len(set(names)) == len(names)
-    assert {"DDQN #0", "DDQN impact 1 #2", "DDQN flat #1", "DDQN arrived #0"} <= set(names)
+def test_policies_have_different_names():
+    assert len(MODELS) == len(MAIN + CONTROLS) == len({model.file for model in MODELS.values()})
+    assert {"DDQN #0", "DDQN impact 1 #2", "DDQN flat #1", "DDQN arrived #0"} <= set(MODELS)
+    assert TrainedModel("flat", 0.5, 7).policy == "DDQN flat impact 0.5 #7"
 
 
-def test_committed_weights_and_rows_agree():
-    """Every policy that the notebook shows can be read, and the stored rows are of these weights."""
-    from cqb import paths
-    from cqb_qos.learned_study import NAME, key
-
-    record = json.loads((paths.data_dir() / "results" / f"{NAME}.json").read_text("utf-8"))
-    assert record["key"] == key(Study())
-    for trainee in MAIN + CONTROLS:
-        _, about = learned.load(learned.stored(trainee.file))
-        assert about["training"]["seed"] == trainee.seed
-        assert about["history"][-1]["frames"] == about["training"]["frames"]
+def test_stored_weights_are_of_the_models_named():
+    for model in MODELS.values():
+        router, about = load(model)
+        training = about["training"]
+        assert router.network == training["network"] == model.network
+        assert (training["seed"], training["episodes"]["beta"]) == (model.seed, model.beta)
+        assert about["history"][-1]["frames"] == training["frames"]

@@ -1,6 +1,6 @@
 """A plain simulator of continuous batching, token by token, to check the array version by.
 
-One environment, Python objects, one iteration at a time, no leaps.
+One environment, Python objects, one iteration at a time, no fast-forward.
 """
 
 from __future__ import annotations

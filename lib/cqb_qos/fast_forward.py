@@ -1,6 +1,6 @@
-"""Many decode iterations in one move, exactly.
+"""Many decode iterations in one step, exactly.
 
-While nobody joins or leaves, b running requests with C tokens in memory take
+While no request joins or leaves, b running requests with C tokens in memory take
 ``T(m) = m c0 + k2 (m C + b m (m - 1) / 2)`` seconds for m iterations: each adds b tokens.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-LONGEST = 1e9  # seconds: any run ends before
+LONGEST = 1e9  # seconds; every run ends earlier
 
 
 def duration(
@@ -23,7 +23,7 @@ def iterations_until(
 ) -> np.ndarray:
     """The fewest iterations m of at least 1 with T(m) >= seconds, int64.
 
-    The quadratic's root, in the form that does not cancel; then a step for what rounding did.
+    The root of the quadratic in the form without cancellation, then one correction for rounding.
     """
     wait = np.clip(seconds, 0.0, LONGEST)
     square, linear = 0.5 * k2 * b, c0 + k2 * (context - 0.5 * b)

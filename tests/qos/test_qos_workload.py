@@ -9,6 +9,7 @@ import pytest
 from qos_reference import reference
 from scipy import stats
 
+from cqb.streams import Streams
 from cqb_qos import (
     Expert,
     Load,
@@ -20,10 +21,8 @@ from cqb_qos import (
     stack,
     workload,
 )
-from cqb_qos.evaluate import batch_of
-from cqb_qos.synthetic import LENGTH_FACTORS, MEAN_SCORES, arrivals, skills
+from cqb_qos.synthetic import LENGTH_FACTORS, MEAN_SCORES, arrivals, batch_of, skills
 from cqb_qos.traces import MalformedTrace, read_azure, read_burstgpt, replay
-from cqb.streams import Streams
 
 AZURE = """TIMESTAMP,ContextTokens,GeneratedTokens
 2023-11-16 18:15:46.6805900,374,44

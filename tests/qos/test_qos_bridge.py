@@ -1,4 +1,4 @@
-"""The bridge to ACQB: users who retry, in order of time, and what each router is told."""
+"""The bridge to ACQB: users who retry, in order of time, and the updates of each router."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ def test_acqb_learns_from_retrials_who_is_good_at_what():
         return action
 
     system = default_system().with_(limit=1.0)
-    run = retrials(one, system, noted, chances(1, T), router.told)
+    run = retrials(one, system, noted, chances(1, T), router.update)
     assert (first == topic % 3)[T // 2 :].mean() > 0.8
     assert run.answers.mean() < 1.6
 

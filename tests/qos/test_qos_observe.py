@@ -8,10 +8,15 @@ import numpy as np
 import pytest
 
 from cqb_qos import Episodes, Load, System, default_system, stack, workload
-from cqb_qos.forecast import own_latency
-from cqb_qos.impact import delays, final_latency, impact
+from cqb_qos.forecast import (
+    delays,
+    final_latency,
+    frozen_own_latency,
+    impact,
+    own_latency,
+)
 from cqb_qos.observe import SHOWN, observe
-from cqb_qos.policies import RolloutRouter, best_or_drop
+from cqb_qos.policies import RolloutRouter, best_or_drop, soft_gain, toll
 
 
 def decision_of(one, system, actions):
@@ -69,19 +74,21 @@ def test_features_are_those_of_the_requests(memory):
     )
 
 
-def test_what_the_frozen_system_foretells_is_what_the_rules_read():
+def test_forecasts_shown_are_those_that_the_rules_read():
     one, system, actions = crowded(14_000)
     decision = decision_of(one, system, actions)
     seen = observe(decision)
     rule = RolloutRouter(0.4)
-    assert seen.arrived[0, :, 6] == pytest.approx(impact(decision, truth=False)[0])
-    assert seen.arrived[0, :, 7] == pytest.approx(rule._gain(decision)[0])
-    worth = seen.arrived[..., 7] - 0.4 * seen.arrived[..., 8]
-    assert (best_or_drop(decision, worth) == rule(decision)).all()
-    pooled = np.exp(np.log(one.predicted_lengths[:, 100]).mean()) / 150
-    assert seen.arrived[0, :, 3] == pytest.approx([pooled] * 3)
     now = decision.experts.running_requests(truth=False)
     final, added = final_latency(decision, now), delays(decision, now, decision.lengths)
+    gain = soft_gain(decision, now, frozen_own_latency(decision, now), final, added)
+    assert seen.arrived[0, :, 8] == pytest.approx(toll(decision)[0])
+    assert seen.arrived[0, :, 6] == pytest.approx(impact(decision, truth=False)[0])
+    assert seen.arrived[0, :, 7] == pytest.approx(gain[0])
+    worth = seen.arrived[..., 7] - 0.4 * seen.arrived[..., 8]
+    assert (best_or_drop(worth) == rule(decision)).all()
+    pooled = np.exp(np.log(one.predicted_lengths[:, 100]).mean()) / 150
+    assert seen.arrived[0, :, 3] == pytest.approx([pooled] * 3)
     for n in range(3):
         count = min(SHOWN, int(decision.experts.running[n]))
         shown = seen.running[0, n, :count, 6:]

@@ -1,4 +1,4 @@
-"""The testable properties of the QoS system: conservation, leaps, impact, rewards, limits."""
+"""The testable properties of the QoS system: conservation, fast-forward, impact, rewards, limits."""
 
 from __future__ import annotations
 
@@ -25,17 +25,22 @@ from cqb_qos import (
     workload,
 )
 from cqb_qos import metrics as metrics_of
-from cqb_qos.forecast import frozen_own_latency, own_latency
-from cqb_qos.impact import delays, final_latency, published_delays
-from cqb_qos.leap import duration, iterations_until
+from cqb_qos.demonstrations import interference, largest_rate, lone_latency
+from cqb_qos.fast_forward import duration, iterations_until
+from cqb_qos.forecast import (
+    delays,
+    final_latency,
+    frozen_own_latency,
+    own_latency,
+    published_delays,
+)
 from cqb_qos.policies import GreedyRouter, RolloutRouter, highest_score, softly_met
-from cqb_qos.studies import interference, largest_rate, lone_latency
 
 CLOSE = 1e-9
 
 
 def given(actions):
-    """A policy that does as it is told: actions (B, T)."""
+    """A policy with given actions (B, T)."""
     return lambda decision: actions[:, decision.index]
 
 
@@ -76,7 +81,7 @@ SYSTEMS = {
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("name", SYSTEMS)
-def test_leaps_are_the_token_by_token_simulation(name, seed):
+def test_fast_forward_is_the_token_by_token_simulation(name, seed):
     system, one = SYSTEMS[name], made_up(seed)
     one.check_fits(system)
     actions = some_actions(seed, one.T, system.N)
@@ -93,7 +98,7 @@ def test_leaps_are_the_token_by_token_simulation(name, seed):
         assert outcome.evictions.sum() > 5
 
 
-def test_the_leap_is_the_fewest_iterations_that_reach_a_time():
+def test_fast_forward_takes_the_fewest_iterations_that_reach_a_time():
     rng = np.random.default_rng(0)
     context, b = rng.integers(1, 14_000, 500), rng.integers(1, 256, 500)
     c0, k2 = rng.uniform(1e-3, 2e-2, 500), rng.choice([0.0, 5e-7, 2.5e-5], 500)

@@ -8,16 +8,14 @@ import pytest
 torch = pytest.importorskip("torch", reason="the extra rl is not installed")
 pytest.importorskip("stable_baselines3", reason="the extra rl is not installed")
 
-from cqb_qos import default_system, learned  # noqa: E402
+from cqb_qos import default_system  # noqa: E402
 from cqb_qos.branches import Branches  # noqa: E402
-from cqb_qos.encoder import pack, size, unpack  # noqa: E402
-from cqb_qos.networks import NETWORKS, initial  # noqa: E402
+from cqb_qos.networks import NETWORKS, initial, pack, size, unpack  # noqa: E402
 from cqb_qos.observe import observe  # noqa: E402
 from cqb_qos.rl.ddqn import BranchBuffer, Tried, Values  # noqa: E402
-from cqb_qos.rl.settings import Training  # noqa: E402
-from cqb_qos.rl.train import new_model, train  # noqa: E402
+from cqb_qos.rl.training import Training, new_model, train  # noqa: E402
 from cqb_qos.rl.vector import FIRST_SEED, BranchEnv, Episodes  # noqa: E402
-from cqb_qos.validation import Validation  # noqa: E402
+from cqb_qos.trained_models import TrainedModel, Validation, load  # noqa: E402
 
 SHORT = Episodes(environments=4, decisions=25)
 TINY = Training(
@@ -149,7 +147,7 @@ def test_a_training_that_was_stopped_goes_on_as_if_it_was_not(tmp_path):
     for name, weight in straight.router.weights.items():
         assert (weight == resumed.router.weights[name]).all(), name
     assert "400 of 400 frames" in said[3]
-    assert "goes on at 200 frames" in said[6]
+    assert "continues at 200 frames" in said[6]
     again = train(TINY, tmp_path / "two", say=said.append)
     assert again.history == resumed.history
     start = initial("graph", 3, np.random.default_rng(0))
@@ -178,7 +176,7 @@ def test_the_command_trains_and_stores(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(command, "Training", lambda: TINY)
     monkeypatch.setenv("CQB_RUNS", str(tmp_path / "runs"))
     assert command.main(["--only", "flat-beta0-seed1", "--results", str(tmp_path)]) == 0
-    router, about = learned.load(learned.stored("flat-beta0-seed1", tmp_path))
+    router, about = load(TrainedModel("flat", 0.0, 1), tmp_path)
     assert router.network == "flat"
     assert about["training"]["seed"] == 1
     assert len(about["history"]) == 4
