@@ -1,0 +1,186 @@
+"""The claims of the paper's abstract, tested on results tables: claim, data, estimate, verdict.
+
+Every number is a mean over seeds of a number per seed, itself the mean over the settings of one table,
+with a 95% t-interval. A claim counts as reproduced if its interval lies on the claimed side, as not
+reproduced if it lies on the other side, and as not decided if it contains both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from . import published_results
+from .metrics import CELL
+from .stats import MEASURES, final, interval, intervals, paired
+
+LEARNERS = ("ACQB", "ACQB-CL")
+BASELINES = ("Q-UCB", "Q-ThS", "RANDOM", "CQB-eps")
+SETTING = CELL[2:]
+ROOT = 0.5  # the exponent of a regret that grows like the square root of t
+COLUMNS = ["claim", "data", "measure", "settings", "seeds", "estimate", "low", "high", "verdict"]
+
+
+FULL = [*CELL, "policy", "seeds", "t"] + [
+    f"{measure}_{part}"
+    for measure in MEASURES
+    for part in ("mean", "sd", "low", "high", "difference", "difference_low", "difference_high")
+]
+
+
+def full_table(tidy: pd.DataFrame) -> pd.DataFrame:
+    """Final values, a row per setting and policy: columns :data:`FULL` and the authors' own numbers.
+
+    `_mean`, `_sd` over seeds and `_low`, `_high`, a 95% t-interval for the mean; `_difference`, the mean
+    of the policy minus ACQB on the same seeds, with its own interval (empty for ACQB). The authors'
+    values are empty where they published none, and for generated data.
+    """
+    groups = final(tidy).groupby([*CELL, "policy", "t"], sort=False)
+    seeds = groups["seed"].nunique()
+    table = pd.DataFrame({"seeds": seeds, **intervals(groups, MEASURES, seeds)})
+    for measure in MEASURES:
+        table[f"{measure}_sd"] = groups[measure].std()
+    differences = paired(tidy).drop(columns="seeds")
+    differences = differences.rename(
+        columns={f"{m}_{end}": f"{m}_difference_{end}" for m in MEASURES for end in ("low", "high")}
+    )
+    table = table.reset_index().merge(differences, how="left", on=[*CELL, "policy", "t"])[FULL]
+    theirs = published_results.of(table["dataset"].iloc[0])
+    if table["stand_in"].any():
+        theirs = theirs.iloc[:0]
+    return table.merge(theirs, how="left", on=published_results.KEYS).round(9)
+
+
+def paper_claims(tidy: pd.DataFrame) -> pd.DataFrame:
+    """The claims tested on one results table, a row each; columns :data:`COLUMNS`.
+
+    Parameters
+    ----------
+    tidy : of one data set, columns :data:`cqb.metrics.COLUMNS`.
+    """
+    name, stand_in = tidy[["dataset", "stand_in"]].iloc[0]
+    about = {"data": f"{name} ({'generated' if stand_in else 'real rows'})"}
+    rows = []
+    for claim, measure, values, claimed in _measured(tidy):
+        found = interval(values.groupby("seed").mean())
+        row = {"claim": claim, **about, "measure": measure, "estimate": found.mean}
+        row |= {"settings": values.groupby(SETTING).ngroups, "seeds": found.n}
+        row |= {"low": found.low, "high": found.high}
+        rows.append({**row, "verdict": _verdict(found.low, found.high, claimed)})
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _measured(tidy: pd.DataFrame) -> Iterator[tuple[str, str, pd.Series, float]]:
+    """Claim, what is measured, its values by setting and seed, and the value they should lie below."""
+    last = final(tidy).set_index(["policy", *SETTING, "seed"])
+    present = set(tidy["policy"])
+    for learner in [name for name in LEARNERS if name in present]:
+        measure = "growth exponent of the regret, second half"
+        yield (
+            f"{learner}'s routing regret grows like sqrt(t)",
+            measure,
+            exponent(tidy, learner),
+            ROOT,
+        )
+    for learner in [name for name in LEARNERS if name in present]:
+        measure = "queue-length regret, last fifth of the rounds less the second"
+        yield f"{learner}'s queue-length regret shrinks", measure, late_gap(tidy, learner), 0.0
+    pairs = [
+        (f"{learner} beats {other}", learner, other) for learner in LEARNERS for other in BASELINES
+    ]
+    pairs.append(("ACQB-CL beats ACQB at equal scale", "ACQB-CL", "ACQB"))
+    pairs.append(("ACQB-CL as published (long vectors) beats ACQB", "ACQB-CL-LN", "ACQB"))
+    for claim, one, other in pairs:
+        if {one, other} <= present:
+            ours, theirs = last.loc[one], last.loc[other]
+            share = 100 * (ours["regret"] - theirs["regret"]) / _typical(theirs["regret"])
+            yield claim, "regret, difference in % of the other's", share.dropna(), 0.0
+            gap = (ours["gap"] - theirs["gap"]).dropna()
+            yield claim, "queue-length regret, difference in queries", gap, 0.0
+
+
+def exponent(tidy: pd.DataFrame, policy: str) -> pd.Series:
+    """log2 of R(T) / R(T/2) by setting and seed: 0.5 for the square root of t, 1 for a line.
+
+    Runs without regret in the first half are left out.
+    """
+    rows = tidy[tidy["policy"] == policy]
+    T = rows["t"].max()
+    middle = min(set(rows["t"]), key=lambda t: (abs(t - T / 2), t))
+    table = rows.pivot(index=[*SETTING, "seed"], columns="t", values="regret")
+    table = table[table[middle] > 0]
+    return np.log(table[T] / table[middle]) / np.log(T / middle)
+
+
+def late_gap(tidy: pd.DataFrame, policy: str) -> pd.Series:
+    """Mean queue-length regret in the last fifth of the rounds less the second fifth's, in queries.
+
+    By setting and seed; the first fifth, in which every policy begins with an empty queue, is left out.
+    """
+    rows = tidy[tidy["policy"] == policy]
+    fifth = np.ceil(5 * rows["t"] / rows["t"].max()).astype(int)
+    table = rows.groupby([*SETTING, "seed", fifth.rename("fifth")])["gap"].mean().unstack("fifth")
+    return table[5] - table[2]
+
+
+def _typical(regret: pd.Series) -> pd.Series:
+    """Each setting's mean over seeds, which a difference is measured by."""
+    return regret.groupby(SETTING).transform("mean")
+
+
+def _verdict(low: float, high: float, claimed: float) -> str:
+    if high <= claimed:
+        return "reproduced"
+    return "not reproduced" if low > claimed else "not decided"
+
+
+def claims_text(table: pd.DataFrame) -> str:
+    """The claims of one table in text, a line each under the name of the data."""
+    lines = [f"{table['data'].iloc[0]}, {table['seeds'].max()} seeds"]
+    claim = None
+    for row in table.itertuples():
+        if row.claim != claim:
+            claim = row.claim
+            lines.append(claim)
+        digits = 2 if "exponent" in row.measure else 1
+        interval = f"{row.estimate:.{digits}f} [{row.low:.{digits}f}, {row.high:.{digits}f}]"
+        lines.append(f"  {row.measure} ({row.settings} settings): {interval}: {row.verdict}")
+    return "\n".join(lines)
+
+
+def of_the_authors() -> str:
+    """Two of the claims in the authors' own published means; nothing of it was run here."""
+    lines = []
+    ratios = []
+    for dataset in published_results.SETS:
+        table = published_results.of(dataset).set_index(["K", "lam", "arrival_rate", "policy", "t"])
+        table = table[~table.index.duplicated()].sort_index()
+        regret = table["authors_regret_mean"].unstack("t")
+        for (K, _, rate, policy), row in regret.iterrows():
+            if policy in LEARNERS and row.get(2500, np.nan) > 0:
+                growth = np.log2(row[5000] / row[2500])
+                place = f"{dataset}, K = {K}, arrival rate {rate:g}, {policy}"
+                lines.append(f"{place}: growth exponent {growth:.2f}")
+        ratios += _unpaired(table.xs(5000, level="t"))
+    beyond = sum(abs(ratio) > 2 for ratio in ratios)
+    lines.append(
+        f"ACQB-CL less ACQB in their regrets, in standard errors of an unpaired difference: "
+        f"{len(ratios)} settings, from {min(ratios):.1f} to {max(ratios):.1f}, {beyond} beyond 2"
+    )
+    return "\n".join(lines)
+
+
+def _unpaired(table: pd.DataFrame) -> list[float]:
+    """(ACQB-CL - ACQB) / sqrt(sd^2 / n + sd^2 / n) for every setting that has both."""
+    both = table[["authors_regret_mean", "authors_regret_sd", "authors_runs"]].dropna()
+    found = []
+    for _, cell in both.groupby(["K", "lam", "arrival_rate"]):
+        cell = cell.droplevel(["K", "lam", "arrival_rate"])
+        if set(LEARNERS) <= set(cell.index):
+            variance = cell["authors_regret_sd"] ** 2 / cell["authors_runs"]
+            mean = cell["authors_regret_mean"]
+            error = np.sqrt(variance["ACQB"] + variance["ACQB-CL"])
+            found.append(float((mean["ACQB-CL"] - mean["ACQB"]) / error))
+    return found
