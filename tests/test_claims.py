@@ -159,6 +159,8 @@ def test_versions_of_a_cell_count_once_the_unmarked_first():
     assert not table.duplicated(published_results.KEYS).any()
     chosen = table.query("K == 1 and arrival_rate == 0.9 and policy == 'ACQB-CL' and t == 5000")
     assert chosen["authors_regret_mean"].item() == pytest.approx(573.85, abs=0.01)
-    marked = published_results.of("routerbench").query("K == 2 and arrival_rate == 0.75 and t == 5000")
+    marked = published_results.of("routerbench").query(
+        "K == 2 and arrival_rate == 0.75 and t == 5000"
+    )
     assert set(marked["policy"]) >= {"ACQB-CL", "ACQB-CL-LN"}
     assert published_results.of("wildchat").empty

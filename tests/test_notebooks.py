@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from cqb.artifact.notebooks import execute
 from cqb.artifact.refresh_notebooks import main, settled
 from cqb.artifact.toy import world
+
 from cqb.environment import draw
 from cqb.policies import PolicyEntry, Service
 from cqb.simulate import simulate

@@ -132,7 +132,7 @@ def test_an_interval_leaves_out_what_is_missing():
 
 
 def test_p_values_are_those_of_the_paired_test():
-    one, other = np.random.default_rng(3).normal(size=(2, 9)) + [[0.4], [0.0]]
+    one, other = np.random.default_rng(3).normal(size=(2, 9)) + np.array([[0.4], [0.0]])
     assert paired_p(one - other) == pytest.approx(stats.ttest_rel(one, other).pvalue)
 
 

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from cqb import summaries
-from cqb.stats import paired, summarise
 from cqb.policies.fifo_bandits import Q_UCB
 from cqb.simulate import RETRY, Waiting
+from cqb.stats import paired, summarise
 from cqb.streams import Streams
 from made_up import made_up
 

@@ -9,7 +9,7 @@ import pytest
 
 import tiny_study
 from cqb import figure_records
-from cqb.study import cli
+from cqb.study import cli, data
 from cqb.study.cli import main
 from tiny_study import study
 
@@ -70,6 +70,18 @@ def test_show_prints_records_of_tables_and_figures(home, capsys):
     assert '"notebook": "03"' in capsys.readouterr().out
     assert main(["show", "nothing"]) == 1
     assert "nothing: no stored table and no record in" in capsys.readouterr().err
+
+
+def test_patterns_name_studies_and_missing_data_can_be_left_out(home, capsys, monkeypatch):
+    far = study(name="tiny-far", data="far")
+    monkeypatch.setattr(cli, "studies", lambda: {"tiny": TINY, "tiny-far": far})
+    monkeypatch.setattr(data, "identity", lambda name: None if name else "")
+    assert main(["run", "tiny*", "--here", "--workers", "1"]) == 0
+    out = capsys.readouterr().out
+    assert "tiny-far: left out, the data set far is not here" in out
+    assert TINY.is_stored()
+    assert main(["verify", "tiny*", "--workers", "1"]) == 0
+    assert "1 agree, 0 disagree, 1 could not be checked" in capsys.readouterr().out
 
 
 def test_errors_are_one_line_with_their_task(home, capsys, monkeypatch):

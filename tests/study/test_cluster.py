@@ -42,10 +42,13 @@ def assert_same(one: pd.DataFrame, other: pd.DataFrame) -> None:
 
 
 @pytest.mark.slow
-def test_two_worker_processes_give_the_rows_of_one_process_and_get_the_data_once(tmp_path):
+def test_two_worker_processes_give_the_rows_of_one_process_and_not_the_data_with_each_task(
+    tmp_path,
+):
     tidy, report = on_a_cluster(tmp_path)
     assert_same(tidy, cqb.run(tiny.table(), ["ACQB", "RANDOM"], **tiny.CLUSTER))
-    assert report == {"workers": 2, "sent": 1}
+    assert report["workers"] == 2
+    assert report["sent"] <= 2  # and not with each of the 18 tasks
 
 
 @pytest.mark.slow

@@ -39,7 +39,11 @@ def test_a_field_with_its_default_counts_no_more_than_one_that_is_not_there():
 
 
 def test_the_source_hash_is_that_of_the_files(tmp_path, monkeypatch):
-    for name, text in {"cqb/a.py": "x = 1", "cqb_port/b.py": "y = 2", "other/c.py": "z = 3"}.items():
+    for name, text in {
+        "cqb/a.py": "x = 1",
+        "cqb_port/b.py": "y = 2",
+        "other/c.py": "z = 3",
+    }.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
     here = tmp_path / "cqb" / "study" / "provenance.py"

@@ -113,7 +113,9 @@ def test_a_task_that_is_added_is_the_only_one_that_is_run(folder):
         {"artifacts": ("weights.safetensors",)},
     ],
 )
-def test_rows_of_another_version_setting_data_or_artifact_are_never_used(folder, change, monkeypatch):
+def test_rows_of_another_version_setting_data_or_artifact_are_never_used(
+    folder, change, monkeypatch
+):
     tiny = study()
     tiny.store(tiny.rows())
     for suffix in ("parquet", "json"):
@@ -275,7 +277,7 @@ print(len(rows))
 def start(code: str, folder: Path) -> subprocess.Popen:
     script = folder / f"script{time.monotonic_ns()}.py"
     script.write_text(code)
-    search = os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])
+    search = os.pathsep.join([str(Path(__file__).parents[1]), *filter(None, sys.path)])
     return subprocess.Popen(
         [sys.executable, str(script)],
         env={**os.environ, "PYTHONPATH": search},
@@ -309,7 +311,7 @@ def test_ctrl_c_ends_at_once_and_leaves_whole_tasks(folder):
     kept = list((folder / "runs").rglob("*.parquet"))
     assert 4 <= len(kept) < 40000
     assert all(len(pd.read_parquet(path)) == 2 for path in kept)
-    assert not [path for path in (folder / "runs").rglob(".*.part")]
+    assert not list((folder / "runs").rglob(".*.part"))
 
 
 @pytest.mark.slow

@@ -68,9 +68,7 @@ def shown(dataset: str, **changes: Any) -> Study:
     dataset : "routerbench", "sprout", "embedllm", or one of these with "-standin".
     """
     experiment = {**REAL, **STAND_INS}[dataset]
-    return experiment.with_(**changes).study(
-        dataset, VERSION, more=rows_of_run, default=dataset in STAND_INS
-    )
+    return experiment.with_(**changes).study(dataset, VERSION, more=rows_of_run, default=True)
 
 
 STUDIES: dict[str, Study] = {name: shown(name) for name in (*STAND_INS, *REAL)} | {

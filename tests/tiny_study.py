@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,7 +32,7 @@ class Task:
 def run(task: Task, data: object) -> pd.DataFrame:
     """Two rows, the second without a note; the column `seconds` is never the same twice."""
     if folder := os.environ.get(LOG):
-        Path(folder, f"{task.kind}-{task.seed}-{os.getpid()}-{np.random.rand()}").touch()
+        Path(folder, f"{task.kind}-{task.seed}-{os.getpid()}-{time.monotonic_ns()}").touch()
     if task.kind == "fatal" and (marker := Path(os.environ[FATAL])) and int(marker.read_text()):
         marker.write_text(str(int(marker.read_text()) - 1))
         os._exit(9)
