@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from cqb.routing_table import RoutingTable
 
 STAND_INS = ("routerbench-standin", "sprout-standin", "embedllm-standin")
-NAMES = ("routerbench", "sprout", "embedllm", *STAND_INS)
+NAMES = ("routerbench", "sprout", "embedllm", *STAND_INS, "persistence-standin")
 
 
 def load(name: str, folder: Path | str | None = None) -> RoutingTable:
@@ -20,7 +20,8 @@ def load(name: str, folder: Path | str | None = None) -> RoutingTable:
     that CQB_ROUTERBENCH_DIR, CQB_SPROUT_DIR or CQB_EMBEDLLM_DIR names, or else from the one that
     `make data` downloads into. They come without embeddings: see `cqb.encoder`.
     A name with "-standin" is the generated table committed with the code, embeddings included;
-    `folder` overrides where its file is looked for.
+    `folder` overrides where its file is looked for. "persistence-standin" is RouterBench's, with
+    scores that persist from attempt to attempt as the real ones do.
 
     Raises
     ------
@@ -43,6 +44,10 @@ def load(name: str, folder: Path | str | None = None) -> RoutingTable:
         from cqb.datasets import embedllm
 
         return embedllm.load(folder or paths.embedllm_dir() or paths.raw_dir() / name)
+    if name == "persistence-standin":
+        from cqb.datasets import persistence_standin
+
+        return persistence_standin.load(folder)
     if name in STAND_INS:
         from cqb.datasets import standin
 

@@ -1,6 +1,6 @@
-"""Persistence: what a query's own picks and retrials say about its next attempt."""
+"""Persistence: predicting a query's next attempt from its own picks and retrials."""
 
 from .filter import Filter, Prior
-from .worlds import FRESH, WORLDS, Persistence
+from .hypotheses import FRESH, HYPOTHESES, Persistence
 
-__all__ = ["FRESH", "WORLDS", "Filter", "Persistence", "Prior"]
+__all__ = ["FRESH", "HYPOTHESES", "Filter", "Persistence", "Prior"]

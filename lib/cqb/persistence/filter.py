@@ -14,9 +14,9 @@ import numpy as np
 from scipy.special import ndtr
 
 from .evidence import likelihoods, mix, moments, tempered
+from .hypotheses import HYPOTHESES, Persistence
 from .slots import Slots
 from .utilities import Utilities
-from .worlds import WORLDS, Persistence
 
 # The probability that a score contradicts the capability.
 SLIP = 0.001
@@ -30,13 +30,13 @@ class Prior:
     ----------
     context : of a model's own part at a unit context. intercept : of its intercept.
     shared : variance of the part that all models share, relative to their own; 0 for none.
-    worlds : the hypotheses of persistence, with equal weights.
+    hypotheses : of persistence, with equal prior weights.
     """
 
     context: float = 1.0
     intercept: float = 1.0
     shared: float = 0.0
-    worlds: tuple[Persistence, ...] = WORLDS
+    hypotheses: tuple[Persistence, ...] = HYPOTHESES
 
 
 class Filter:
@@ -46,7 +46,7 @@ class Filter:
     ----------
     contexts : (C, d) float64; only rows of queries that have arrived are read.
     n_models : N. prior : see :class:`Prior`.
-    correlations : (H, N, N) correlation of the effects by hypothesis; by default each world's own.
+    correlations : (H, N, N) correlation of the effects by hypothesis; by default each hypothesis's own.
     """
 
     def __init__(
@@ -56,18 +56,18 @@ class Filter:
         prior: Prior,
         correlations: np.ndarray | None = None,
     ) -> None:
-        worlds = prior.worlds
-        self._contexts, self._prior, self.worlds = contexts, prior, worlds
+        self._contexts, self._prior = contexts, prior
+        self.hypotheses = hypotheses = prior.hypotheses
         self.share, self.low, self.high = (
-            np.array([getattr(world, name) for world in worlds])
+            np.array([getattr(h, name) for h in hypotheses])
             for name in ("share", "low", "high")
         )
         if correlations is None:
-            correlations = np.array([world.correlation(n_models) for world in worlds])
+            correlations = np.array([h.correlation(n_models) for h in hypotheses])
         self.covariance = self.share[:, None, None] * correlations
-        self._by_prompt = np.array([world.unit == "prompt" for world in worlds])
+        self._by_prompt = np.array([h.unit == "prompt" for h in hypotheses])
         self.utilities = Utilities(n_models, contexts.shape[1] + 1, prior.shared)
-        self.log_evidence = np.zeros(len(worlds))
+        self.log_evidence = np.zeros(len(hypotheses))
         self._slots = Slots(self.covariance, self._by_prompt, contexts.shape[1] + 1)
 
     @property
@@ -88,7 +88,7 @@ class Filter:
         return np.append(self._prior.context * x, self._prior.intercept)
 
     def latent(self, at: np.ndarray, live: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and variance of the latent numbers at the slots: (q, H, N) each, live worlds only."""
+        """Mean and variance of the latent numbers at the slots: (q, H, N) each, live hypotheses only."""
         s = self._slots
         mean = s.utility[at][:, None, :] + s.effect[at][:, live]
         variance = s.spread[at][:, live] + (1.0 - self.share[live])[:, None]
@@ -149,7 +149,7 @@ class Filter:
         ----------
         contexts : (n, d). rates : (n, N) departure rate of each model on each row, in [0, 1].
         """
-        kept, total = self.log_evidence.copy(), 0.0
+        before, total = self.log_evidence.copy(), 0.0
         for row, (x, scores) in enumerate(zip(contexts, rates, strict=True)):
             phi, name = self._features(x), -1 - row
             self._slots.open(name, name, phi, self.utilities.of(phi))
@@ -157,15 +157,15 @@ class Filter:
                 total += self.observe_score(name, j, rate)
             self._slots.close(name)
             self._slots.forget(name)
-        self.log_evidence = kept
+        self.log_evidence = before
         return total
 
     def observe_score(self, query: int, j: int, rate: float) -> float:
         """Learn from one score of a query: model j departs it at `rate`, in [0, 1].
 
         Returns the log probability (nats) that the filter had given to it. It counts as one answer,
-        of which the share `rate` tells of a capable model and the rest of an incapable one: a rate
-        near 0 or 1 tells the capability without guesswork, one of 1/2 that the model is neither.
+        of which the share `rate` is that of a capable model and the rest that of an incapable one: a
+        rate near 0 or 1 reveals the capability, one of 1/2 says that the model is neither.
         """
         slot, s = self._slots.of[query], self._slots
         mean = s.utility[slot, j] + s.effect[slot, :, j]

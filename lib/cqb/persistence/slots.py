@@ -40,7 +40,7 @@ class Slots:
     def open(
         self, query: int, context: int, phi: np.ndarray, known: tuple[np.ndarray, np.ndarray, float]
     ) -> None:
-        """A slot for a new query; what is known of its prompt stays with it."""
+        """Open a slot for a new query, with the effect that its prompt already has."""
         if not self._free:
             self._grow()
         slot = self._free.pop()
@@ -71,13 +71,13 @@ class Slots:
         self._free = list(range(used + more - 1, used - 1, -1))
 
     def close(self, query: int) -> None:
-        """Give the slot of a departed query free."""
+        """Free the slot of a departed query."""
         slot = self.of.pop(query)
         self._context[slot] = np.iinfo(np.int64).min
         self._free.append(slot)
 
     def forget(self, context: int) -> None:
-        """Drop what is kept of a prompt."""
+        """Drop the effect of a prompt."""
         self._prompts.pop(context, None)
 
     def move_effect(self, slot: int, j: int, slope: np.ndarray, curvature: np.ndarray) -> None:
@@ -91,7 +91,7 @@ class Slots:
     def move_utilities(
         self, j: int, own: np.ndarray, common: np.ndarray | None, slope: float, curvature: float
     ) -> None:
-        """What a step of theta_j (and w) means for every waiting query; covariances (D,)."""
+        """Apply a step of theta_j (and w) to every waiting query; covariances (D,)."""
         seen = self.features @ own
         self.utility[:, j] += slope * seen
         self.own[:, j] -= curvature * seen * seen
@@ -101,7 +101,7 @@ class Slots:
             self.common -= curvature * seen * seen
 
     def share_prompt(self, slot: int) -> None:
-        """Tell the prompt, and its other waiting arrivals, what this slot has come to believe."""
+        """Copy the slot's effect to its prompt and to the prompt's other waiting arrivals."""
         mine, context = self._by_prompt, self._context[slot]
         mean, covariance = self.effect[slot, mine], self.covariance[slot, mine]
         self._prompts[int(context)] = (mean, covariance)

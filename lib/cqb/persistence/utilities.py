@@ -1,9 +1,9 @@
-"""What the contexts say: a Gaussian posterior of every model's parameters, one observation at a time.
+"""The contexts' part: a Gaussian posterior of every model's parameters, one observation at a time.
 
-The utility of model j is ``<phi(x), theta_j + w>``: an intercept besides the context, and a part w that
-all models share, so that what one model does on a query tells of its like for the others too. Each
-posterior moves by moment matching (:mod:`.evidence`), d^2 operations a round whatever the history; the
-correlation between theta_j and w that a round leaves behind is not kept.
+The utility of model j is ``<phi(x), theta_j + w>``: phi adds an intercept to the context, and all models
+share the part w, so that an observation of one model informs the others. Each posterior moves by moment
+matching (:mod:`.evidence`), with d^2 operations a round whatever the history; the correlation between
+theta_j and w that a round creates is dropped.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ MOST = 0.999
 
 
 class Utilities:
-    """Posterior means and covariances of theta (N, D) and w (D,), and what they say of features.
+    """Posterior means and covariances of theta (N, D) and w (D,).
 
     Parameters
     ----------

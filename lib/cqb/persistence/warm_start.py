@@ -9,7 +9,7 @@ import numpy as np
 
 from .filter import Filter, Prior
 
-# How much contexts may tell of a model, from next to nothing to nearly all: Prior.context.
+# How much of a utility the context may explain, from next to nothing to nearly all: Prior.context.
 SPREADS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0)
 
 # How many rows the prior correlation weighs as much as.
@@ -36,7 +36,7 @@ def studied(
     """
     n_models = rates.shape[1]
     correlations = np.array(
-        [correlation_of(rates, world.correlation(n_models)) for world in prior.worlds]
+        [correlation_of(rates, h.correlation(n_models)) for h in prior.hypotheses]
     )
     filters = [
         Filter(contexts, n_models, replace(prior, context=spread), correlations)

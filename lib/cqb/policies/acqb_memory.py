@@ -29,8 +29,8 @@ from scipy.special import ndtr
 
 from ..persistence.evidence import moments
 from ..persistence.filter import Filter, Prior
+from ..persistence.hypotheses import FRESH, HYPOTHESES
 from ..persistence.warm_start import SPREADS, studied
-from ..persistence.worlds import FRESH, WORLDS
 from ..simulate import Decision, Waiting
 from ..streams import Streams
 from .base import PolicyEntry, Service
@@ -38,7 +38,7 @@ from .offline import OfflineEntry, ScoredRows
 
 # Hypotheses below this weight take no part in a choice.
 NEGLIGIBLE = 1e-4
-QUERY_ALONE = tuple(world for world in WORLDS if world.unit == "query")
+QUERY_ALONE = tuple(h for h in HYPOTHESES if h.unit == "query")
 AGEING = 0.002
 
 
@@ -47,8 +47,8 @@ class MemorySettings:
     """Settings of the policies with memory.
 
     The spread of the prior and the scale of sampling were chosen on the tuning rows and seeds 100 to
-    103, recorded answers and linear utilities together (:mod:`cqb.beyond.tuning`). With scored rows to
-    start from, these tell the spread.
+    103, recorded answers and linear utilities together (:mod:`cqb.studies.beyond.tuning`). A policy
+    that starts from scored rows learns the spread from them.
 
     Attributes
     ----------
@@ -174,18 +174,18 @@ def acqb_warm(
 ) -> MemoryLearner:
     """ACQB-W: the same start without memory, every attempt a fresh draw given the context."""
     settings = settings or MemorySettings()
-    settings = replace(settings, prior=replace(settings.prior, worlds=(FRESH,)))
+    settings = replace(settings, prior=replace(settings.prior, hypotheses=(FRESH,)))
     return acqb_memory_warm(service, streams, rows, settings)
 
 
 def acqb_memory_query(service: Service, streams: Streams) -> MemoryLearner:
     """ACQB-M that forgets a prompt when its query has departed."""
-    return acqb_memory(service, streams, MemorySettings(Prior(worlds=QUERY_ALONE)))
+    return acqb_memory(service, streams, MemorySettings(Prior(hypotheses=QUERY_ALONE)))
 
 
 def acqb_memory_warm_query(service: Service, streams: Streams, rows: ScoredRows) -> MemoryLearner:
     """ACQB-MW that forgets a prompt when its query has departed."""
-    settings = MemorySettings(Prior(worlds=QUERY_ALONE))
+    settings = MemorySettings(Prior(hypotheses=QUERY_ALONE))
     return acqb_memory_warm(service, streams, rows, settings)
 
 

@@ -1,8 +1,8 @@
 """ACQB-tuned and ACQB-P-tuned: the same policies with settings chosen before the reported runs.
 
 lambda0 and alpha_coef of each were chosen on the tuning rows and seeds from 100 on, for recorded answers
-(:mod:`cqb.beyond.tuning`, over one grid for both; for ACQB-P the penalty too). The settings of the
-service's own learner for these two are not read.
+(:mod:`cqb.studies.beyond.tuning`, over one grid for both; for ACQB-P the penalty too). They replace
+those of the service's learner.
 """
 
 from __future__ import annotations

@@ -1,15 +1,14 @@
-"""Hypotheses about how answers persist; which of them holds is found out while serving.
+"""Hypotheses about how answers persist; the filter weighs them while it serves.
 
 Whether model j can answer query q is a latent number ``f = <x_q, theta_j> + b_qj + e`` above or below
-zero, of which the effect b stays with the query and e is drawn anew on every attempt: ``b_q ~ N(0,
-share R)`` over the models, ``e ~ N(0, 1 - share)``. So the chance of a FIRST attempt,
-``Phi(<x_q, theta_j>)``, is the same in every hypothesis, and only later attempts tell them apart: with
-share 0 attempts are independent given the context (the paper's assumption, theory A2; ACQB's b = 0),
-with share 1 an answer never changes. R has the same correlation between any two models (a query hard
-for one is hard for the others), or is estimated from scored rows. A capable model departs the query at
-rate `high`, another at rate `low`, as in item response models with guessing and slipping (Barton and
-Lord, 1981; the probit form with correlated effects is the multivariate probit of Chib and Greenberg,
-1998).
+zero. The effect b stays with the query, e is drawn for each attempt: ``b_q ~ N(0, share R)`` over the
+models, ``e ~ N(0, 1 - share)``. The chance of a FIRST attempt, ``Phi(<x_q, theta_j>)``, is therefore the
+same in every hypothesis, and only later attempts distinguish them: with share 0 attempts are independent
+given the context (the paper's assumption, theory A2; ACQB's b = 0), with share 1 an answer never
+changes. R has the same correlation between any two models (a query hard for one is hard for the others),
+or is estimated from scored rows. A capable model departs the query at rate `high`, another at rate
+`low`, as in item response models with guessing and slipping (Barton and Lord, 1981; the probit form with
+correlated effects is the multivariate probit of Chib and Greenberg, 1998).
 """
 
 from __future__ import annotations
@@ -66,8 +65,8 @@ class Persistence:
 
 FRESH = Persistence()
 
-# From nothing persists to nothing ever changes. All are given the same weight to begin with.
-WORLDS = (
+# From "nothing persists" to "nothing ever changes".
+HYPOTHESES = (
     FRESH,
     Persistence(low=0.1, high=0.99),
     *(
