@@ -59,8 +59,7 @@ class Filter:
         self._contexts, self._prior = contexts, prior
         self.hypotheses = hypotheses = prior.hypotheses
         self.share, self.low, self.high = (
-            np.array([getattr(h, name) for h in hypotheses])
-            for name in ("share", "low", "high")
+            np.array([getattr(h, name) for h in hypotheses]) for name in ("share", "low", "high")
         )
         if correlations is None:
             correlations = np.array([h.correlation(n_models) for h in hypotheses])
