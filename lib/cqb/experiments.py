@@ -147,11 +147,8 @@ def run_rows(task: Task, world: World, count: int, more: More | None = None) -> 
 
 def seconds_of(task: Task) -> float:
     """Roughly the CPU seconds of a run."""
-    if task.policy in BASELINES:
-        each = 0.03
-    else:
-        each = 1.0 if task.cell.K == 1 else 4.0
-    return each * task.T / 5000
+    learner = 1.0 if task.cell.K == 1 else 4.0
+    return (0.03 if task.policy in BASELINES else learner) * task.T / 5000
 
 
 def run(

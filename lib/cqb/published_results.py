@@ -1,7 +1,7 @@
 """The authors' own final values, as they published them with their code (arXiv 2602.02061).
 
-``authors.csv`` beside this module copies means and standard deviations over runs from their repository
-(lam = 5, 5,000 rounds; some cells were never stored). Nothing in it was computed here.
+``published_results.csv`` next to this module holds means and standard deviations over runs, from their
+repository (lam = 5, 5,000 rounds; some cells were never stored). Nothing in it was computed here.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pandas as pd
 
-FILE = Path(__file__).with_name("authors.csv")
+FILE = Path(__file__).with_suffix(".csv")
 SETS = ("routerbench", "sprout", "embedllm")
-# Their name for a policy, and ours beside which it stands. They ran the radius of the last round at
+# Their name for a policy, and ours for the same algorithm. They ran the radius of the last round at
 # every round (ACQB-T) and vectors as the layer norm leaves them (ACQB-CL-LN).
 NAMES = {
     "ACQB": ("ACQB", "ACQB-T"),
@@ -35,7 +35,7 @@ KEYS = ["K", "lam", "arrival_rate", "policy", "t"]
 VALUES = [name for name in COLUMNS.values() if name.startswith("authors_")]
 
 
-def beside(dataset: str) -> pd.DataFrame:
+def of(dataset: str) -> pd.DataFrame:
     """The authors' values on the set that `dataset` names, columns :data:`KEYS` and :data:`VALUES`.
 
     Several versions of a cell are in their repository where a name carries one ("ACQB-CL@..."): of

@@ -1,7 +1,6 @@
-"""What the paper's tables do not show of a run: models offered, retrials of a query, waiting times.
+"""Service metrics that regret does not show: models offered, retrials of a query, waiting times.
 
-Each is a set of shares, one number a run; over seeds they become means with intervals. All of it is
-taken from trajectories, so it belongs to the same runs as the tidy table.
+Each is a set of shares, one number a run; over seeds they become means with intervals.
 """
 
 from __future__ import annotations
@@ -11,14 +10,17 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from .simulate import RETRY, Trajectory
 from .metrics import CELL, checkpoints
+from .routing_table import RoutingTable
+from .runs import Run, Task, World
+from .simulate import RETRY, Trajectory
 from .stats import intervals
 
 BLOCKS = 10  # blocks of rounds over which offers are counted
 AT_LEAST = (0, 1, 2, 3, 5, 10)  # retrials: each class reaches up to the next
 ROUNDS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000)  # waits looked at
-KEYS = [*CELL, "policy", "view", "place", "part"]
+VIEW = ["view", "place", "part"]
+KEYS = [*CELL, "policy", *VIEW]
 VALUES = ["seeds", "share_mean", "share_low", "share_high"]
 
 
@@ -26,9 +28,9 @@ def shares(trajectory: Trajectory, models: Sequence[str]) -> pd.DataFrame:
     """The shares of one run: columns `view`, `place`, `part` and `share`, in three views.
 
     "models": of the places in all assortments of a block of rounds that ends with round `place`, the
-    share that the model `part` filled. "retrials": of all queries that arrived, the share that retried
-    `place` times (or more, up to the next of :data:`AT_LEAST`), the "departed" and the still "waiting"
-    apart. "waits": of the queries that arrived at least `place` rounds before the end, the share that
+    share that the model `part` filled. "retrials": of all queries that arrived, the share that
+    retried `place` times (or more, up to the next of :data:`AT_LEAST`), "departed" and still "waiting" ones
+    separately. "waits": of the queries that arrived at least `place` rounds before the end, the share that
     was still there `place` rounds later. Shares of nothing are NaN.
     """
     found = [
@@ -39,12 +41,27 @@ def shares(trajectory: Trajectory, models: Sequence[str]) -> pd.DataFrame:
     return pd.concat([table.assign(view=view) for view, table in found], ignore_index=True)
 
 
-def over_seeds(runs: pd.DataFrame) -> pd.DataFrame:
+def rows_of_run(task: Task, finished: Run, world: World) -> pd.DataFrame:
+    """The shares of one run as rows of a study: with the cell, the policy and the seed."""
+    models = world.models if isinstance(world, RoutingTable) else range(world.n_models)
+    found = shares(finished.trajectory, [str(model) for model in models])
+    cell = task.cell
+    about = {"K": cell.K, "lam": cell.lam, "arrival_rate": cell.arrival_rate}
+    about |= {"policy": task.policy, "seed": task.seed}
+    return found.assign(dataset=world.name, stand_in=world.stand_in, **about)
+
+
+def over_seeds(rows: pd.DataFrame, policies: Sequence[str]) -> pd.DataFrame:
     """Means over seeds with 95% t-intervals, columns :data:`KEYS` and :data:`VALUES`.
 
-    `runs` holds the shares of single runs (:func:`shares`) with the columns of the cell and `policy`.
-    Runs without a share are left out of its mean, models that no run offers out of the table.
+    Parameters
+    ----------
+    rows : of a study (:func:`rows_of_run`); rows without a view are left out. Runs without a share
+        are left out of its mean, models that no run offers out of the table.
+    policies : those to report.
     """
+    runs = rows[rows["view"].notna() & rows["policy"].isin(policies)]
+    runs = runs.astype({"place": np.int64, "K": np.int64})
     groups = runs.groupby(KEYS, sort=False)
     counted = groups["share"].count().rename("seeds")
     table = pd.DataFrame(

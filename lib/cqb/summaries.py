@@ -1,24 +1,24 @@
-"""What a table of results says, in text: the sentences follow from the numbers, never from hope.
+"""Summaries of results tables in text: every sentence follows from the numbers.
 
-Everything here is plain text with rounded numbers, so that a notebook's output can be compared with an
-earlier one, and so that the words hold for whichever data the notebook was run on.
+Everything is plain text with rounded numbers, so that a notebook's output can be compared with an
+earlier one, and so that the words are right for whichever data the notebook was run on.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
-from ..house_style import in_order
-from . import authors
+from . import published_results
+from .figures.style import in_order
+from .stats import final
+from .tables import cells_of, percent, select, spreads, text
 
 DECIMALS = {"regret": 0, "gap": 1}
+MANY_RETRIALS = 5
 NOUN = {"regret": "regret", "gap": "queue-length regret"}
-
-
-def last_round(frame: pd.DataFrame) -> pd.DataFrame:
-    """The rows after the last round."""
-    return frame[frame["t"] == frame["t"].max()]
 
 
 def final_table(summary: pd.DataFrame, paired: pd.DataFrame, *, K: int, value: str) -> str:
@@ -26,10 +26,10 @@ def final_table(summary: pd.DataFrame, paired: pd.DataFrame, *, K: int, value: s
 
     Parameters
     ----------
-    summary, paired : of :mod:`cqb.experiment.summary`, by ``summarise`` and ``paired``.
+    summary, paired : of :func:`cqb.stats.summarise` and :func:`cqb.stats.paired`.
     value : "regret" or "gap".
     """
-    rows = last_round(summary)
+    rows = final(summary)
     rows = rows[rows["K"] == K]
     differences = paired[paired["K"] == K]
     digits = DECIMALS[value]
@@ -47,31 +47,19 @@ def final_table(summary: pd.DataFrame, paired: pd.DataFrame, *, K: int, value: s
             }
         )
     table = pd.concat(columns, axis=1).reindex(in_order(rows["policy"]))
-    table.index.name = None
-    return table.to_string()
+    return text(table)
 
 
 def _with_margin(columns: pd.DataFrame, digits: int, sign: str) -> pd.Series:
     """ "628 ± 59" from a mean and the upper end of its interval, for each row."""
     mean, high = (columns.iloc[:, place] for place in (0, 1))
-    return pd.Series(
-        [
-            f"{m:{sign}.{digits}f} ± {h - m:.{digits}f}"
-            for m, h in zip(_unsigned_zero(mean, digits), high, strict=True)
-        ],
-        index=columns.index,
-    )
-
-
-def _unsigned_zero(values: pd.Series, digits: int) -> np.ndarray:
-    """Values that would be printed as -0 without their sign."""
-    return np.where(np.round(values, digits) == 0, 0.0, values)
+    return pd.Series(spreads(mean, high, digits, sign), index=columns.index)
 
 
 def verdicts(paired: pd.DataFrame, *, value: str, against: str = "ACQB") -> str:
-    """One sentence per policy: in how many settings it is told apart from `against`, and how.
+    """One sentence per policy: in how many settings it differs from `against`, and how.
 
-    Told apart means that the 95% interval of the paired difference leaves out 0. A last sentence says
+    Two policies differ if the 95% interval of the paired difference leaves out 0. A last sentence says
     how many intervals would do so by chance if no policy differed from `against`.
     """
     lines = []
@@ -118,7 +106,7 @@ def side_table(tidy: pd.DataFrame, *, K: int) -> str:
     Mean queue over all rounds, share of repeated failures, share of waits over 100 rounds (both in
     percent), dollars per query served, and queries served.
     """
-    rows = last_round(tidy)
+    rows = final(tidy)
     rows = rows[rows["K"] == K].assign(per_thousand=lambda r: 1e3 * r["dollars"] / r["served"])
     mean = rows.groupby(["lam", "policy"])[
         ["queue_mean", "repeat_share", "wait_over_100", "per_thousand", "served"]
@@ -147,7 +135,7 @@ def exploring_share(n_models: int, T: int) -> float:
 
 def seconds_per_run(summary: pd.DataFrame) -> str:
     """CPU time of one run by policy and K, the mean over settings and seeds."""
-    mean = last_round(summary).groupby(["K", "policy"])["seconds_per_run"].mean()
+    mean = final(summary).groupby(["K", "policy"])["seconds_per_run"].mean()
     lines = []
     for K in sorted(set(summary["K"])):
         times = [f"{name} {mean[K, name]:.2f} s" for name in in_order(mean[K].index)]
@@ -155,19 +143,73 @@ def seconds_per_run(summary: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
-def beside_authors(tidy: pd.DataFrame) -> str:
+def published_comparison(tidy: pd.DataFrame) -> str:
     """The authors' own final regrets beside ours, as context; refused beside generated data."""
     if tidy["stand_in"].any():
         return (
             "Generated data: the authors' numbers are about the real set and are not set beside it."
         )
-    theirs = authors.beside(tidy["dataset"].iloc[0]).dropna(subset="authors_regret_mean")
-    ours = tidy.groupby(authors.KEYS)["regret"].agg(["mean", "std"]).reset_index()
+    theirs = published_results.of(tidy["dataset"].iloc[0]).dropna(subset="authors_regret_mean")
+    ours = tidy.groupby(published_results.KEYS)["regret"].agg(["mean", "std"]).reset_index()
     lines = ["Final regret, mean ± standard deviation over seeds (authors: the whole set)"]
-    for row in theirs.merge(ours, on=authors.KEYS).itertuples():
+    for row in theirs.merge(ours, on=published_results.KEYS).itertuples():
         lines.append(
             f"K = {row.K}, lam = {row.lam:g}, arrival rate {row.arrival_rate:g}, {row.policy:10}  "
             f"authors {row.authors_regret_mean:.0f} ± {row.authors_regret_sd:.0f}   "
             f"these rows {row.mean:.0f} ± {row.std:.0f}"
         )
     return "\n".join(lines)
+
+
+def main_models(views: pd.DataFrame, policies: Sequence[str], most: int = 3) -> str:
+    """The models that each policy offered most in the last block of rounds, a line per setting."""
+    rows = views[views["view"] == "models"]
+    rows = rows[rows["place"] == rows["place"].max()]
+    lines = []
+    for K in sorted(set(rows["K"])):
+        for rate, lam in cells_of(rows, K):
+            here = select(rows, K=K, arrival_rate=rate, lam=lam)
+            for name in in_order([p for p in policies if p in set(here["policy"])]):
+                own = here[here["policy"] == name].nlargest(most, "share_mean")
+                shares = zip(own["part"], own["share_mean"], strict=True)
+                said = ", ".join(f"{model} {100 * share:.0f}%" for model, share in shares)
+                lines.append(f"K = {K}, lam = {lam:g}, {name}: {said}")
+    return "\n".join(lines)
+
+
+def retrial_table(views: pd.DataFrame, *, K: int) -> str:
+    """Of all queries that arrived, in percent: departed at the first answer, after five retrials or
+    more, and still waiting at the end; a line per policy, three columns per setting.
+    """
+    rows = views[views["view"] == "retrials"]
+    columns = {}
+    for rate, lam in cells_of(rows, K):
+        here = select(rows, K=K, arrival_rate=rate, lam=lam)
+        gone, left = (here[here["part"] == part] for part in ("departed", "waiting"))
+        kinds = {
+            "at once": gone[gone["place"] == 0],
+            f"{MANY_RETRIALS}+": gone[gone["place"] >= MANY_RETRIALS],
+            "waiting": left,
+        }
+        columns[f"lam = {lam:g}"] = pd.DataFrame(
+            {kind: of.groupby("policy")["share_mean"].sum() for kind, of in kinds.items()}
+        )
+    return _percentages(pd.concat(columns, axis=1))
+
+
+def wait_table(views: pd.DataFrame, *, K: int, after: Sequence[int] = (10, 100, 1000)) -> str:
+    """The share of queries (%) still there so many rounds after they came, a line per policy."""
+    rows = views[(views["view"] == "waits") & views["place"].isin(after)]
+    columns = {
+        f"lam = {lam:g}": select(rows, K=K, arrival_rate=rate, lam=lam).pivot(
+            index="policy", columns="place", values="share_mean"
+        )
+        for rate, lam in cells_of(rows, K)
+    }
+    return _percentages(pd.concat(columns, axis=1))
+
+
+def _percentages(table: pd.DataFrame) -> str:
+    """A table of shares in percent, with the policies in order."""
+    table = table.reindex(in_order(list(table.index)))
+    return text(percent(table))

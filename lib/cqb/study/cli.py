@@ -20,7 +20,7 @@ from .. import figure_records
 from ..files import write_text
 from ..paths import figures_dir
 from ..tables import csv
-from . import data, replay, store
+from . import replay, store
 from .provenance import cores
 from .registry import reports, studies
 from .study import Study
@@ -86,7 +86,7 @@ def _command(
 def list_studies(options: argparse.Namespace) -> int:
     """List every study: version, number of tasks, data set, and whether its table is stored."""
     for name, study in studies().items():
-        here = "stored" if store.place(name).exists() else "not stored"
+        here = "stored" if study.is_stored() else "not stored"
         of = f"on {study.data}" if study.data else "makes its own data"
         print(f"{name:34} v{study.version}  {len(study.tasks):5} tasks  {here:10}  {of}")
     return 0

@@ -170,6 +170,33 @@ class Study:
             data.load(self.data)  # raises, and says what is missing
         return rows, record["data"]["hash"], f" ({self.data} is not here: data not checked)"
 
+    def is_stored(self, folder: Path | None = None) -> bool:
+        """Whether the rows of every task are stored, for this version and (if they are here) these data."""
+        try:
+            self.stored_rows(folder)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def read(self, folder: Path | None = None) -> pd.DataFrame:
+        """The stored table, derived; nothing is run.
+
+        Raises FileNotFoundError, naming the command that makes it, if a task's rows are not stored.
+        """
+        return self.derive(self.stored_rows(folder))
+
+    def stored_rows(self, folder: Path | None = None) -> pd.DataFrame:
+        """The stored rows of all tasks; raises as :meth:`read`."""
+        rows, identity, _ = self.stored(folder)
+        keys = self.keys(identity, folder)
+        known = {} if rows is None else store.by_task(rows, keys)
+        if len(known) < len(keys):
+            raise FileNotFoundError(
+                f"{self.name}: {len(keys) - len(known)} of {len(keys)} tasks are not stored; "
+                f"`python -m cqb run {self.name}` runs them"
+            )
+        return store.join(known, keys)
+
     def store(self, rows: pd.DataFrame, folder: Path | None = None) -> Path:
         """Write the table and its record, if a number differs from those stored.
 

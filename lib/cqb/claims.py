@@ -1,25 +1,21 @@
-"""What the paper's abstract claims, held against the stored tables: claim, data, estimate, verdict.
+"""The claims of the paper's abstract, tested on results tables: claim, data, estimate, verdict.
 
 Every number is a mean over seeds of a number per seed, itself the mean over the settings of one table,
-with a 95% t-interval. A claim counts as reproduced where its interval lies on the claimed side, as
-not reproduced where it lies on the other, and as not decided where it holds both.
+with a 95% t-interval. A claim counts as reproduced if its interval lies on the claimed side, as not
+reproduced if it lies on the other side, and as not decided if it contains both.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
 
-from . import authors, results
+from . import published_results
 from .metrics import CELL
-from .stored import write_csv
-from .summary import half_width
+from .stats import MEASURES, final, interval, intervals, paired
 
-STORED = (*authors.SETS, *(f"{name}-standin" for name in authors.SETS))
 LEARNERS = ("ACQB", "ACQB-CL")
 BASELINES = ("Q-UCB", "Q-ThS", "RANDOM", "CQB-eps")
 SETTING = CELL[2:]
@@ -27,46 +23,58 @@ ROOT = 0.5  # the exponent of a regret that grows like the square root of t
 COLUMNS = ["claim", "data", "measure", "settings", "seeds", "estimate", "low", "high", "verdict"]
 
 
-def stored(folder: Path | None = None) -> list[pd.DataFrame]:
-    """The tables of results that are stored, real rows first; ValueError if one is damaged."""
-    tables = []
-    for name in STORED:
-        try:
-            tables.append(results.load(name, folder)[0])
-        except FileNotFoundError:
-            continue
-    return tables
+FULL = [*CELL, "policy", "seeds", "t"] + [
+    f"{measure}_{part}"
+    for measure in MEASURES
+    for part in ("mean", "sd", "low", "high", "difference", "difference_low", "difference_high")
+]
 
 
-def write(tables: Iterable[pd.DataFrame], path: Path, **about: Any) -> None:
-    """Write the claims as they stand in each table as CSV, with a record that says `about`."""
-    write_csv(path, pd.concat([claims(tidy) for tidy in tables], ignore_index=True), **about)
+def full_table(tidy: pd.DataFrame) -> pd.DataFrame:
+    """Final values, a row per setting and policy: columns :data:`FULL` and the authors' own numbers.
+
+    `_mean`, `_sd` over seeds and `_low`, `_high`, a 95% t-interval for the mean; `_difference`, the mean
+    of the policy minus ACQB on the same seeds, with its own interval (empty for ACQB). The authors'
+    values are empty where they published none, and for generated data.
+    """
+    groups = final(tidy).groupby([*CELL, "policy", "t"], sort=False)
+    seeds = groups["seed"].nunique()
+    table = pd.DataFrame({"seeds": seeds, **intervals(groups, MEASURES, seeds)})
+    for measure in MEASURES:
+        table[f"{measure}_sd"] = groups[measure].std()
+    differences = paired(tidy).drop(columns="seeds")
+    differences = differences.rename(
+        columns={f"{m}_{end}": f"{m}_difference_{end}" for m in MEASURES for end in ("low", "high")}
+    )
+    table = table.reset_index().merge(differences, how="left", on=[*CELL, "policy", "t"])[FULL]
+    theirs = published_results.of(table["dataset"].iloc[0])
+    if table["stand_in"].any():
+        theirs = theirs.iloc[:0]
+    return table.merge(theirs, how="left", on=published_results.KEYS).round(9)
 
 
-def claims(tidy: pd.DataFrame) -> pd.DataFrame:
-    """The claims as they stand in one table of results, a row each; columns :data:`COLUMNS`.
+def paper_claims(tidy: pd.DataFrame) -> pd.DataFrame:
+    """The claims tested on one results table, a row each; columns :data:`COLUMNS`.
 
     Parameters
     ----------
-    tidy : a row per run and round (:mod:`cqb.experiment.results`), of one data set.
+    tidy : of one data set, columns :data:`cqb.metrics.COLUMNS`.
     """
     name, stand_in = tidy[["dataset", "stand_in"]].iloc[0]
     about = {"data": f"{name} ({'generated' if stand_in else 'real rows'})"}
     rows = []
     for claim, measure, values, claimed in _measured(tidy):
-        seeds = values.groupby("seed").mean()
-        mean, count = seeds.mean(), pd.Series([seeds.size])
-        half = float(half_width(pd.Series([seeds.std()]), count).iloc[0])
-        row = {"claim": claim, **about, "measure": measure, "estimate": mean}
-        row |= {"settings": values.groupby(SETTING).ngroups, "seeds": seeds.size}
-        row |= {"low": mean - half, "high": mean + half}
-        rows.append({**row, "verdict": _verdict(mean - half, mean + half, claimed)})
+        found = interval(values.groupby("seed").mean())
+        row = {"claim": claim, **about, "measure": measure, "estimate": found.mean}
+        row |= {"settings": values.groupby(SETTING).ngroups, "seeds": found.n}
+        row |= {"low": found.low, "high": found.high}
+        rows.append({**row, "verdict": _verdict(found.low, found.high, claimed)})
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def _measured(tidy: pd.DataFrame) -> Iterator[tuple[str, str, pd.Series, float]]:
     """Claim, what is measured, its values by setting and seed, and the value they should lie below."""
-    last = tidy[tidy["t"] == tidy["t"].max()].set_index(["policy", *SETTING, "seed"])
+    last = final(tidy).set_index(["policy", *SETTING, "seed"])
     present = set(tidy["policy"])
     for learner in [name for name in LEARNERS if name in present]:
         measure = "growth exponent of the regret, second half"
@@ -143,11 +151,11 @@ def claims_text(table: pd.DataFrame) -> str:
 
 
 def of_the_authors() -> str:
-    """What the authors' own published means say of two of the claims; nothing of it was run here."""
+    """Two of the claims in the authors' own published means; nothing of it was run here."""
     lines = []
     ratios = []
-    for dataset in authors.SETS:
-        table = authors.beside(dataset).set_index(["K", "lam", "arrival_rate", "policy", "t"])
+    for dataset in published_results.SETS:
+        table = published_results.of(dataset).set_index(["K", "lam", "arrival_rate", "policy", "t"])
         table = table[~table.index.duplicated()].sort_index()
         regret = table["authors_regret_mean"].unstack("t")
         for (K, _, rate, policy), row in regret.iterrows():

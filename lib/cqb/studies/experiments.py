@@ -1,0 +1,116 @@
+"""The paper's experiments on its three data sets, and their reports.
+
+Every study is in the paper's settings (arXiv 2602.02061), at the first or middle arrival rate of
+each set; the ``-paper`` studies have all arrival rates. A stand-in is generated data with the shape of the set
+it is named after, for a run that needs no download; its numbers say nothing about the real set.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import pandas as pd
+
+from .. import claims, published_results
+from ..experiments import PAPER_POLICIES, Experiment
+from ..policies import LearnerSettings
+from ..runs import Cell
+from ..service_metrics import rows_of_run
+from ..stats import final_summary
+from ..study import Study
+
+VERSION = 1
+SETS = published_results.SETS
+
+
+def _cells(rates: dict[int, tuple[float, ...]]) -> tuple[Cell, ...]:
+    """Every K with each of its arrival rates, three values of lam each."""
+    return tuple(Cell(K, lam, rate) for K in rates for rate in rates[K] for lam in (0.0, 1.0, 5.0))
+
+
+ROUTERBENCH = Experiment(
+    dataset="routerbench",
+    cells=_cells({1: (0.5,), 2: (0.65,)}),
+    policies=PAPER_POLICIES,
+    seeds=tuple(range(42, 52)),
+)
+SPROUT = ROUTERBENCH.with_(
+    dataset="sprout",
+    cells=_cells({1: (0.8,), 2: (0.85,)}),
+    learner=LearnerSettings(alpha_coef=1e-3, exploration_rate=0.05),
+)
+EMBEDLLM = ROUTERBENCH.with_(dataset="embedllm", cells=_cells({1: (0.4,), 2: (0.55,)}))
+REAL = {one.dataset: one for one in (ROUTERBENCH, SPROUT, EMBEDLLM)}
+# The stand-ins of the two larger sets are shown with fewer seeds and rounds.
+SHORT: dict[str, Any] = {"seeds": (42, 43, 44), "T": 2000}
+STAND_INS = {
+    name: of.with_(dataset=name, **({} if of is ROUTERBENCH else SHORT))
+    for name, of in ((f"{set_}-standin", of) for set_, of in REAL.items())
+}
+RATES = {
+    "routerbench": {1: (0.5, 0.6, 0.7), 2: (0.65, 0.75, 0.85)},
+    "sprout": {1: (0.7, 0.8, 0.9), 2: (0.75, 0.85, 0.95)},
+    "embedllm": {1: (0.3, 0.4, 0.5), 2: (0.45, 0.55, 0.65)},
+}
+# The length of the vectors is a matter of its own (notebook 02); the full paper has it too.
+PAPER = {
+    name: of.with_(cells=_cells(RATES[name]), policies=(*PAPER_POLICIES, "ACQB-CL-LN"))
+    for name, of in REAL.items()
+}
+
+
+def shown(dataset: str, **changes: Any) -> Study:
+    """The study of a data set that its notebook shows; `changes` are settings of the experiment.
+
+    Parameters
+    ----------
+    dataset : "routerbench", "sprout", "embedllm", or one of these with "-standin".
+    """
+    experiment = {**REAL, **STAND_INS}[dataset]
+    return experiment.with_(**changes).study(
+        dataset, VERSION, more=rows_of_run, default=dataset in STAND_INS
+    )
+
+
+STUDIES: dict[str, Study] = {name: shown(name) for name in (*STAND_INS, *REAL)} | {
+    f"{name}-paper": of.study(f"{name}-paper", VERSION) for name, of in PAPER.items()
+}
+
+
+def _stored(names: tuple[str, ...]) -> list[pd.DataFrame]:
+    """The stored tables among `names`; FileNotFoundError if there is none."""
+    tables = [STUDIES[name].read() for name in names if STUDIES[name].is_stored()]
+    if not tables:
+        raise FileNotFoundError(f"none of {', '.join(names)} is stored")
+    return tables
+
+
+def summary(names: tuple[str, ...]) -> pd.DataFrame:
+    """Final means with intervals, a row per data set, cell and policy."""
+    return final_summary(pd.concat(_stored(names)))
+
+
+def paper_claims(names: tuple[str, ...]) -> pd.DataFrame:
+    """The claims of the paper's abstract against each stored table."""
+    return pd.concat([claims.paper_claims(table) for table in _stored(names)], ignore_index=True)
+
+
+def results(name: str) -> pd.DataFrame:
+    """Final values in full, a row per cell and policy, with the authors' own numbers."""
+    return claims.full_table(STUDIES[name].read())
+
+
+REPORTS = {
+    "summary.csv": functools.partial(summary, tuple(STAND_INS)),
+    "real/summary.csv": functools.partial(summary, tuple(REAL)),
+    "claims.csv": functools.partial(paper_claims, tuple(STAND_INS)),
+    "real/claims.csv": functools.partial(paper_claims, tuple(REAL)),
+    "real/paper_claims.csv": functools.partial(paper_claims, tuple(f"{s}-paper" for s in SETS)),
+    **{f"{name}_results.csv": functools.partial(results, name) for name in STAND_INS},
+    **{
+        f"real/{name}_results.csv": functools.partial(results, name)
+        for name in STUDIES
+        if name not in STAND_INS
+    },
+}
