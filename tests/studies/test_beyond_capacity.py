@@ -1,4 +1,4 @@
-"""Waiting times with queries that still wait: the product-limit estimator against exact cases."""
+"""The load that a policy can carry, by bisection, against closed forms."""
 
 from __future__ import annotations
 
@@ -9,100 +9,21 @@ import pandas as pd
 import pytest
 
 import tiny
-from cqb.beyond import stability
-from cqb.beyond.runner import comparison
-from cqb.beyond.stability import CLOSED_FORM, StabilityStudy, growth, waiting_work
-from cqb.beyond.standing import Standing, changed, joined, standing_study
-from cqb.beyond.studies import STUDIES, Study, store
-from cqb.beyond.waiting import WAITS, kaplan_meier, waits
-from cqb.beyond.waiting_study import WaitingStudy
-from cqb.experiment.task import Cell, Task, play
 from cqb.policies import LearnerSettings
-from cqb.theory import capacities
+from cqb.runs import Cell, Task, play
+from cqb.studies.beyond import capacity
+from cqb.studies.beyond.capacity import (
+    CLOSED_FORM,
+    HiddenTask,
+    StabilityTask,
+    growth,
+    mean_closed_form,
+    run,
+    run_hidden,
+    waiting_work,
+)
 
 TABLE = tiny.table()
-
-
-def test_without_censoring_it_is_the_empirical_distribution():
-    wait = np.random.default_rng(1).integers(1, 30, size=200)
-    at = [1, 5, 12, 29]
-    found = kaplan_meier(wait, np.ones(200, bool), at)
-    np.testing.assert_allclose(found, [(wait > t).mean() for t in at])
-
-
-def test_a_worked_case():
-    # At risk 6: one leaves at 2 (5/6); one is censored at 3; at risk 4: two leave at 5 (1/2); the last
-    # two are censored at 8, after which nothing is known.
-    wait, left = np.array([2, 3, 5, 5, 8, 8]), np.array([1, 0, 1, 1, 0, 0], bool)
-    found = kaplan_meier(wait, left, [1, 2, 4, 5, 8, 9])
-    np.testing.assert_allclose(found, [1, 5 / 6, 5 / 6, 5 / 12, 5 / 12, np.nan])
-
-
-def test_it_sees_through_censoring_where_a_plain_share_does_not():
-    # Geometric waits of mean 20, looked at for a random time: 4,000 queries, standard error below .01.
-    rng = np.random.default_rng(7)
-    true, window = rng.geometric(0.05, 4000), rng.integers(1, 60, 4000)
-    wait, left = np.minimum(true, window), true <= window
-    (found,) = kaplan_meier(wait, left, [20])
-    assert found == pytest.approx(0.95**20, abs=0.04)
-    assert np.mean(wait[left] > 20) < 0.95**20 - 0.1
-
-
-def test_waits_of_a_run_end_with_it():
-    run = play(Task(Cell(1, 0.0, 0.9), "RANDOM", 3, 80, 40, LearnerSettings()), TABLE).trajectory
-    wait, left = waits(run)
-    assert left.sum() == (run.pick >= 0).sum()
-    assert (~left).sum() == run.queue[-1]
-    assert (wait[left] >= 1).all()
-    # A query is counted in the queue after each round from its arrival on until it departs.
-    assert wait.sum() + (~left).sum() == run.queue[1:].sum()
-
-
-def test_the_study_has_a_distribution_for_every_run(tmp_path, monkeypatch):
-    monkeypatch.setenv("CQB_RUNS", str(tmp_path))
-    settings = comparison(
-        "tiny", cells=(Cell(1, 0.0, 0.4),), policies=("RANDOM",), seeds=(1, 2), T=60, pool_size=40
-    )
-    table = WaitingStudy(settings).run(TABLE)
-    assert len(table) == 2 * 2 * len(WAITS)  # RANDOM and the oracle
-    falling = table.groupby(["policy", "seed"])["longer"].apply(
-        lambda s: (s.diff().dropna() <= 0).all()
-    )
-    assert falling.all()
-
-
-def test_waits_of_policies_that_do_what_they_did_stand(tmp_path, monkeypatch):
-    monkeypatch.setenv("CQB_RUNS", str(tmp_path / "runs"))
-    cells = (Cell(1, 0.0, 0.4), Cell(2, 0.0, 0.4))
-    settings = comparison(
-        "tiny", cells=cells, policies=("RANDOM", "CYCLE"), seeds=(1, 2), T=60, pool_size=40
-    )
-    study = Study("waiting", WaitingStudy(settings), "beyond.waiting")
-    assert standing_study(study, TABLE, "tiny", tmp_path).rows.empty
-    made = study.settings.run(TABLE)
-    store(study, TABLE, "tiny", made, tmp_path)
-    kept = standing_study(study, TABLE, "tiny", tmp_path)
-    assert set(kept.made) == {"RANDOM", "CYCLE"}
-
-    with monkeypatch.context() as later:
-        later.setattr("cqb.beyond.studies.policy_code", lambda name: f"new {name}")
-        now = standing_study(study, TABLE, "tiny", tmp_path)
-        assert now.rows.empty
-        assert not now.made
-    kept = Standing(kept.rows[kept.rows["policy"] == "CYCLE"], {"CYCLE": kept.made["CYCLE"]})
-    rest = changed(settings, kept)
-    assert rest.policies == ("RANDOM",)
-    pd.testing.assert_frame_equal(joined(WaitingStudy(rest).run(TABLE), kept, settings), made)
-
-
-def test_a_study_is_of_other_code_when_one_of_its_policies_is(monkeypatch):
-    study = STUDIES["worlds"]
-    assert {"ACQB", "ACQB-MW", "beyond.world_study"} <= set(study.codes)
-    before = study.key(TABLE)
-    monkeypatch.setattr("cqb.beyond.studies.policy_code", lambda name: "other" * (name == "ACQB"))
-    after = study.key(TABLE)
-    assert before["code"] != after["code"]
-    assert {**before, "code": ""} == {**after, "code": ""}
 
 
 def test_growth_is_the_slope_of_the_second_half():
@@ -128,7 +49,7 @@ def test_waiting_work_counts_each_query_while_it_waits():
     np.testing.assert_allclose(waiting_work(run, serves), expected, atol=1e-12)
 
 
-def test_an_overload_that_hides_in_few_hard_queries_is_found(tmp_path, monkeypatch):
+def test_an_overload_that_hides_in_few_hard_queries_is_found(monkeypatch):
     """One query in twenty needs ten serves; in overload the oracle leaves these, and few others wait.
 
     Twelve seeds, each against the closed form of its own pool: a standard error of .014 by the work
@@ -138,31 +59,35 @@ def test_an_overload_that_hides_in_few_hard_queries_is_found(tmp_path, monkeypat
     scores = np.ones_like(table.scores)
     scores[::20] = 0.0
     hard = dataclasses.replace(table, scores=scores, costs=np.zeros_like(table.costs))
-    seeds = tuple(range(12))
-    study = StabilityStudy(
-        policies=("ORACLE",), seeds=seeds, T=4000, pool_size=100, low=0.3, high=0.98
-    )
-    pools = [capacities.on_table(hard, [(1, 0.0)], [seed], 100) for seed in seeds]
-    closed = pd.concat(pools)["oracle"].to_numpy()
+    tasks = [StabilityTask("ORACLE", seed, 4000, 100, 0.3, 0.98, 5) for seed in range(12)]
 
-    def excess(runs: str) -> float:
-        monkeypatch.setenv("CQB_RUNS", str(tmp_path / runs))
-        return float((study.run(hard)["rate"].to_numpy() - closed).mean())
+    def excess() -> float:
+        found = pd.concat([run(task, hard) for task in tasks])
+        return float((found["rate"] - found["closed"]).mean())
 
-    assert abs(excess("by work")) < 0.035
-    monkeypatch.setattr(stability, "waiting_work", lambda run, serves: run.queue)
-    assert excess("by number") > 0.035
+    assert abs(excess()) < 0.035
+    monkeypatch.setattr(capacity, "waiting_work", lambda run, serves: run.queue)
+    assert excess() > 0.035
 
 
-def test_bisection_finds_the_closed_form_of_rules_that_do_not_learn(tmp_path, monkeypatch):
-    monkeypatch.setenv("CQB_RUNS", str(tmp_path))
-    study = StabilityStudy(
-        policies=("ORACLE", "RANDOM"), seeds=(1, 2, 3), T=3000, pool_size=40, low=0.2, high=1.0
-    )
-    table = study.run(TABLE)
+def test_bisection_finds_the_closed_form_of_rules_that_do_not_learn():
+    tasks = [
+        StabilityTask(policy, seed, 3000, 40, 0.2, 1.0, 5)
+        for policy in ("ORACLE", "RANDOM")
+        for seed in (1, 2, 3)
+    ]
+    table = mean_closed_form(pd.concat([run(task, TABLE) for task in tasks], ignore_index=True))
     assert set(CLOSED_FORM) >= set(table["policy"])
     means = table.groupby("policy")[["rate", "closed"]].mean()
-    # The grid's step is .025; 3,000 rounds tell a growth of .01 from 0 to about .02 in the rate.
+    # The grid's step is .025; 3,000 rounds resolve a growth of .01 to about .02 in the rate.
     np.testing.assert_allclose(means["rate"], means["closed"], atol=0.06)
-    again = study.run(TABLE)
-    pd.testing.assert_frame_equal(again, table)
+    assert (table.groupby("policy")["closed"].nunique() == 1).all()
+
+
+def test_the_hidden_instance_separates_memory_from_none():
+    tasks = [HiddenTask(p, seed, T=800) for p in ("TS-memory", "RANDOM") for seed in (1, 2)]
+    mean = pd.concat([run_hidden(task) for task in tasks]).groupby("policy")["serves"].mean()
+    predicted = tasks[0].predicted()
+    # About 600 queries: standard error .1 for the random model, .06 for memory.
+    assert mean["RANDOM"] == pytest.approx(predicted["random model"], abs=0.4)
+    assert mean["TS-memory"] == pytest.approx(predicted["greedy memory"], abs=0.25)

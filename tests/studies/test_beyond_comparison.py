@@ -1,4 +1,4 @@
-"""Ratios, paired differences and Holm's rule, against direct computation."""
+"""The comparison: ratios, paired differences and waits, against direct computation."""
 
 from __future__ import annotations
 
@@ -9,7 +9,22 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from cqb.beyond.claims import by_cell, holm, judge, ratios
+import tiny
+from cqb.metrics import COLUMNS
+from cqb.policies import LearnerSettings
+from cqb.runs import Cell, Task, play
+from cqb.stats import kaplan_meier
+from cqb.studies.beyond.comparison import (
+    REPORTS,
+    WAITS,
+    by_cell,
+    comparison,
+    judge,
+    ratios,
+    waiting_table,
+    waits,
+)
+from cqb.study import data
 
 CELLS = [(1, 0.0, 0.5), (1, 5.0, 0.5), (2, 0.0, 0.6)]
 RNG = np.random.default_rng(3)
@@ -23,19 +38,6 @@ def _tidy(policies: dict[str, float], seeds: int = 6) -> pd.DataFrame:
             regret = t * (mean + 0.1 * luck + 0.02 * RNG.normal())
             rows.append((K, lam, rate, policy, seed, t, regret))
     return pd.DataFrame(rows, columns=["K", "lam", "arrival_rate", "policy", "seed", "t", "regret"])
-
-
-def test_holm_is_the_closed_test_of_bonferroni():
-    """A hypothesis is rejected if and only if every set that holds it has min p <= level / size."""
-    for _ in range(200):
-        p = np.round(RNG.beta(0.3, 3.0, size=5), 3)
-        found = holm(p)
-        for i in range(5):
-            sets = [
-                s for size in range(1, 6) for s in itertools.combinations(range(5), size) if i in s
-            ]
-            assert found[i] == all(min(p[list(s)]) <= 0.05 / len(s) for s in sets)
-    assert holm(np.array([np.nan, 0.001])).tolist() == [False, True]
 
 
 def test_paired_differences_are_those_of_the_paired_t_test():
@@ -65,7 +67,8 @@ def test_ratios_average_cells_before_they_divide_and_use_complete_cells_alone():
     share = mean["A"] / mean["B"]
     assert (row["cells"], row["seeds"]) == (2, 6)
     assert row["ratio"] == pytest.approx(share.mean())
-    assert row["low"] < 0.5 < row["high"] + 0.05
+    half = stats.t.ppf(0.975, 5) * share.std() / np.sqrt(6)
+    assert (row["low"], row["high"]) == pytest.approx((share.mean() - half, share.mean() + half))
 
 
 def test_targets_are_judged_by_their_intervals():
@@ -74,3 +77,67 @@ def test_targets_are_judged_by_their_intervals():
     hard = judge(_tidy({"ACQB-M": 3.9, **dict.fromkeys(others, 4.0)}), "ACQB-M")
     assert (easy["verdict"] == "reached").all()
     assert (hard["verdict"] == "missed").all()
+
+
+def test_without_censoring_it_is_the_empirical_distribution():
+    wait = np.random.default_rng(1).integers(1, 30, size=200)
+    at = [1, 5, 12, 29]
+    found = kaplan_meier(wait, np.ones(200, bool), at)
+    np.testing.assert_allclose(found, [(wait > t).mean() for t in at])
+
+
+def test_a_worked_case():
+    # At risk 6: one leaves at 2 (5/6); one is censored at 3; at risk 4: two leave at 5 (1/2); the last
+    # two are censored at 8, after which nothing is known.
+    wait, left = np.array([2, 3, 5, 5, 8, 8]), np.array([1, 0, 1, 1, 0, 0], bool)
+    found = kaplan_meier(wait, left, [1, 2, 4, 5, 8, 9])
+    np.testing.assert_allclose(found, [1, 5 / 6, 5 / 6, 5 / 12, 5 / 12, np.nan])
+
+
+def test_it_sees_through_censoring_where_a_plain_share_does_not():
+    # Geometric waits of mean 20, looked at for a random time: 4,000 queries, standard error below .01.
+    rng = np.random.default_rng(7)
+    true, window = rng.geometric(0.05, 4000), rng.integers(1, 60, 4000)
+    wait, left = np.minimum(true, window), true <= window
+    (found,) = kaplan_meier(wait, left, [20])
+    assert found == pytest.approx(0.95**20, abs=0.04)
+    assert np.mean(wait[left] > 20) < 0.95**20 - 0.1
+
+
+def test_waits_of_a_run_end_with_it():
+    run = play(
+        Task(Cell(1, 0.0, 0.9), "RANDOM", 3, 80, 40, LearnerSettings()), tiny.table()
+    ).trajectory
+    wait, left = waits(run)
+    assert left.sum() == (run.pick >= 0).sum()
+    assert (~left).sum() == run.queue[-1]
+    assert (wait[left] >= 1).all()
+    # A query is counted in the queue after each round from its arrival on until it departs.
+    assert wait.sum() + (~left).sum() == run.queue[1:].sum()
+
+
+def test_a_comparison_has_results_and_waits_of_every_run(monkeypatch):
+    table = tiny.table()
+    monkeypatch.setattr(data, "load", lambda name: table)
+    monkeypatch.setattr(data, "identity", lambda name: "tiny")
+    how = {"cells": (Cell(1, 0.0, 0.4),), "T": 60, "pool_size": 40, "checkpoints": 3}
+    study = comparison("tiny", policies=("RANDOM", "CYCLE"), seeds=(1, 2), **how)
+    rows = study.rows(keep=False)
+    tidy, waiting = study.derive(rows), waiting_table(rows)
+    assert list(tidy.columns) == COLUMNS
+    assert len(tidy) == 2 * 2 * 3  # the oracle is run and not reported
+    assert len(waiting) == 3 * 2 * len(WAITS)
+    falling = waiting.groupby(["policy", "seed"])["longer"]
+    assert falling.apply(lambda longer: (longer.diff().dropna() <= 0).all()).all()
+    # A policy more is a task more for each seed, and no other.
+    wider = comparison("tiny", policies=("RANDOM", "TS-memory", "CYCLE"), seeds=(1, 2), **how)
+    assert len(set(wider.keys("tiny")) - set(study.keys("tiny"))) == 2
+    assert set(study.keys("tiny")) < set(wider.keys("tiny"))
+
+
+def test_every_report_is_derived_from_the_stored_tables():
+    summary = REPORTS["beyond_summary.csv"]()
+    assert summary.groupby(["K", "lam", "arrival_rate"]).size().to_list() == [15, 15]
+    cells = REPORTS["beyond_cells.csv"]()
+    assert len(cells) == 4 * 2
+    assert cells["significant"].dtype == bool

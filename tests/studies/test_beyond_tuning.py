@@ -1,4 +1,4 @@
-"""Laws of persistence by how well they foresee, and settings chosen on rows that are never reported."""
+"""Laws of persistence by their predictions, and settings chosen on rows that are never reported."""
 
 from __future__ import annotations
 
@@ -7,31 +7,35 @@ import pandas as pd
 import pytest
 
 import tiny
-from cqb.beyond.law_study import ALL_LAWS, LawStudy
-from cqb.beyond.laws import (
+from cqb.environment import pooled_environment
+from cqb.persistence import FRESH, Persistence, Prior
+from cqb.routing_table import split_rows
+from cqb.runs import Cell
+from cqb.studies.beyond import laws
+from cqb.studies.beyond.laws import (
     KINDS,
+    LAWS,
+    LOGGERS,
+    LawTask,
     Round,
     kinds,
     log_rounds,
     prequential,
-    score_table,
-    tuning_environment,
+    scores,
 )
-from cqb.beyond.tuning import (
+from cqb.studies.beyond.scenarios import tuning_environment
+from cqb.studies.beyond.tuning import (
     LINEAR,
+    PLACE,
     RECORDED,
     Candidate,
-    Place,
-    TuningStudy,
+    TuningTask,
+    candidates,
     chosen,
     horizon,
-    tune,
+    place,
+    run,
 )
-from cqb.environment import pooled_environment
-from cqb.persistence import FRESH, Persistence, Prior
-from cqb.policies.ts_memory import cycle
-from cqb.policies.uniform import Uniform
-from cqb.routing_table import split_rows
 
 TABLE = tiny.table()
 
@@ -44,31 +48,35 @@ def test_the_tuning_world_holds_the_tuning_rows_and_no_others():
     assert horizon(1000) == 5000
 
 
-def test_tuning_scores_every_candidate_in_every_place(tmp_path, monkeypatch):
-    monkeypatch.setenv("CQB_RUNS", str(tmp_path))
-    candidates = [Candidate("A", "uniform", Uniform), Candidate("A", "cycle", cycle)]
-    places = (Place(RECORDED, 1, 0.0, 0.4), Place(LINEAR, 1, 0.0, 0.4))
-    scores = tune(TABLE, candidates, places=places, seeds=(1, 2))
-    assert len(scores) == 8
-    assert (scores["regret"] > 0).all()
-    assert not scores.duplicated(["setting", "world", "seed"]).any()
-
-
-def test_warm_candidates_are_given_tuning_rows_that_are_not_served(tmp_path, monkeypatch):
-    monkeypatch.setenv("CQB_RUNS", str(tmp_path))
-    seen = []
-
-    def build(service, streams, rows):
-        seen.append((service.contexts, rows.contexts))
-        return cycle(service, streams)
-
-    warm = Candidate("A", "warm", build, warm=True)
-    tune(TABLE, [warm], places=(Place(RECORDED, 1, 0.0, 0.4),), seeds=(1,))
-    ((served, scored),) = seen
-    both = np.vstack([served, scored])
+@pytest.mark.parametrize("kind", [RECORDED, LINEAR])
+def test_warm_candidates_are_given_tuning_rows_that_are_not_served(kind):
+    served, scored = place(TABLE, kind, 0.0, 1, warm=True)
+    both = np.vstack([served.contexts, scored.contexts])
     tuning = TABLE.embeddings[split_rows(TABLE, 5, 40, 0).tuning]
     np.testing.assert_array_equal(np.unique(both, axis=0), np.unique(tuning, axis=0))
-    assert (len(served), len(scored)) == (30, 10)
+    assert (len(served.contexts), len(scored.contexts)) == (30, 10)
+    assert place(TABLE, kind, 0.0, 1, warm=False)[0].pool_size == 40
+
+
+def test_every_candidate_is_named_once_and_can_be_run():
+    grid = candidates()
+    assert len({(one.policy, one.setting) for one in grid}) == len(grid)
+    assert {one.policy for one in grid} == {"ACQB", "ACQB-P", "ACQB-M", "ACQB-MW"}
+    assert grid[0].setting == "lambda0 1, alpha_coef 0.0001"  # the published one
+    for one in grid:
+        row = run(TuningTask(one, RECORDED, Cell(1, 0.0, 0.4), 100, 8), TABLE)
+        assert row[["policy", "setting"]].iloc[0].to_list() == [one.policy, one.setting]
+        assert np.isfinite(row["regret"].item())
+
+
+def test_the_setting_of_a_candidate_decides_its_run():
+    def regret(*numbers: tuple[str, float]) -> float:
+        task = TuningTask(Candidate("ACQB", numbers), LINEAR, Cell(1, 0.0, 0.4), 1, 200)
+        return run(task, TABLE)["regret"].item()
+
+    narrow = regret(("lambda0", 1.0), ("alpha_coef", 1e-4))
+    assert regret(("lambda0", 1.0), ("alpha_coef", 1.0)) != narrow
+    assert regret(("lambda0", 1.0), ("alpha_coef", 1e-4)) == narrow
 
 
 def _scores(regrets: dict[str, list[float]]) -> pd.DataFrame:
@@ -77,7 +85,7 @@ def _scores(regrets: dict[str, list[float]]) -> pd.DataFrame:
         for setting, values in regrets.items()
         for seed, regret in enumerate(values)
     ]
-    return pd.DataFrame(rows, columns=["policy", "setting", *Place._fields, "seed", "regret"])
+    return pd.DataFrame(rows, columns=["policy", "setting", *PLACE, "seed", "regret"])
 
 
 def test_the_first_setting_stays_unless_it_is_clearly_beaten():
@@ -120,35 +128,25 @@ def test_rounds_are_told_apart_by_what_they_are_to_their_query():
 
 
 def test_the_score_is_the_mean_log_probability_and_prefers_the_true_law():
-    # Rates of .1 and .99 that the contexts tell nothing of: an answer never changes.
+    # Rates of .1 and .99 that do not depend on the contexts: an answer never changes.
     rng = np.random.default_rng(5)
     rates = rng.choice([0.1, 0.99], size=(80, 4))
-    world = pooled_environment("test", True, rng.normal(size=(80, 3)), rates / (1 - rates))
-    rounds = log_rounds(world, "RANDOM", 1, K=1, arrival_rate=0.3, T=400)
-    laws = {"fresh": (FRESH,), "persists": (Persistence("query", 0.99, 0.0, 0.1, 0.99),)}
-    table = score_table(world, {"RANDOM": rounds}, Prior(), laws)
-    overall = table[table["kind"] == "all"].set_index("law")["score"]
-    scores, _ = prequential(rounds, world.contexts, world.n_models, Prior(worlds=(FRESH,)))
-    assert overall["fresh"] == pytest.approx(scores.mean())
-    again = table[table["kind"] == "same model"].set_index("law")["score"]
-    assert again["persists"] > again["fresh"] + 0.1
-    assert set(table["kind"]) == {*KINDS, "all"}
-    assert (table["score"] < 0).all()
+    environment = pooled_environment("test", True, rng.normal(size=(80, 3)), rates / (1 - rates))
+    rounds = log_rounds(environment, "RANDOM", Cell(1, 0.0, 0.3), 1, 400)
+    persists = (Persistence("query", 0.99, 0.0, 0.1, 0.99),)
+    fresh, true = (
+        scores(environment, rounds, law).set_index("kind")["score"] for law in ((FRESH,), persists)
+    )
+    direct = prequential(rounds, environment.contexts, 4, Prior(hypotheses=(FRESH,)))
+    assert fresh["all"] == pytest.approx(direct.mean())
+    assert true["same model"] > fresh["same model"] + 0.1
+    assert set(fresh.index) == {*KINDS, "all"}
+    assert (fresh < 0).all()
 
 
-def test_a_study_of_laws_is_found_again(tmp_path, monkeypatch):
-    monkeypatch.setenv("CQB_RUNS", str(tmp_path))
-    study = LawStudy(lams=(0.0,), seeds=(100,), T=30)
-    first = study.run(TABLE)
-    monkeypatch.setattr(LawStudy, "_piece", None)  # nothing is made a second time
-    assert study.run(TABLE).equals(first)
-    assert set(first["law"]) == set(ALL_LAWS)
-    assert set(first["log"]) == {"TS-memory", "RANDOM"}
-
-
-def test_the_grids_name_every_setting_once_and_hold_the_published_one(tmp_path, monkeypatch):
-    monkeypatch.setenv("CQB_RUNS", str(tmp_path))
-    scores = TuningStudy(seeds=(100,), places=(Place(RECORDED, 1, 0.0, 0.4),), T=8).run(TABLE)
-    assert not scores.duplicated(["policy", "setting"]).any()
-    assert set(scores["policy"]) == {"ACQB", "ACQB-P", "ACQB-M", "ACQB-MW"}
-    assert "lambda0 1, alpha_coef 0.0001" in set(scores.loc[scores["policy"] == "ACQB", "setting"])
+def test_a_task_scores_one_law_on_the_rounds_of_every_logger():
+    rows = pd.concat([laws.run(LawTask(law, Cell(1, 0.0, 0.6), 100, 30), TABLE) for law in LAWS])
+    assert set(rows["log"]) == set(LOGGERS)
+    assert rows.groupby("law")["score"].nunique().min() > 1
+    # The rounds are the same for every law.
+    assert (rows.groupby(["log", "kind"])["rounds"].nunique() == 1).all()

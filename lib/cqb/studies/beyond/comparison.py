@@ -100,7 +100,7 @@ def wait_rows(task: Task, run: Run, world: World) -> pd.DataFrame:
 
 
 def waiting_table(rows: pd.DataFrame) -> pd.DataFrame:
-    """The distributions of waits among the comparison's :meth:`rows <cqb.study.Study.rows>`.
+    """The distributions of waits among the rows of a comparison (:meth:`cqb.study.Study.rows`).
 
     Returns
     -------
@@ -224,7 +224,7 @@ def _report(study: str, what: str) -> pd.DataFrame:
         "targets": target_report,
         "cells": cell_report,
     }
-    return derive[what](STUDIES[study].table())
+    return derive[what](STUDIES[study].read())
 
 
 REPORTS = {

@@ -215,7 +215,7 @@ def spreads(data: str, seeds: Iterable[int] = range(42, 52)) -> Study:
         tuple(SpreadTask(name, seed, 1000) for name, seed in product(SCENARIOS[:-1], seeds)),
         run_spreads,
         stratum=lambda task: task.scenario,
-        cost=lambda task: 4.0 if task.scenario in (HALF, FITTED) else 3.0,
+        cost=lambda task: 2.9 if task.scenario in (HALF, FITTED) else 1.7,
     )
 
 
