@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from .environment import Environment
-from .metrics import REFERENCE, results_table
+from .metrics import REFERENCE, narrowed, results_table
 from .metrics import checkpoints as rounds_of
 from .policies import POLICIES, LearnerSettings
 from .routing_table import RoutingTable, split_rows
@@ -23,6 +23,7 @@ from .study.making import run_tasks
 
 # Policies without the learner: quick, and its exploration rate does not concern them.
 BASELINES = frozenset({"ORACLE", "Q-UCB", "Q-ThS", "RANDOM"})
+LONG_VECTORS = "ACQB-CL-LN"  # its refits are badly conditioned, and take longer
 PAPER_POLICIES = (
     *("ORACLE", "ACQB", "ACQB-T", "ACQB-CL", "CQB-eps"),
     *("Q-UCB", "Q-ThS", "RANDOM"),
@@ -118,7 +119,8 @@ class Experiment:
             version=version,
             data=self.dataset,
             tasks=self.tasks(),
-            run=functools.partial(run_rows, count=self.checkpoints, more=more),
+            run=functools.partial(_stored_rows, count=self.checkpoints, more=more),
+            settings={"checkpoints": self.checkpoints},
             derive=self.table,
             stratum=lambda task: (task.policy, task.cell.K),
             cost=seconds_of,
@@ -126,7 +128,15 @@ class Experiment:
         )
 
     def check(self, world: World) -> None:
-        """Raise ValueError for what would stop every run on `world`."""
+        """Raise ValueError for what would stop a run on `world`."""
+        for cell in self.cells:
+            if isinstance(world, Environment) and cell.lam != 0:
+                raise ValueError(f"lam: found {cell.lam}, but an environment has no costs to weigh")
+            if left_out := set(self.policies) - set(self.policies_in(cell)):
+                raise ValueError(
+                    f"policy: {', '.join(sorted(left_out))} is defined for K = 1 only, "
+                    f"found K = {cell.K}"
+                )
         n_models = world.n_models if isinstance(world, Environment) else len(world.models)
         for cell in self.cells:
             check_assortment_size(cell.K, n_models)
@@ -145,10 +155,19 @@ def run_rows(task: Task, world: World, count: int, more: More | None = None) -> 
     return pd.concat([found, more(task, finished, world)], ignore_index=True)
 
 
+def _stored_rows(task: Task, world: World, count: int, more: More | None) -> pd.DataFrame:
+    return narrowed(run_rows(task, world, count, more))
+
+
 def seconds_of(task: Task) -> float:
     """Roughly the CPU seconds of a run."""
-    learner = 1.0 if task.cell.K == 1 else 4.0
-    return (0.03 if task.policy in BASELINES else learner) * task.T / 5000
+    if task.policy in BASELINES:
+        each = 0.03
+    elif task.policy == LONG_VECTORS:
+        each = 3.0 if task.cell.K == 1 else 40.0
+    else:
+        each = 1.0 if task.cell.K == 1 else 4.0
+    return each * task.T / 5000
 
 
 def run(
@@ -202,35 +221,32 @@ def run(
         A setting is out of range, a policy is unknown or not defined for this K, the table is not
         encoded or too small.
     """
-    if isinstance(world, Environment) and lam != 0:
-        raise ValueError(f"lam: found {lam}, but an environment has no costs to weigh")
     cell = Cell(K, float(lam), float(arrival_rate))
-    if policies is None:
-        policies = [
-            name
-            for name in PAPER_POLICIES
-            if isinstance(world, RoutingTable) or not POLICIES[name].needs_table
-        ]
-        policies = [name for name in policies if K == 1 or not POLICIES[name].k1_only]
     experiment = Experiment(
         world.name,
         (cell,),
-        tuple(policies),
+        tuple(_papers_policies(world, K) if policies is None else policies),
         tuple(seeds),
         T,
         pool_size,
         learner or LearnerSettings(),
         checkpoints,
     )
-    if left_out := set(experiment.policies) - set(experiment.policies_in(cell)):
-        raise ValueError(
-            f"policy: {', '.join(sorted(left_out))} is defined for K = 1 only, found K = {K}"
-        )
     experiment.check(world)
     how = {"workers": workers, "executor": executor, "progress": progress}
     rows = functools.partial(run_rows, count=checkpoints)
     frames = run_tasks(experiment.tasks(), rows, world, cost=seconds_of, **how)
     return experiment.table(pd.concat(frames, ignore_index=True))
+
+
+def _papers_policies(world: World, K: int) -> list[str]:
+    """The paper's policies that K and the world allow for."""
+    return [
+        name
+        for name in PAPER_POLICIES
+        if (K == 1 or not POLICIES[name].k1_only)
+        and (isinstance(world, RoutingTable) or not POLICIES[name].needs_table)
+    ]
 
 
 def _distinct(name: str, values: Iterable[Any]) -> tuple[Any, ...]:

@@ -1,4 +1,4 @@
-"""Persistence: predicting a query's next attempt from its own picks and retrials."""
+"""Persistence: how the past rounds of a query bear on its next attempt, as a Bayesian filter."""
 
 from .filter import Filter, Prior
 from .hypotheses import FRESH, HYPOTHESES, Persistence

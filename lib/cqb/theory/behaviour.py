@@ -9,7 +9,7 @@ from ..policies import Service
 from ..posterior import confidence_radius
 from ..simulate import Decision, Policy, Waiting
 from ..streams import Streams
-from ..synthetic import World, linear_world
+from ..synthetic import Scenario, linear_world
 from .runs import TUNED, Pair, anytime_acqb, play, rate_world
 from .settings import Setting
 from .verdicts import FAILS, HOLDS, OUT_OF_REACH, Check, Verdict, at_most, exact, interval
@@ -77,7 +77,7 @@ class Watched:
     the models offered in that round.
     """
 
-    def __init__(self, policy: Policy, world: World, service: Service) -> None:
+    def __init__(self, policy: Policy, world: Scenario, service: Service) -> None:
         self._policy, self._world, self._service = policy, world, service
         d, N = service.contexts.shape[1], service.n_models
         self._precision = np.tile(service.learner.lambda0 * np.eye(d), (N, 1, 1))

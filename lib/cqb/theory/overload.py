@@ -8,7 +8,7 @@ import pandas as pd
 from ..environment import draw
 from ..simulate import simulate
 from ..streams import Streams
-from ..synthetic import World, fixed_rates, linear_world
+from ..synthetic import Scenario, fixed_rates, linear_world
 from . import queues
 from .orders import FixedRule, always, head, shuffled
 from .settings import Setting
@@ -66,7 +66,7 @@ def overload(setting: Setting) -> Check:
     )
 
 
-def _growth(world: World, order: str, rate: float, seed: int, T: int) -> float:
+def _growth(world: Scenario, order: str, rate: float, seed: int, T: int) -> float:
     """Queries per round by which the queue grows over the second half of T rounds, model 0 only."""
     environment = world.environment
     serve = head if order == "retries at the back" else shuffled(Streams(seed))

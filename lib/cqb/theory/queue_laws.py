@@ -10,7 +10,7 @@ from ..policies import LearnerSettings, Service
 from ..policies.uniform import RANDOM
 from ..simulate import Policy, Trajectory, simulate
 from ..streams import Streams
-from ..synthetic import World, fixed_rates, linear_world
+from ..synthetic import Scenario, fixed_rates, linear_world
 from . import queues
 from .orders import (
     FixedRule,
@@ -168,12 +168,12 @@ def _against(measures: dict[str, tuple[float, list[float]]]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _run(world: World, policy: Policy, seed: int, T: int) -> Trajectory:
+def _run(world: Scenario, policy: Policy, seed: int, T: int) -> Trajectory:
     draws = draw(Streams(seed), world.environment.pool_size, world.arrival_rate, T)
     return simulate(world.environment, policy, world.K, draws)
 
 
-def _random(world: World, seed: int) -> Policy:
+def _random(world: Scenario, seed: int) -> Policy:
     environment = world.environment
     service = Service(
         environment.contexts, environment.n_models, world.K, 1, 0.5, LearnerSettings()
@@ -181,11 +181,11 @@ def _random(world: World, seed: int) -> Policy:
     return RANDOM.factory(service, Streams(seed))
 
 
-def _at(world: World, arrival_rate: float) -> World:
+def _at(world: Scenario, arrival_rate: float) -> Scenario:
     return world.with_slackness(world.capacity - arrival_rate)
 
 
-def _loaded(world: World, load: float) -> World:
+def _loaded(world: Scenario, load: float) -> Scenario:
     return _at(world, load * world.capacity)
 
 

@@ -23,7 +23,7 @@ from ..policies.cqb_opt import cqb_epsilon_ucb, cqb_opt
 from ..policies.oracle import ORACLE
 from ..simulate import Policy, Trajectory, simulate
 from ..streams import Streams
-from ..synthetic import World, linear_world
+from ..synthetic import Scenario, linear_world
 
 # The world of the rate checks: small, realizable, |x| = 1, |theta_j| = S.
 N, D, S, SLACK = 3, 3, 2.0, 0.1
@@ -77,7 +77,7 @@ ANYTIME = ("ACQB", "ACQB-online", "CQB-Opt")
 class Pair:
     """A policy's run and the oracle's on the same draws."""
 
-    world: World
+    world: Scenario
     draws: Draws
     learner: Trajectory
     oracle: Trajectory
@@ -88,12 +88,12 @@ class Pair:
         return self.learner.queue - self.oracle.queue
 
 
-def rate_world(seed: int) -> World:
+def rate_world(seed: int) -> Scenario:
     """Instance `seed` of the rate checks."""
     return linear_world(seed, N=N, d=D, scale=S, epsilon=SLACK)
 
 
-def service_of(world: World, T: int, learner: LearnerSettings) -> Service:
+def service_of(world: Scenario, T: int, learner: LearnerSettings) -> Service:
     """The public side of a run of T rounds in `world`."""
     environment = world.environment
     return Service(
@@ -102,7 +102,7 @@ def service_of(world: World, T: int, learner: LearnerSettings) -> Service:
 
 
 def play(
-    world: World,
+    world: Scenario,
     maker: str | Maker,
     T: int,
     seed: int,

@@ -24,8 +24,9 @@ from ...environment import Environment, pooled_environment
 from ...persistence import Prior
 from ...persistence.warm_start import SPREADS
 from ...policies import POLICIES, LearnerSettings, Service
+from ...policies.acqb import SETTINGS
 from ...policies.acqb_memory import MemorySettings, acqb_memory, acqb_memory_warm
-from ...policies.acqb_tuned import PENALISED, SETTINGS
+from ...policies.acqb_p import PENALISED
 from ...policies.offline import ScoredRows
 from ...routing_table import RoutingTable, departure_odds
 from ...runs import Cell
