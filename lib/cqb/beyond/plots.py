@@ -8,9 +8,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..experiment.summary import half_width
 from ..house_style import FAINT, INK, WIDTH, in_order, ink, looks, style
-from .claims import CELL
+from ..stats import half_width
+from ..studies.beyond.comparison import CELL
 
 YARDSTICK = "ORACLE"
 SIZE = 7.0

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ..experiment.summary import half_width
 from ..house_style import FAINT, INK, WIDTH, in_order, looks, style
-from .laws import KINDS
+from ..stats import half_width
+from ..studies.beyond.laws import KINDS
 from .plots import SIZE, policy_axis
 
 BELIEF_LINES = {

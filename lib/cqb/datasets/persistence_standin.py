@@ -1,8 +1,8 @@
-"""How failures persist in a table, measured; and a stand-in made to have the same of it.
+"""A stand-in for RouterBench whose failures persist as they do in the real rows.
 
-A real set's rows stay where they are. What is taken from them is a handful of means over all rows (the
-recipe beside the stand-ins): how often each model succeeds, and how the models' successes go together.
-The stand-in's prompts and costs are kept, its scores drawn anew.
+Its prompts, contexts and costs are those of the RouterBench stand-in. Its scores are generated from a
+recipe in ``data/standin``, which holds a few means over all real rows: how often each model succeeds,
+and how the successes of two models correlate. :func:`measures` shows what the two tables share.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ import pandas as pd
 from scipy.optimize import brentq
 from scipy.stats import multivariate_normal, norm
 
-from .. import experiment, paths
+from .. import paths
 from ..contrastive.diagnostics import linear_fit
 from ..routing_table import RoutingTable, departure_odds
 from ..streams import Streams
+from . import standin
 
-STAND_IN = "routerbench-standin"
 RECIPE = "persistence_recipe.json"
 FORMAT = "cqb persistence recipe 1"
 MEASURES = (
@@ -36,35 +36,41 @@ MEASURES = (
 )
 
 
-def measures(table: RoutingTable) -> pd.Series:
-    """Shares in [0, 1] (:data:`MEASURES`), at lam 0 over all rows.
+def load(folder: Path | str | None = None) -> RoutingTable:
+    """The RouterBench stand-in with the recipe's scores; both files are read from `folder`.
 
-    "Again" and "too" are given that a model, drawn uniformly, has failed the query once; the latent
+    Raises FileNotFoundError if a file is not there, ValueError if one is damaged.
+    """
+    return calibrated(standin.load(folder), read_recipe(folder))
+
+
+def measures(table: RoutingTable) -> pd.Series:
+    """Shares in [0, 1] (:data:`MEASURES`) at lam 0, over all rows of an encoded table.
+
+    "Again" and "too" are conditional on a first failure of a model drawn uniformly; the latent
     correlation is the mean over pairs of models; the last is the share of the variance of unseen scores.
     """
     scores = table.scores
-    odds = departure_odds(table.utility(0.0))
-    fails = 1.0 / (1.0 + odds)
-    N = len(table.models)
-    apart = ~np.eye(N, dtype=bool)
+    fails = 1.0 / (1.0 + departure_odds(table.utility(0.0)))
+    pairs = ~np.eye(len(table.models), dtype=bool)
     mixed = Streams(0).generator("rows of the fit").permutation(len(table))
     both = fails.T @ fails / len(table) / fails.mean(axis=0)[:, None]
     values = (
         np.mean((scores < 0.01) | (scores > 0.99)),
         fails.mean(),
         np.mean((fails**2).mean(axis=0) / fails.mean(axis=0)),
-        both[apart].mean(),
+        both[pairs].mean(),
         np.mean((scores <= 0.5).all(axis=1)),
-        tetrachoric(scores > 0.5)[apart].mean(),
+        tetrachoric(scores > 0.5)[pairs].mean(),
         linear_fit(table.embeddings[mixed], scores[mixed], len(table) // 2),
     )
     return pd.Series(np.array(values, dtype=float), index=list(MEASURES), name=table.name)
 
 
 def tetrachoric(capable: np.ndarray) -> np.ndarray:
-    """Correlations (N, N) of the normals of which `capable` (n, N) tells whether they are positive.
+    """Correlations (N, N) of the normal variables whose signs are `capable`, bool (n, N).
 
-    Each pair's is the one at which both are negative as often as was seen (Pearson, 1900).
+    A pair's correlation is the one at which both are negative as often as observed (Pearson, 1900).
     """
     fails = ~np.asarray(capable, dtype=bool)
     cut = norm.ppf(fails.mean(axis=0))
@@ -87,8 +93,13 @@ def _matching(seen: float, cut: np.ndarray) -> float:
 
 
 def recipe_of(table: RoutingTable, context: float) -> dict[str, Any]:
-    """What a calibrated stand-in is made from; `context` is the share of the latent variance that the
-    context tells (found by trying: the last of the measures answers to it)."""
+    """The recipe of a stand-in for `table`.
+
+    Parameters
+    ----------
+    context : share of the latent variance that the context explains, found by trial: it decides the
+        last of the measures.
+    """
     capable = table.scores > 0.5
     return {
         "format": FORMAT,
@@ -104,9 +115,9 @@ def recipe_of(table: RoutingTable, context: float) -> dict[str, Any]:
     }
 
 
-def read_recipe(path: Path | None = None) -> dict[str, Any]:
+def read_recipe(folder: Path | str | None = None) -> dict[str, Any]:
     """The committed recipe. Raises FileNotFoundError, or ValueError if it is of another format."""
-    path = path or paths.data_dir() / "standin" / RECIPE
+    path = (paths.data_dir() / "standin" if folder is None else Path(folder)) / RECIPE
     recipe = json.loads(path.read_text(encoding="utf-8"))
     if recipe.get("format") != FORMAT:
         raise ValueError(f"{path}: found format {recipe.get('format')!r}, expected {FORMAT!r}")
@@ -116,9 +127,9 @@ def read_recipe(path: Path | None = None) -> dict[str, Any]:
 def calibrated(table: RoutingTable, recipe: dict[str, Any]) -> RoutingTable:
     """`table` with scores of the recipe's success rates and correlation between models.
 
-    Whether a model answers a prompt is a normal number above or below its threshold: a part that is
-    linear in the context's leading directions, and a part of the prompt's own that never changes. Both
-    have the recipe's correlation between models. The scores are 0 or 1.
+    A model answers a prompt if a normal number is above the model's threshold. The number is the sum of
+    a part that is linear in the context's leading directions and a part of the prompt's own, which
+    never changes; both have the recipe's correlation between models. The scores are 0 or 1.
 
     Raises
     ------
@@ -131,11 +142,11 @@ def calibrated(table: RoutingTable, recipe: dict[str, Any]) -> RoutingTable:
     root = _root(np.array(recipe["correlation"]))
     rng = Streams(recipe["seed"]).generator("calibrated stand-in")
     weights = rng.standard_normal((recipe["directions"], N)) @ root.T
-    told = _leading(table.embeddings, recipe["directions"]) @ weights
-    told /= np.sqrt(recipe["directions"])
+    linear = _leading(table.embeddings, recipe["directions"]) @ weights
+    linear /= np.sqrt(recipe["directions"])
     own = rng.standard_normal((n, N)) @ root.T
     share = recipe["context"]
-    latent = np.sqrt(share) * told + np.sqrt(1.0 - share) * own
+    latent = np.sqrt(share) * linear + np.sqrt(1.0 - share) * own
     threshold = np.array(
         [np.quantile(latent[:, j], 1.0 - success) for j, success in enumerate(recipe["success"])]
     )
@@ -144,7 +155,7 @@ def calibrated(table: RoutingTable, recipe: dict[str, Any]) -> RoutingTable:
 
 
 def _leading(x: np.ndarray, directions: int) -> np.ndarray:
-    """The first principal components, each with variance 1; signs made definite."""
+    """The first principal components, each with variance 1 and a definite sign."""
     left, _, right = np.linalg.svd(x - x.mean(axis=0), full_matrices=False)
     sign = np.sign(right[np.arange(directions), np.abs(right[:directions]).argmax(axis=1)])
     return left[:, :directions] * sign * np.sqrt(len(x))
@@ -154,9 +165,3 @@ def _root(correlation: np.ndarray) -> np.ndarray:
     """Symmetric square root of a correlation, made definite where rounding broke it."""
     values, vectors = np.linalg.eigh(correlation)
     return vectors * np.sqrt(np.maximum(values, 0.0)) @ vectors.T
-
-
-def load_table(dataset: str) -> RoutingTable:
-    """The table of the comparison: the calibrated stand-in, or whatever else is named, as it is."""
-    table = experiment.load_table(dataset)
-    return calibrated(table, read_recipe()) if dataset == STAND_IN else table

@@ -67,7 +67,7 @@ class Persistence:
 FRESH = Persistence()
 
 # From "nothing persists" to "nothing ever changes", with equal prior weights.
-WORLDS = (
+HYPOTHESES = (
     FRESH,
     Persistence(low=0.1, high=0.99),
     *(

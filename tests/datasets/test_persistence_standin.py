@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 
 import tiny
-from cqb.beyond.calibration import (
+from cqb import datasets
+from cqb.datasets.persistence_standin import (
     MEASURES,
-    STAND_IN,
     calibrated,
-    load_table,
     measures,
     read_recipe,
     recipe_of,
@@ -31,7 +30,7 @@ def test_the_correlation_behind_signs_is_found_again():
 
 
 def test_the_committed_stand_in_is_calibrated_to_the_measured_rows():
-    recipe, table = read_recipe(), load_table(STAND_IN)
+    recipe, table = read_recipe(), datasets.load("persistence-standin")
     assert table.stand_in
     assert "calibrated" in table.name
     # Measured as the real rows were, the stand-in gives their recipe back.

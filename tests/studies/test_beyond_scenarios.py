@@ -1,20 +1,35 @@
-"""Worlds between recorded and linear, prompts that never recur, and what is believed there."""
+"""Scenarios between recorded and linear, prompts that never recur, and the beliefs there."""
 
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import tiny
-from cqb.beyond import text
-from cqb.beyond import world_study as study
-from cqb.beyond.spread_study import SpreadStudy
-from cqb.beyond.worlds import blend, once_each, random_linear, recorded
 from cqb.environment import draw, from_table
 from cqb.persistence import Filter, Persistence, Prior
 from cqb.persistence.warm_start import studied
 from cqb.policies.offline import scored_rows
 from cqb.streams import Streams
+from cqb.studies.beyond import scenario_study, summaries
+from cqb.studies.beyond.scenario_study import (
+    ACQB_LINEAR,
+    ScenarioTask,
+    SpreadTask,
+    beliefs_of,
+    run,
+    run_spreads,
+)
+from cqb.studies.beyond.scenarios import (
+    LINEAR,
+    RECORDED,
+    SCENARIOS,
+    blend,
+    once_each,
+    random_linear,
+    scenario,
+)
 
 TABLE = tiny.table()
 
@@ -22,7 +37,7 @@ TABLE = tiny.table()
 def test_the_blend_goes_from_linear_to_recorded():
     truth = from_table(TABLE, 3, 0.0, 40)
     whole, none, half = (
-        blend(TABLE, 3, 0.0, persistence=share, pool_size=40).environment
+        blend(TABLE, 3, 0.0, recorded_share=share, pool_size=40).environment
         for share in (1.0, 0.0, 0.5)
     )
     rates = [world.odds / (1 + world.odds) for world in (whole, none, half)]
@@ -35,8 +50,8 @@ def test_the_blend_goes_from_linear_to_recorded():
         np.log(none.odds) - features @ np.linalg.lstsq(features, np.log(none.odds), rcond=None)[0]
     )
     np.testing.assert_allclose(left, 0.0, atol=1e-8)
-    with pytest.raises(ValueError, match=r"persistence: found 1\.5"):
-        blend(TABLE, 3, 0.0, persistence=1.5, pool_size=40)
+    with pytest.raises(ValueError, match=r"recorded_share: found 1\.5"):
+        blend(TABLE, 3, 0.0, recorded_share=1.5, pool_size=40)
 
 
 def test_random_linear_utilities_are_linear_and_spread_as_asked():
@@ -60,8 +75,8 @@ def test_random_linear_utilities_are_linear_and_spread_as_asked():
     np.testing.assert_allclose(left, 0.0, atol=1e-8)
 
 
-def test_scored_rows_of_the_recorded_world_are_those_of_the_table():
-    world = recorded(TABLE, 3, 0.0, 40)
+def test_scored_rows_of_the_recorded_scenario_are_those_of_the_table():
+    world = scenario(RECORDED, TABLE, 3, 0.0, 40)
     for which, rows in world.rows.items():
         wanted = scored_rows(TABLE, which, 3, 0.0, 40)
         np.testing.assert_array_equal(rows.contexts, wanted.contexts)
@@ -79,14 +94,13 @@ def test_no_prompt_comes_twice():
         once_each(draws, 3, 5)
 
 
-def test_a_world_study_has_every_policy_and_beliefs_that_add_up(tmp_path, monkeypatch):
-    monkeypatch.setenv("CQB_RUNS", str(tmp_path))
-    policies = ("ACQB-M", "ACQB-MW", study.ACQB_LINEAR, "INFORMED", "RANDOM")
-    small = study.WorldStudy(policies=policies, seeds=(1,), T=30, pool_size=30, checkpoints=3)
+def test_every_policy_is_run_in_every_scenario_with_beliefs_that_add_up():
     # The tiny table has 200 rows: 40 for tuning, 110 for refinement, 50 left.
-    table = small.run(TABLE)
-    assert (table.groupby(["world", "policy"]).size() == 3).all()
-    assert set(table["world"]) == set(study.MAKERS)
+    policies = ("ACQB-M", "ACQB-MW", ACQB_LINEAR, "INFORMED", "RANDOM")
+    tasks = [ScenarioTask(name, policy, 1, 30, 30) for name in SCENARIOS for policy in policies]
+    table = pd.concat([run(task, TABLE) for task in tasks])
+    assert (table.groupby(["world", "policy"]).size() == scenario_study.CHECKPOINTS).all()
+    assert set(table["world"]) == set(SCENARIOS)
     with_memory = table["policy"].isin(["ACQB-M", "ACQB-MW"])
     total = table[["fresh", "half", "all"]].sum(axis=1)
     np.testing.assert_allclose(total[with_memory], 1.0, atol=1e-9)
@@ -100,19 +114,19 @@ def test_beliefs_are_the_weights_of_what_they_name():
         Persistence("query", 0.99, 0.6),
         Persistence("prompt", 0.99, 0.2),
     )
-    filter_ = Filter(np.eye(2), 3, Prior(worlds=hypotheses))
+    filter_ = Filter(np.eye(2), 3, Prior(hypotheses=hypotheses))
     filter_.log_evidence = np.log([0.1, 0.2, 0.3, 0.4])
-    fresh, half, everything, prompt, agreement = study.beliefs_of(filter_)
+    fresh, half, everything, prompt, agreement = beliefs_of(filter_)
     assert (fresh, half, everything, prompt) == pytest.approx((0.1, 0.2, 0.7, 0.4))
     assert agreement == pytest.approx((0.3 * 0.6 + 0.4 * 0.2) / 0.9)
 
 
 def test_the_spread_of_most_evidence_is_the_one_that_a_warm_start_takes():
-    worlds = (study.RECORDED, study.LINEAR)
-    table = SpreadStudy(worlds, seeds=(1,), pool_size=30).run(TABLE)
+    tasks = [SpreadTask(name, 1, 30) for name in (RECORDED, LINEAR)]
+    table = pd.concat([run_spreads(task, TABLE) for task in tasks], ignore_index=True)
     best = table.loc[table.groupby("world")["evidence"].idxmax()].set_index("world")["spread"]
-    for world in worlds:
-        rows = study.MAKERS[world](TABLE, 1, 0.0, 30).rows["refinement"]
+    for name in (RECORDED, LINEAR):
+        rows = scenario(name, TABLE, 1, 0.0, 30).rows["refinement"]
         taken = studied(rows.contexts, rows.contexts, rows.rates, Prior())
-        assert taken._prior.context == best[world]
-        assert f"{best[world]:g} (1)" in text.spreads(table)
+        assert taken._prior.context == best[name]
+        assert f"{best[name]:g} (1)" in summaries.spreads(table)

@@ -1,4 +1,4 @@
-"""What is printed and drawn of the tables: numbers as they are, every policy in every figure."""
+"""The summaries and figures of the tables: numbers as they are, every policy in every figure."""
 
 from __future__ import annotations
 
@@ -8,12 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import tiny
-from cqb.beyond import plots, study_plots, text
-from cqb.beyond.hidden_study import HiddenStudy
-from cqb.beyond.laws import KINDS
-from cqb.beyond.studies import STUDIES, Study, load, results, store
-from cqb.beyond.waiting import WAITS
+from cqb.beyond import plots, study_plots
+from cqb.studies.beyond import summaries as text
+from cqb.studies.beyond.comparison import WAITS
+from cqb.studies.beyond.laws import KINDS
 
 POLICIES = ("ACQB", "ACQB-tuned", "ACQB-M", "TS-memory", "INFORMED", "ACQB-P-tuned")
 RNG = np.random.default_rng(4)
@@ -35,7 +33,7 @@ FULL = _tidy(dict.fromkeys(POLICIES, 4))
 
 
 def test_an_incomplete_comparison_says_so():
-    said = text.done(_tidy({"ACQB": 4, "ACQB-M": 2}))
+    said = text.seed_counts(_tidy({"ACQB": 4, "ACQB-M": 2}))
     assert said.splitlines()[0] == "K = 1, 2 cells; seeds: ACQB 4, ACQB-M 2"
 
 
@@ -120,37 +118,3 @@ def test_the_price_of_learning_the_law_is_taken_over_whole_logs():
         "behind the best single law by 3.0 to 3.0 nats"
     )
     assert len(study_plots.laws(scores, "made up").axes) == len(KINDS)
-
-
-def test_the_hidden_instance_separates_memory_from_none(tmp_path, monkeypatch):
-    monkeypatch.setenv("CQB_RUNS", str(tmp_path))
-    study = HiddenStudy(policies=("TS-memory", "RANDOM"), seeds=(1, 2), T=800)
-    mean = study.run().groupby("policy")["serves"].mean()
-    predicted = study.predicted()
-    # About 600 queries: standard error .1 for the random model, .06 for memory.
-    assert mean["RANDOM"] == pytest.approx(predicted["random model"], abs=0.4)
-    assert mean["TS-memory"] == pytest.approx(predicted["greedy memory"], abs=0.25)
-
-
-def test_a_study_is_stored_found_and_refused_when_damaged(tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv("CQB_RUNS", str(tmp_path / "runs"))
-    table = tiny.table()
-    study = Study(
-        "hidden", HiddenStudy(policies=("RANDOM",), seeds=(1,), T=50), "beyond.hidden_study"
-    )
-    made = results(study, table, "tiny", tmp_path)
-    assert "no table is stored" in capsys.readouterr().out
-    path = store(study, table, "tiny", made, tmp_path)
-    pd.testing.assert_frame_equal(results(study, table, "tiny", tmp_path), made)
-    assert "from the stored table (same code)" in capsys.readouterr().out
-    results(study.with_(T=60), table, "tiny", tmp_path)
-    assert "of other settings or data" in capsys.readouterr().out
-    path.write_bytes(path.read_bytes()[:-1] + b"x")
-    with pytest.raises(
-        ValueError, match=r"beyond-hidden-tiny\.parquet: the content does not match"
-    ):
-        load("beyond-hidden-tiny", tmp_path)
-
-
-def test_studies_are_named_by_their_keys():
-    assert all(name == study.name for name, study in STUDIES.items())
