@@ -1,7 +1,7 @@
 """E10 with learners: what memory is worth where contexts say nothing, beside the recursions.
 
 Each query has one good model, unknown, for ever. A rule without memory needs at best as many serves as a
-random model; the posterior-greedy rule needs those of a recursion (:mod:`cqb.theory.memory`).
+random model; the posterior-greedy rule needs those of a recursion (:mod:`cqb.theory.laws`).
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from ..routing_table import RoutingTable
 from ..simulate import simulate
 from ..streams import Streams
 from ..synthetic import hidden_fit
-from ..theory import memory
+from ..theory import laws
 from .kept import kept
 
 RULES = {
-    "same model for ever": memory.same_model_serves,
-    "random model": memory.random_model_serves,
-    "greedy memory": memory.greedy_memory_serves,
+    "same model for ever": laws.same_model_serves,
+    "random model": laws.random_model_serves,
+    "greedy memory": laws.greedy_memory_serves,
 }
 
 
