@@ -115,10 +115,14 @@ def run(task: Task, data: None = None) -> pd.DataFrame:
     return rows.assign(**{name: value for name, value in named.items() if name not in rows})
 
 
+def size(check: str, setting: str) -> tuple[int, int | tuple[int, ...]]:
+    """The number of seeds and T of a check at one of :data:`SIZES`."""
+    return RUNS[check].sizes[SIZES.index(setting)]
+
+
 def study(kind: str, setting: str) -> Study:
     """The study of a kind (a key of :data:`KINDS`) and a size (one of :data:`SIZES`)."""
-    place = SIZES.index(setting)
-    tasks = [task for c in KINDS[kind] for task in RUNS[c].tasks(c, *RUNS[c].sizes[place])]
+    tasks = [task for c in KINDS[kind] for task in RUNS[c].tasks(c, *size(c, setting))]
     return Study(
         name=f"theory-{kind}-{setting}",
         version=1,
