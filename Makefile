@@ -2,7 +2,7 @@
 #
 #   PYTHON=python3.12        the interpreter the environment is made from (3.11 or newer)
 #   WORKERS=2                test processes side by side
-#   SCHEDULER=tcp://...      a Dask cluster for `make paper`, instead of this machine's cores
+#   SCHEDULER=tcp://...      a Dask cluster for the studies, instead of this machine's cores
 #   CQB_ROUTERBENCH_DIR=...  a folder of RouterBench CSV files: run on real rows, not the stand-in
 #   CQB_SPROUT_DIR=..., CQB_EMBEDLLM_DIR=...  likewise the published files of these sets
 
@@ -35,12 +35,13 @@ help:  ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 .PHONY: reproduce
-reproduce: $(DATA_READY)  ## Execute the notebooks and draw every figure into figures/
-	$(BIN)/python -m cqb.artifact.reproduce
+reproduce: $(DATA_READY)  ## Run the default studies from the start, execute the notebooks, draw every figure
+	$(BIN)/python -m cqb run
+	$(BIN)/python notebooks/execute.py
 
-.PHONY: paper
-paper: $(DATA_READY) $(if $(SCHEDULER),$(CLUSTER))  ## Every setting of the paper on the real sets that are there (goes on where it stopped)
-	$(BIN)/python -m cqb.artifact.paper $(if $(SCHEDULER),--scheduler $(SCHEDULER))
+.PHONY: verify
+verify: $(DATA_READY)  ## Run tasks of every stored table again, compare every number (ALL=1: all; SHARD=1/4: a part)
+	$(BIN)/python -m cqb verify $(if $(ALL),--all) $(if $(SHARD),--shard $(SHARD))
 
 .PHONY: test
 test: lint  ## Check style, run the tests, execute the committed notebooks and compare their outputs
@@ -59,10 +60,8 @@ lab: $(READY)  ## Open the notebooks in JupyterLab
 	$(BIN)/jupyter lab notebooks
 
 .PHONY: realrows
-realrows: $(DATA_READY)  ## Smoke run on the real rows of CQB_ROUTERBENCH_DIR (few seeds)
-	@[ -n "$${CQB_ROUTERBENCH_DIR:-}" ] || \
-	    { echo "realrows: set CQB_ROUTERBENCH_DIR to a folder of RouterBench CSV files" >&2; exit 1; }
-	$(BIN)/python -m cqb.artifact.reproduce --smoke
+realrows: $(DATA_READY)  ## Execute the notebooks of the experiments on the real rows that are here
+	$(BIN)/python notebooks/execute.py --real
 
 .PHONY: bench
 bench: $(READY) $(INDEX)  ## Measure speed: the table figures/speed.json, its figure, and .benchmarks/bench.json
@@ -79,33 +78,40 @@ bench-gpu: $(GPU)  ## Lock-step on a GPU beside one host core: figures/speed_gpu
 scale: $(READY)  ## A million rounds, a thousand models, a hundred thousand prompts or queries: figures/scale.json
 	$(BIN)/python tests/benchmarks/scale.py
 
+# Studies by name: `python -m cqb list` shows all. Each resumes where it stopped.
+STUDY = $(BIN)/python -m cqb run --here $(if $(SCHEDULER),--scheduler $(SCHEDULER))
+
+.PHONY: paper
+paper: $(DATA_READY) $(if $(SCHEDULER),$(CLUSTER))  ## Every setting of the paper on the real sets that are here (hours)
+	$(STUDY) '*-paper'
+
 .PHONY: theory
-theory: $(READY)  ## Every check of the theory at its full size (a quarter of an hour; goes on where it stopped)
-	$(BIN)/python -m cqb.theory --full
+theory: $(READY)  ## Every check of the theory at its full size (a quarter of an hour)
+	$(STUDY) 'theory-*'
 
 .PHONY: beyond
-beyond: $(DATA_READY)  ## Beyond ACQB: the comparison of notebook 09 and its studies on real rows (goes on where it stopped)
-	$(BIN)/python -m cqb.beyond routerbench
+beyond: $(DATA_READY)  ## Beyond ACQB: the comparison of notebook 09 and its studies
+	$(STUDY) 'beyond-*'
 
 .PHONY: port
-port: $(DATA_READY) $(INDEX)  ## PORT against its baselines: comparison, sweeps, queue (goes on where it stopped)
-	$(BIN)/python -m cqb_port
+port: $(DATA_READY) $(INDEX)  ## PORT against its baselines: comparison, sweeps, queue
+	$(STUDY) 'port-*'
 
 .PHONY: qos
-qos: $(READY)  ## Every policy of the QoS system (10 minutes of CPU; goes on where it stopped)
-	$(BIN)/python -m cqb_qos
+qos: $(READY)  ## Every policy of the QoS system (10 minutes of CPU)
+	$(STUDY) 'qos-*'
 
 .PHONY: rl
-rl: $(RL)  ## Train the learned QoS policies anew (2 minutes of CPU each; goes on where it stopped)
+rl: $(RL)  ## Train the learned QoS policies from the start (2 minutes of CPU each)
 	$(BIN)/python -m cqb_qos.rl
 
 .PHONY: sensitivity
-sensitivity: $(DATA_READY)  ## How ACQB depends on its settings (RouterBench: 20 minutes of CPU; goes on where it stopped)
-	$(BIN)/python -m cqb.sensitivity $(if $(CQB_ROUTERBENCH_DIR),standin routerbench,standin)
+sensitivity: $(DATA_READY)  ## How ACQB depends on its settings (RouterBench: 20 minutes of CPU)
+	$(STUDY) 'sensitivity-*'
 
 .PHONY: refresh
 refresh: $(READY)  ## Execute the committed notebooks again, in place, with their figures
-	$(BIN)/python -m cqb.artifact.refresh_notebooks
+	$(BIN)/python notebooks/execute.py --refresh
 
 .PHONY: lint
 lint: $(READY)  ## Check style and formatting
@@ -114,7 +120,7 @@ lint: $(READY)  ## Check style and formatting
 
 # The nvidia, CUDA toolkit and triton wheels follow from the platform's build of torch, not from us.
 .PHONY: lock
-lock:  ## Choose every version anew and write requirements.lock (CPython 3.11 on Linux)
+lock:  ## Choose every version again and write requirements.lock (CPython 3.11 on Linux)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
 	    { echo "lock: the lock is made with Python 3.11; name one: make lock PYTHON=python3.11" >&2; exit 1; }
 	scratch=$$(mktemp -d); trap 'rm -rf "$$scratch"' EXIT; \

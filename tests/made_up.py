@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pandas as pd
 
-from cqb.experiment.metrics import COLUMNS
+from cqb.metrics import COLUMNS
 
 POLICIES = ("ORACLE", "ACQB", "ACQB-T", "CQB-eps", "Q-UCB", "Q-ThS", "RANDOM")
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cqb import encoder as encoding
-from cqb.embedding_cache import DamagedCacheWarning, cache_file, cache_key
+from cqb.table_file import DamagedCacheWarning, cache_file, cache_key
 from cqb.encoder import Encoder, RepeatedVectorsWarning, encode_table
 from cqb.routing_table import RoutingTable
 

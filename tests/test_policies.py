@@ -95,15 +95,15 @@ def test_every_offered_model_learns_and_no_other(linear_world):
 def test_what_a_refit_leaves_for_later_changes_no_decision(
     linear_world, monkeypatch, name, alpha_coef
 ):
-    """Utilities left off by up to a whole unit: settled wherever a choice hangs on them."""
+    """Utilities left off by up to a whole unit: refined wherever a choice hangs on them."""
     world = linear_world(3, P=40, d=6, N=5)
     lengths = np.random.default_rng(0).uniform(0.2, 2.0, len(world.contexts))
     world = replace(world, contexts=world.contexts * lengths[:, None])
     service = Service(world.contexts, 5, 1, 400, 0.5, LearnerSettings(alpha_coef=alpha_coef))
     draws = draw(Streams(1), world.pool_size, 0.5, 400)
     runs, passes = [], []
-    for leeway in (0.0, 0.01, 1.0):
-        monkeypatch.setattr("cqb.policies.acqb.LEEWAY", leeway)
+    for initial_tolerance in (0.0, 0.01, 1.0):
+        monkeypatch.setattr("cqb.policies.acqb.INITIAL_TOLERANCE", initial_tolerance)
         policy = POLICIES[name].make(service, Streams(1), world)
         runs.append(simulate(world, policy, 1, draws))
         passes.append(policy._estimator.counts.passes)
@@ -143,7 +143,7 @@ def test_models_are_told_apart_by_what_they_did_only(linear_world, K):
     plain = acqb(_service(world, K, T, 0.5, **settings), Streams(2))
     renamed = acqb(_service(world, K, T, 0.5, **settings), Streams(2))
     renamed._normals = _Permuted(renamed._normals, order)
-    renamed._rotation = (
+    renamed._explore.rotation = (
         tuple(sorted(new_name[list(s)].tolist())) for s in combinations_for_ever(5, K)
     )
     both = _Twins(plain, renamed, new_name)

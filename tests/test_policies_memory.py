@@ -12,10 +12,9 @@ from cqb.policies import POLICIES, LearnerSettings, Service
 from cqb.policies.acqb import acqb
 from cqb.policies.acqb_memory import MemorySettings, acqb_memory, acqb_memory_warm, acqb_warm
 from cqb.policies.acqb_p import PenalisedLearner, acqb_penalised
-from cqb.policies.failures import Failures
 from cqb.policies.informed import Informed
 from cqb.policies.offline import ScoredRows, scored_rows
-from cqb.policies.ts_memory import cycle
+from cqb.policies.ts_memory import Failures, cycle
 from cqb.routing_table import split_rows
 from cqb.simulate import RETRY, Decision, Waiting, simulate
 from cqb.streams import Streams
@@ -95,7 +94,7 @@ def test_acqb_p_without_a_penalty_is_acqb(linear_world, K):
     service = _service(world, K, T, 0.6, alpha_coef=0.1, exploration_rate=0.1)
     draws = draw(Streams(7), world.pool_size, 0.6, T)
     plain = acqb(service, Streams(7))
-    coin, radius = plain._coin, plain._radius
+    coin, radius = plain._explore.coin, plain._radius
     free = PenalisedLearner(service, Streams(7), coin, radius, penalty=0.0)
     one, other = simulate(world, plain, K, draws), simulate(world, free, K, draws)
     np.testing.assert_array_equal(one.query, other.query)
@@ -145,7 +144,7 @@ def test_scored_rows_lie_outside_the_pool():
 
 @pytest.mark.parametrize("name", ["INFORMED", "ACQB-W", "ACQB-MW"])
 def test_who_needs_scored_rows_says_so(linear_world, name):
-    with pytest.raises(ValueError, match=f"{name}: found no origin, expected one"):
+    with pytest.raises(ValueError, match=f"{name}: found no source, expected one"):
         _run(linear_world(1), name)
 
 

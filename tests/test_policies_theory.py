@@ -21,8 +21,7 @@ from cqb.learner.online_estimator import (
 from cqb.policies import POLICIES, LearnerSettings, Service
 from cqb.policies.acqb import ThompsonLearner, acqb
 from cqb.policies.cqb_eta2 import Phases, cqb_eta2, phases
-from cqb.policies.cqb_opt import cqb_epsilon_ucb, cqb_opt
-from cqb.policies.optimistic import best_upper_bound
+from cqb.policies.cqb_opt import best_upper_bound, cqb_epsilon_ucb, cqb_opt
 from cqb.posterior import confidence_radius, optimistic_draws
 from cqb.simulate import Waiting, simulate
 from cqb.streams import Streams
@@ -192,7 +191,7 @@ def test_a_learner_is_optimistic_about_a_truth_one_radius_up(K):
     settings = LearnerSettings(alpha_coef=1.0)
     service = Service(np.ones((1, 1)), K + 1, K, 10_000, 0.5, settings)
     policy = acqb(service, Streams(3))
-    policy._coins[:] = 1.0
+    policy._explore.coins[:] = 1.0
     alpha = lambda t: 2.0 * math.sqrt(math.log1p(t * K) + 4.0 * math.log(t)) + 4.0  # noqa: E731
     known = LazyInverse(1, 1.0)
     known.grow(np.ones(1), 1e14)

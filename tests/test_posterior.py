@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cqb import posterior
-from cqb.learner import kernels, thompson
+from cqb.learner import draw_kernels, thompson
 from cqb.learner.lazy_inverse import BLOCK, LazyInverse
 
 
@@ -150,8 +150,8 @@ def _candidates(queries, mean, deviation, normals) -> thompson.Candidates:
 def test_pruning_spares_the_covariance_where_the_choice_is_clear(monkeypatch):
     queries, models, deviation, mean, normals, _ = _case(1, 5, 4, 2, 0.5, 0.0)
     candidates, asked = _candidates(queries, mean, deviation, normals), []
-    settled = LazyInverse.settled
-    monkeypatch.setattr(LazyInverse, "settled", lambda inverse: asked.append(1) or settled(inverse))
+    flushed = LazyInverse.flushed
+    monkeypatch.setattr(LazyInverse, "flushed", lambda inverse: asked.append(1) or flushed(inverse))
     thompson.choose(candidates, models, 1e-4, 2)
     assert asked == []
     thompson.choose(candidates, models, 1.0, 2)
@@ -165,8 +165,8 @@ def test_the_largest_draw_spares_those_of_models_that_cannot_reach_it(monkeypatc
     candidates, asked = _candidates(queries, mean, deviation, normals), []
     alive, sole = thompson.prune(candidates, models, 0.1, 1)
     assert sole is None
-    settled = LazyInverse.settled
-    monkeypatch.setattr(LazyInverse, "settled", lambda inverse: asked.append(1) or settled(inverse))
+    flushed = LazyInverse.flushed
+    monkeypatch.setattr(LazyInverse, "flushed", lambda inverse: asked.append(1) or flushed(inverse))
     chosen = thompson.choose(candidates, models, 0.1, 1)
     assert 0 < len(asked) < np.count_nonzero(alive.any(axis=0))
     scores = posterior.sampled_scores(
@@ -211,7 +211,7 @@ def test_a_long_queue_is_bounded_by_the_normals_of_its_independent_queries():
     rank = thompson._rank(candidates, models)
     assert rank == D
     count = [
-        np.count_nonzero(kernels.survivors(*candidates[2:], 0.03, 1, thompson.ROOM, r)[0])
+        np.count_nonzero(draw_kernels.survivors(*candidates[2:], 0.03, 1, thompson.ROOM, r)[0])
         for r in (rank, q)
     ]
     assert count[0] < 0.2 * count[1]

@@ -51,8 +51,8 @@ def changed(field, row, column, value):
         ({"costs": np.zeros((7, 2))}, r"costs has shape \(7, 2\); expected \(7, 3\)"),
         ({"embeddings": np.ones((4, 1))}, r"embeddings have shape \(4, 1\); expected \(7, d\)"),
         ({"prompts": ("one",)}, r"1 prompts for 7 row ids"),
-        ({"ids": ("a", "b", "c", "d", "b", "e", "f")}, r"row id 'b' stands at 1 and 4"),
-        ({"models": ("a", "b", "a")}, r"model 'a' stands at 0 and 2"),
+        ({"ids": ("a", "b", "c", "d", "b", "e", "f")}, r"row id 'b' is at 1 and 4"),
+        ({"models": ("a", "b", "a")}, r"model 'a' is at 0 and 2"),
         ({"name": ""}, r"needs a name"),
     ],
 )

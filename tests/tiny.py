@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from cqb.environment import Environment, from_table
-from cqb.experiment.settings import Settings
-from cqb.experiment.task import Cell
+from cqb.experiments import Experiment
 from cqb.routing_table import RoutingTable
+from cqb.runs import Cell
 
 POOL = 40
 FATAL = "CQB_TEST_FATAL"  # names a file; where it stands, a fatal world ends its process
@@ -35,7 +35,7 @@ def table(rows: int = 200, d: int = 6, models: int = 4) -> RoutingTable:
     )
 
 
-SETTINGS = Settings(
+SETTINGS = Experiment(
     dataset="tiny",
     cells=(Cell(1, 0.0, 0.3), Cell(2, 5.0, 0.5)),
     policies=("RANDOM", "ACQB", "Q-UCB"),
@@ -44,6 +44,9 @@ SETTINGS = Settings(
     pool_size=POOL,
     checkpoints=7,
 )
+
+
+CLUSTER = {"K": 2, "lam": 1.0, "arrival_rate": 0.5, "T": 100, "seeds": range(6), "pool_size": POOL}
 
 
 class FatalWorld(Environment):

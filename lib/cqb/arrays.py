@@ -1,4 +1,4 @@
-"""NumPy or CuPy: choose a namespace, move arrays, say what is in use.
+"""NumPy or CuPy: choose a namespace, move arrays, describe the backend in use.
 
 Array code in this package takes its namespace from its inputs (:func:`namespace`), so that one
 code path serves the CPU and the GPU. Only callers at the edge choose a backend.
@@ -19,7 +19,7 @@ BACKENDS = ("auto", "numpy", "cupy")
 
 
 class BackendError(RuntimeError):
-    """The array backend that was asked for cannot be used on this machine."""
+    """The requested array backend cannot be used on this machine."""
 
 
 def namespace(*arrays: Any) -> ModuleType:
@@ -28,9 +28,9 @@ def namespace(*arrays: Any) -> ModuleType:
 
 
 def backend(name: str | None = None) -> ModuleType:
-    """The array module called `name`; by default what ``CQB_BACKEND`` says, else ``auto``.
+    """The array module called `name`; by default that of ``CQB_BACKEND``, else ``auto``.
 
-    ``auto`` is CuPy where a GPU answers and NumPy otherwise, and says once which it took.
+    ``auto`` is CuPy if a GPU answers and NumPy otherwise, and logs once why it took NumPy.
 
     Raises
     ------

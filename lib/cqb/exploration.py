@@ -9,7 +9,8 @@ from itertools import combinations
 import numpy as np
 from scipy.optimize import brentq
 
-Assortment = tuple[int, ...]
+from .mnl import Assortment
+
 Schedule = Callable[[int], float]
 
 
@@ -53,13 +54,13 @@ def solve_c1(exploration_rate: float, arrival_rate: float, T: int) -> float:
 
 
 def lexicographic(N: int, K: int) -> Iterator[Assortment]:
-    """All K-subsets of N models in lexicographic order, for ever (the paper's rotation)."""
+    """All K-subsets of N models in lexicographic order, endlessly (the paper's rotation)."""
     while True:
         yield from combinations(range(N), K)
 
 
 def balanced(N: int, K: int) -> Iterator[Assortment]:
-    """A rotation that offers every model equally often, for ever.
+    """An endless rotation that offers every model equally often.
 
     Consecutive windows of K over the sequence ``p -> p s mod N``; after N windows, which offer
     every model K times, the stride s moves on to the next number prime to N. At any moment the

@@ -1,4 +1,4 @@
-"""Files that are either whole or absent: atomic writes and content hashes."""
+"""Files that are either complete or absent: atomic writes and content hashes."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ CHUNK = 1 << 20  # bytes read at a time when hashing
 
 @contextlib.contextmanager
 def atomic_writer(path: Path | str) -> Iterator[BinaryIO]:
-    """Open a temporary file beside `path` that takes its place when the block ends well.
+    """Open a temporary file next to `path` that replaces it when the block succeeds.
 
-    If the block raises, is interrupted, or the disk fills up, the temporary file is
-    removed and whatever stood at `path` before still stands there. Missing folders are made.
+    If the block raises, is interrupted, or the disk fills up, the temporary file is removed and `path`
+    is left unchanged. Missing folders are created.
 
     Raises
     ------
     OSError
-        The folder cannot be made or written to; the message names the folder and the file.
+        The folder cannot be created or written to; the message names the folder and the file.
     """
     path = Path(path)
     handle, temporary = _open_temporary(path)

@@ -99,8 +99,15 @@ def add_gap(tidy: pd.DataFrame, reference: str = REFERENCE) -> pd.DataFrame:
 
 
 def narrowed(rows: pd.DataFrame) -> pd.DataFrame:
-    """`rows` with the types in which they are stored (:data:`STORED_AS`)."""
-    return rows.astype({name: kind for name, kind in STORED_AS.items() if name in rows})
+    """`rows` with the types in which they are stored (:data:`STORED_AS`).
+
+    A column of whole numbers that has gaps, because rows of another kind lie below, stays as it is.
+    """
+    whole = [name for name in rows if not rows[name].isna().any()]
+    kinds = {name: STORED_AS[name] for name in rows if name in STORED_AS}
+    return rows.astype(
+        {name: kind for name, kind in kinds.items() if kind == "float32" or name in whole}
+    )
 
 
 def widened(rows: pd.DataFrame) -> pd.DataFrame:

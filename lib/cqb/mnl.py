@@ -14,8 +14,9 @@ from typing import Any
 from .arrays import namespace
 
 Array = Any
+Assortment = tuple[int, ...]  # ascending model indices
 
-# A damped step must lower the loss by this share of what its slope promises (Armijo's rule).
+# A damped step must lower the loss by this share of the predicted decrease (Armijo's rule).
 ENOUGH = 1e-4
 
 
@@ -139,7 +140,7 @@ def ridge_mle(
 ) -> Array:
     """The block's ridge maximum-likelihood estimate by damped Newton steps, from `theta`.
 
-    All leading axes advance together; a problem that has converged stands still. The loss is
+    All leading axes advance together; a problem that has converged no longer moves. The loss is
     strongly convex, so steps halved until they pay reach the one minimum.
 
     Returns
@@ -179,11 +180,11 @@ def _damped(
     history: BlockHistory,
     ridge: float,
 ) -> tuple[Array, Array, bool]:
-    """Halve `step` per problem until it pays; the bool tells whether any moved.
+    """Halve `step` per problem until it pays; the bool says whether any problem moved.
 
-    A step pays if the loss falls by a share :data:`ENOUGH` of what its slope promises. That it does
-    not rise is too little: from where all rates are saturated a step can lead to the mirror image of
-    its start, and back.
+    A step pays if the loss falls by a share :data:`ENOUGH` of the decrease that its slope predicts. No
+    rise is not enough: where all rates are saturated, a step can lead to the mirror image of its start,
+    and back.
     """
     xp = namespace(theta)
     promised = ENOUGH * xp.sum(slope * step, axis=(-2, -1))
@@ -191,7 +192,7 @@ def _damped(
     for _ in range(40):
         trial = theta + step
         trial_loss = penalised_loss(trial, history, ridge)
-        # Near the minimum the loss is flat to rounding: a rise within it is no rise.
+        # Near the minimum the loss is flat up to rounding, so a rise within rounding is accepted.
         accept = pending & (trial_loss <= loss + promised + 1e-13 * xp.abs(loss))
         theta = xp.where(accept[..., None, None], trial, theta)
         loss = xp.where(accept, trial_loss, loss)

@@ -1,8 +1,8 @@
-"""Where the repository keeps things, found from any working directory.
+"""The folders of the repository, found from any working directory.
 
 Each place can be moved by an environment variable: CQB_ROOT (the repository), CQB_DATA
-(stand-in, raw downloads, cache), CQB_FIGURES (what the notebooks draw) and CQB_RUNS (results of
-sweeps). A name that is not set means the place inside the repository.
+(stand-ins, raw downloads, cache), CQB_FIGURES (figures of the notebooks) and CQB_RUNS (unfinished
+work). If a variable is not set, the folder inside the repository is used.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-MARKER = Path("lib") / "cqb" / "paths.py"  # what tells the repository from any other folder
+MARKER = Path("lib") / "cqb" / "paths.py"  # identifies the repository
 
 
 def _override(name: str) -> Path | None:
@@ -59,7 +59,7 @@ def runs_dir() -> Path:
 
 
 def cache_dir() -> Path:
-    """The folder of computed things that can be made again, such as embeddings."""
+    """The folder of computed files that can be recomputed, such as embeddings."""
     return data_dir() / "cache"
 
 
@@ -68,16 +68,21 @@ def raw_dir() -> Path:
     return data_dir() / "raw"
 
 
+def dataset_dir(name: str) -> Path | None:
+    """The folder that CQB_NAME_DIR names for a data set, e.g. CQB_SPROUT_DIR; None if unset."""
+    return _override(f"CQB_{name.upper()}_DIR")
+
+
 def routerbench_dir() -> Path | None:
-    """The folder CQB_ROUTERBENCH_DIR names, if it names one."""
-    return _override("CQB_ROUTERBENCH_DIR")
+    """:func:`dataset_dir` of RouterBench."""
+    return dataset_dir("routerbench")
 
 
 def sprout_dir() -> Path | None:
-    """The folder CQB_SPROUT_DIR names, if it names one."""
-    return _override("CQB_SPROUT_DIR")
+    """:func:`dataset_dir` of SPROUT."""
+    return dataset_dir("sprout")
 
 
 def embedllm_dir() -> Path | None:
-    """The folder CQB_EMBEDLLM_DIR names, if it names one."""
-    return _override("CQB_EMBEDLLM_DIR")
+    """:func:`dataset_dir` of EmbedLLM."""
+    return dataset_dir("embedllm")

@@ -1,4 +1,4 @@
-"""Per-model precision and Thompson draws in score space, in their plain dense form.
+"""Per-model precision and Thompson draws in score space, in plain dense form.
 
 The posterior of model j is ``N(theta_j, alpha^2 V_j^{-1})`` with ``V_j = lambda0 I + sum x x^T`` over
 the rounds that offered j (arXiv 2602.02061, section 3). A round needs the sampled utilities of
@@ -48,8 +48,8 @@ def confidence_radius(
 def add_observation(covariance: Array, x: Array) -> Array:
     """``(V + x x^T)^{-1}`` from ``V^{-1}``: (..., d, d) and (..., d) -> (..., d, d).
 
-    Sherman-Morrison. A zero x leaves the matrix as it is, which is how a lock-step run masks a
-    model that was not offered.
+    Sherman-Morrison. A zero x leaves the matrix unchanged: so a batched run masks a model that was
+    not offered.
     """
     xp = namespace(covariance)
     k = xp.squeeze(covariance @ x[..., None], axis=-1)

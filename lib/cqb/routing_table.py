@@ -1,6 +1,6 @@
-"""The routing table: what every model scored and cost on every prompt.
+"""The routing table: the score and the cost of every model on every prompt.
 
-Everything the experiments know about real or generated data is in one `RoutingTable`. Utility,
+All that the experiments know about real or generated data is in one `RoutingTable`. Utility,
 splits and departure odds follow the experimental settings of the ACQB paper (Bae, Son and Lee,
 "Learning to Route and Schedule LLMs from User Retrials via Contextual Queueing Bandits",
 arXiv 2602.02061).
@@ -12,7 +12,7 @@ import dataclasses
 import hashlib
 import json
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,13 +31,27 @@ class RoutingTable:
     Attributes
     ----------
     name : printed in the title of every figure, e.g. "RouterBench".
-    stand_in : True for generated data, which must never be taken for a real set.
+    stand_in : True for generated data, which must never pass for a real set.
     ids, prompts, families : n row ids (unique), prompt texts as encoded, evaluation families.
     models : N model names (unique).
     scores : float64, shape (n, N), in [0, 1].
     costs : float64, shape (n, N), US dollars for one query, at least 0.
     embeddings : float64, shape (n, d), rows of unit length; None until the prompts are encoded.
-    report : what the loader and the encoder found (rows dropped, preambles removed, ...).
+    report : counts from the loader and the encoder (rows dropped, preambles removed, ...).
+
+    >>> table = RoutingTable(
+    ...     name="two prompts",
+    ...     stand_in=True,
+    ...     ids=("a", "b"),
+    ...     prompts=("1 + 1 = ?", "Who wrote Emma?"),
+    ...     families=("sums", "books"),
+    ...     models=("small", "large"),
+    ...     scores=np.array([[1.0, 1.0], [0.0, 1.0]]),
+    ...     costs=np.array([[0.001, 0.01], [0.001, 0.01]]),
+    ... )
+    >>> table.utility(lam=10.0)  # a dollar weighs as much as ten points of score
+    array([[ 0.99,  0.9 ],
+           [-0.01,  0.9 ]])
 
     Raises
     ------
@@ -123,7 +137,7 @@ class Split:
 def split_rows(
     table: RoutingTable, seed: int, pool_size: int = 1000, refinement_size: int = 110
 ) -> Split:
-    """Set the tuning fifth aside, then deal the other rows out by the run's seed.
+    """Set the tuning fifth aside, then split the other rows by the run's seed.
 
     The tuning rows are those with the lowest sha256 of their id: the same fifth for every seed
     and every order of the rows, so nothing tuned on them was ever in a reported pool. The others
@@ -146,7 +160,7 @@ def split_rows(
     if pool_size + refinement_size > len(rest):
         raise ValueError(
             f"{table.name}: a pool of {pool_size} and a refinement set of {refinement_size} need "
-            f"{pool_size + refinement_size} rows, but {len(rest)} of {len(table)} are left beside "
+            f"{pool_size + refinement_size} rows, but {len(rest)} of {len(table)} are left besides "
             f"the {tuning_size} tuning rows"
         )
     seeds = np.random.SeedSequence([seed, zlib.crc32(b"split")])
@@ -205,21 +219,12 @@ def _check_names(table: RoutingTable) -> None:
             "expected at least one of each"
         )
     for what, names in (("row id", table.ids), ("model", table.models)):
-        if (again := _first_repeat(names)) is not None:
-            first, second = again
-            raise ValueError(
-                f"{table.name}: {what} {names[first]!r} stands at {first} and {second}"
-            )
-
-
-def _first_repeat(names: Sequence[str]) -> tuple[int, int] | None:
-    """The positions of the first name that stands twice, or None."""
-    seen: dict[str, int] = {}
-    for position, name in enumerate(names):
-        if name in seen:
-            return seen[name], position
-        seen[name] = position
-    return None
+        first: dict[str, int] = {}
+        for position, name in enumerate(names):
+            if first.setdefault(name, position) != position:
+                raise ValueError(
+                    f"{table.name}: {what} {name!r} is at {first[name]} and {position}"
+                )
 
 
 def _check_matrix(table: RoutingTable, field: str, values: np.ndarray, high: float) -> None:

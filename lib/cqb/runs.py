@@ -15,9 +15,9 @@ import pandas as pd
 import threadpoolctl
 
 from .environment import Environment, draw
-from .metrics import measure, narrowed
+from .metrics import measure
 from .policies import POLICIES
-from .policies.base import LearnerSettings, Origin, Service
+from .policies.base import LearnerSettings, RunSource, Service
 from .routing_table import RoutingTable, split_rows
 from .simulate import Trajectory, simulate
 from .streams import Streams
@@ -93,9 +93,9 @@ def play(task: Task, world: World) -> Run:
     cores to the runs beside it, and sums come out the same whatever the machine.
     """
     entry, cell, streams = POLICIES[task.policy], task.cell, Streams(task.seed)
-    origin = Origin(world, task.seed, cell.lam, task.pool_size)
+    source = RunSource(world, task.seed, cell.lam, task.pool_size)
     with threadpoolctl.threadpool_limits(limits=1, user_api="blas"):
-        environment = entry.environment(origin)
+        environment = entry.environment(source)
         draws = draw(streams, environment.pool_size, cell.arrival_rate, task.T)
         service = Service(
             environment.contexts,
@@ -106,7 +106,7 @@ def play(task: Task, world: World) -> Run:
             task.learner,
         )
         started = time.thread_time()
-        policy = entry.make(service, streams, environment, origin)
+        policy = entry.make(service, streams, environment, source)
         trajectory = simulate(environment, policy, cell.K, draws)
         return Run(trajectory, time.thread_time() - started)
 
@@ -133,4 +133,4 @@ def rows_of(task: Task, finished: Run, world: World, at: np.ndarray) -> pd.DataF
         "t": at,
     }
     measured = measure(finished.trajectory, at, costs)
-    return narrowed(pd.DataFrame({**keys, **measured, "seconds": finished.seconds}))
+    return pd.DataFrame({**keys, **measured, "seconds": finished.seconds})

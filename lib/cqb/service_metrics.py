@@ -29,9 +29,9 @@ def shares(trajectory: Trajectory, models: Sequence[str]) -> pd.DataFrame:
 
     "models": of the places in all assortments of a block of rounds that ends with round `place`, the
     share that the model `part` filled. "retrials": of all queries that arrived, the share that
-    retried `place` times (or more, up to the next of :data:`AT_LEAST`), "departed" and still "waiting" ones
-    separately. "waits": of the queries that arrived at least `place` rounds before the end, the share that
-    was still there `place` rounds later. Shares of nothing are NaN.
+    retried `place` times (or more, up to the next of :data:`AT_LEAST`), "departed" and still "waiting"
+    ones separately. "waits": of the queries that arrived at least `place` rounds before the end, the
+    share that was still there `place` rounds later. Shares of nothing are NaN.
     """
     found = [
         ("models", _models(trajectory, models)),

@@ -1,9 +1,9 @@
 """One run: a policy serves the queue, one query a round (arXiv 2602.02061, section 2).
 
-Order inside a round: serve, observe, let the policy learn, put a retrying query back at the end
-of the queue, then admit the arrival. An empty queue serves nobody. The oracle is a policy like any
-other; run on the same :class:`~cqb.environment.Draws`, its queue is the one that the queue-length
-regret subtracts.
+In a round, a query is served, the user's choice is observed and learned from, a retrying query goes back
+to the end of the queue, and then the arrival is admitted. If the queue is empty nobody is served. The
+oracle is a policy like any other; run on the same :class:`~cqb.environment.Draws`, its queue is the one
+that the queue-length regret subtracts.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from .environment import Draws, Environment
+from .mnl import Assortment
 
 RETRY, IDLE = -1, -2
 
@@ -24,7 +25,7 @@ class Waiting(NamedTuple):
     """The queue as a policy sees it, in queue order (position 0 is the head).
 
     query : arrival numbers, unique per query. context : rows of the service's context table.
-    row : pool entries, which mean something only to a yardstick that knows the environment.
+    row : pool entries; of use only to a reference policy that knows the environment.
     fresh : a query arrived in the round before; it is the last in the queue.
     """
 
@@ -35,23 +36,21 @@ class Waiting(NamedTuple):
 
 
 class Decision(NamedTuple):
-    """Who is served with what: a queue position, ascending model indices, and why."""
+    """A queue position, the assortment (ascending model indices), and whether it was forced."""
 
     position: int
-    assortment: tuple[int, ...]
+    assortment: Assortment
     forced: bool = False
 
 
 class Policy(Protocol):
-    """Two verbs. A policy never sees odds: only contexts, and what users did."""
+    """Two methods. A policy never sees odds: only contexts, and what users did."""
 
     def choose(self, t: int, waiting: Waiting) -> Decision:
-        """Who is served in round t (from 1), with which assortment; the queue is not empty."""
+        """The query to serve in round t (from 1) and its assortment; the queue is not empty."""
 
-    def observe(
-        self, t: int, query: int, context: int, assortment: tuple[int, ...], pick: int
-    ) -> None:
-        """What the user did: the model picked, or RETRY."""
+    def observe(self, t: int, query: int, context: int, assortment: Assortment, pick: int) -> None:
+        """Learn from the round: `pick` is the model picked, or RETRY."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,7 @@ class Trajectory:
     retrial : (T,) bool, the served query had been served before.
     repeat : (T,) bool, and the assortment holds a model that had failed this very query.
     arrived : (n,) int32, the round in which each query arrived (0: waiting at the start).
-    departed : (n,) int32, the round in which it departed; 0 if it waits still.
+    departed : (n,) int32, the round in which it departed; 0 if it is still waiting.
     """
 
     queue: np.ndarray
@@ -156,7 +155,7 @@ def _served(queue: list[int], decision: Decision, K: int, n_models: int) -> int:
 
 
 class _Log:
-    """Collects a run's records, and draws the users' choices."""
+    """Collects the records of a run, and draws the users' choices."""
 
     def __init__(self, T: int, K: int, environment: Environment) -> None:
         self._odds = environment.odds.tolist()
@@ -214,16 +213,9 @@ class _Log:
     def trajectory(self, first: int) -> Trajectory:
         if first > 1:
             self.queue[1:first] = self.queue[0]
+        recorded = {name: value for name, value in vars(self).items() if not name.startswith("_")}
         return Trajectory(
-            self.queue,
-            np.maximum(self.regret, 0.0),
-            self.query,
-            self.row,
-            self.assortment,
-            self.pick,
-            self.forced,
-            self.retrial,
-            self.repeat,
-            np.array(self._arrived, np.int32),
-            np.array(self._departed, np.int32),
+            **recorded | {"regret": np.maximum(self.regret, 0.0)},
+            arrived=np.array(self._arrived, np.int32),
+            departed=np.array(self._departed, np.int32),
         )

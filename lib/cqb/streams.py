@@ -1,10 +1,9 @@
 """Named random streams: one seed, independent streams, the same numbers for every policy.
 
-Every stream is a counter-based Philox generator whose key depends on the run's seed and on the
-stream's name, and on nothing else. So all policies of a run see the same arrivals and outcome
-uniforms, a new stream shifts no old one, and a longer horizon extends a run's draws without
-changing the first ones. Draws are made on the host, whatever the array backend: NumPy and CuPy
-runs of one seed use the same numbers.
+Every stream is a counter-based Philox generator whose key depends only on the run's seed and on the
+stream's name. So all policies of a run see the same arrivals and outcome uniforms, a new stream does not
+change an existing one, and a longer horizon extends a run's draws without changing the first ones. Draws
+are made on the host for every array backend: NumPy and CuPy runs of one seed use the same numbers.
 """
 
 from __future__ import annotations
@@ -48,10 +47,10 @@ class Streams:
 
 
 class RoundStream:
-    """Random access by round: what round t draws never depends on what earlier rounds drew.
+    """Random access by round: the draws of round t never depend on draws of earlier rounds.
 
-    This is what lets a policy skip draws it does not need, a run start in the middle, and R runs
-    advance in lock-step, all with the numbers of the plain single run.
+    So a policy can skip draws that it does not need, a run can start in the middle, and R runs can
+    advance together, all with the numbers of the plain single run.
     """
 
     def __init__(self, key: np.ndarray) -> None:

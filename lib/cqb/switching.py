@@ -1,4 +1,4 @@
-"""The policy-switching queue: the learner up to a round, the oracle after it.
+"""The policy-switching queue: the learner serves up to a round, the oracle after it.
 
 ``Q(s, T)`` is the queue after T rounds when the learner serves in rounds 1 to s and the oracle
 afterwards, all on one set of :class:`~cqb.environment.Draws`. Neighbouring switches differ in one
@@ -45,7 +45,7 @@ def switched(
     """Queue lengths when the oracle takes over after round s: (T + 1,) int32.
 
     `learner` is the learner's own run on the same draws. A learner sees only its own queue, so its
-    first s rounds are the same whoever serves later.
+    first s rounds do not depend on who serves later.
     """
     start = waiting_rows(learner, draws)[s]
     oracle = ORACLE.from_truth(environment, K)

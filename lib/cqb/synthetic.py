@@ -1,9 +1,10 @@
-"""Synthetic worlds in which the theory's assumptions hold, and degenerate ones with closed forms.
+"""Synthetic scenarios in which the theory's assumptions hold, and degenerate ones with closed forms.
 
-A world is an :class:`~cqb.environment.Environment` whose pool IS the law of the contexts: arrivals
-are uniform draws from a pool of many rows, so a capacity ``1 / E[1/p*]`` over the pool is exact for
-the run, and an estimate, with an error that is told, for the law that the rows were drawn from.
-With K = 1 the world is logistic (arXiv 2601.19300), with K >= 2 multinomial logit (arXiv 2602.02061).
+A scenario is an :class:`~cqb.environment.Environment` with an arrival rate. The environment's pool IS
+the law of the contexts: arrivals are uniform draws from a pool of many rows. So a capacity
+``1 / E[1/p*]`` over the pool is exact for the run, and an estimate with a known standard error for the
+law that the rows were drawn from. With K = 1 the model is logistic (arXiv 2601.19300), with K >= 2
+multinomial logit (arXiv 2602.02061).
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from .streams import Streams
 
 Law = Callable[[np.random.Generator, int, int], np.ndarray]
 
-POOL_SIZE = 20_000  # rows that stand for the context law
-CAP = 0.98  # the largest arrival rate that a world is given
+POOL_SIZE = 20_000  # rows that represent the context law
+CAP = 0.98  # largest arrival rate of a scenario
 
 
 def cube(rng: np.random.Generator, n: int, d: int) -> np.ndarray:
@@ -39,7 +40,7 @@ def sphere(rng: np.random.Generator, n: int, d: int) -> np.ndarray:
 
 
 def axes(rng: np.random.Generator, n: int, d: int) -> np.ndarray:
-    """A uniformly random coordinate axis: d distinct contexts that tell nothing of each other."""
+    """A uniformly random coordinate axis: d distinct contexts, uninformative about each other."""
     return np.eye(d)[rng.integers(d, size=n)]
 
 
@@ -47,14 +48,14 @@ LAWS: dict[str, Law] = {"cube": cube, "unit cube": unit_cube, "sphere": sphere, 
 
 
 @dataclass(frozen=True)
-class World:
-    """A synthetic instance and the traffic that it is given.
+class Scenario:
+    """A synthetic instance and its traffic.
 
     Attributes
     ----------
     environment : the pool of contexts and odds.
-    theta : (N, d) float64, the true parameters; None where the odds come from no linear utility.
-    K : assortment size that the traffic is meant for.
+    theta : (N, d) float64, the true parameters; None if the utilities are not linear.
+    K : assortment size for which the traffic is set.
     arrival_rate : lambda, queries per round.
     """
 
@@ -79,7 +80,7 @@ class World:
 
     @property
     def slackness(self) -> float:
-        """epsilon, what the arrival rate leaves of the capacity; negative if unstable."""
+        """epsilon, the capacity minus the arrival rate; negative if unstable."""
         return self.capacity - self.arrival_rate
 
     @property
@@ -87,7 +88,7 @@ class World:
         """rho = lambda E[1/p*]; the oracle's queue is stable if and only if it is below 1."""
         return self.arrival_rate / self.capacity
 
-    def with_slackness(self, epsilon: float) -> World:
+    def with_slackness(self, epsilon: float) -> Scenario:
         """The same instance at ``lambda = 1/E[1/p*] - epsilon``, at most :data:`CAP`.
 
         Raises
@@ -113,8 +114,8 @@ def linear_world(
     parameters: str = "sphere",
     scale: float = 1.0,
     pool_size: int = POOL_SIZE,
-) -> World:
-    """A realizable instance: utilities ``<x, theta_j>`` with contexts and parameters drawn anew.
+) -> Scenario:
+    """A realizable instance: utilities ``<x, theta_j>`` with random contexts and parameters.
 
     Parameters
     ----------
@@ -137,14 +138,14 @@ def linear_world(
     rows = LAWS[contexts](streams.generator("world contexts"), pool_size, d)
     title = f"synthetic, N = {N}, d = {d}, K = {K}"
     environment = pooled_environment(title, True, rows, np.exp(rows @ theta.T))
-    return World(environment, theta, K, 0.0).with_slackness(epsilon)
+    return Scenario(environment, theta, K, 0.0).with_slackness(epsilon)
 
 
-def predecessor(seed: int, epsilon: float = 0.1, *, published: bool = False) -> World:
+def predecessor(seed: int, epsilon: float = 0.1, *, published: bool = False) -> Scenario:
     """The instance of arXiv 2601.19300: 5 servers, d = 5, all coordinates uniform on (-1, 1).
 
-    As published the arrival rate is .7 whatever `epsilon`, which is above the capacity of most
-    such instances (theory: R10); by default the rate is ``1/E[1/p*] - epsilon`` instead.
+    As published the arrival rate is .7 for every `epsilon`, above the capacity of most such instances
+    (theory: R10); by default the rate is ``1/E[1/p*] - epsilon`` instead.
     """
     world = linear_world(seed, N=5, d=5, K=1, epsilon=epsilon, contexts="cube", parameters="cube")
     return replace(world, arrival_rate=0.7) if published else world
@@ -152,7 +153,7 @@ def predecessor(seed: int, epsilon: float = 0.1, *, published: bool = False) -> 
 
 def fixed_rates(
     rates: Sequence[float], arrival_rate: float, *, N: int = 2, weights: Sequence[int] = ()
-) -> World:
+) -> Scenario:
     """Types of queries whose departure rate is the same whichever single model is offered.
 
     Parameters
@@ -166,11 +167,11 @@ def fixed_rates(
     p = np.asarray(rates, float)[types]
     odds = np.repeat((p / (1.0 - p))[:, None], N, axis=1)
     environment = Environment(np.eye(len(rates)), types, odds, "synthetic, fixed rates", True)
-    return World(environment, None, 1, arrival_rate)
+    return Scenario(environment, None, 1, arrival_rate)
 
 
-def hidden_fit(N: int, good: float, bad: float, arrival_rate: float) -> World:
-    """Contexts that tell nothing: each query has one good model, unknown, for ever (theory: E10).
+def hidden_fit(N: int, good: float, bad: float, arrival_rate: float) -> Scenario:
+    """Contexts without information: each query has one good model, always the same (theory: E10).
 
     One context, N kinds of queries in equal shares; kind j departs at rate `good` with model j
     and at rate `bad` with any other.
@@ -180,16 +181,16 @@ def hidden_fit(N: int, good: float, bad: float, arrival_rate: float) -> World:
     environment = Environment(
         np.ones((1, 1)), np.zeros(N, np.int64), odds, "synthetic, hidden fit", True
     )
-    return World(environment, None, 1, arrival_rate)
+    return Scenario(environment, None, 1, arrival_rate)
 
 
-def blockwise(world: World, draws: Draws, first_block: int = 16) -> Draws:
-    """The draws with an adversary's contexts: fresh directions just when the old ones are learned.
+def blockwise(world: Scenario, draws: Draws, first_block: int = 16) -> Draws:
+    """The draws with an adversary's contexts: new directions just when the old ones are learned.
 
     Round t's arrival is drawn from the pool rows whose largest coordinate, in absolute value, is
     the axis of the block that t lies in. Blocks cycle through the d axes and double in length after
-    each cycle, so the contexts are neither independent nor identically distributed, which is what
-    CQB-Opt is meant for (theory: R5). The arrivals' number and the uniforms stay as they are.
+    each cycle, so the contexts are neither independent nor identically distributed: the case that
+    CQB-Opt is made for (theory: R5). Arrival rounds and outcome uniforms do not change.
     """
     environment = world.environment
     vectors = environment.contexts[environment.context_of]

@@ -1,10 +1,16 @@
-"""A routing table as one file: an .npz of plain arrays and a JSON text, hashed as a whole."""
+"""Arrays in one .npz file with a hash of the whole: routing tables and the cache of encoded prompts.
+
+Nothing is pickled, files are written atomically, and a damaged file is an error (or, in the cache, a
+warning) that names it.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -83,3 +89,59 @@ def content_hash(arrays: dict[str, np.ndarray]) -> str:
         digest.update(f"{key} {little.dtype.str} {array.shape}\n".encode())
         digest.update(little.tobytes())
     return digest.hexdigest()
+
+
+class DamagedCacheWarning(UserWarning):
+    """A cache file does not hold what was written to it; its vectors are computed again."""
+
+
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """The output of an encoder for n texts.
+
+    Attributes
+    ----------
+    vectors : float32, shape (n, d), as the encoder returned them.
+    tokens : int32, shape (n,), length of each text in tokens before any truncation.
+    """
+
+    vectors: np.ndarray
+    tokens: np.ndarray
+
+
+def cache_key(texts: Sequence[str], fingerprint: str, max_tokens: int) -> str:
+    """sha256 (hex) over what determines the vectors: weights, window and the texts in order."""
+    return hashlib.sha256(json.dumps([fingerprint, max_tokens, *texts]).encode()).hexdigest()
+
+
+def cache_file(folder: Path, key: str) -> Path:
+    """The cache file of `key`."""
+    return folder / f"embeddings-{key[:32]}.npz"
+
+
+def read_cache(folder: Path, key: str, rows: int) -> Encoded | None:
+    """The vectors stored for `key`, verified; None if there are none or (with a warning) damaged."""
+    path = cache_file(folder, key)
+    if not path.exists():
+        return None
+    try:
+        arrays = read_arrays(path)
+        if str(arrays["key"]) != key:
+            raise ValueError(f"it holds the vectors of key {arrays['key']}")
+        encoded = Encoded(arrays["vectors"], arrays["tokens"])
+        if len(encoded.vectors) != rows or encoded.tokens.shape != (rows,):
+            raise ValueError(f"{len(encoded.vectors)} rows where {rows} are expected")
+    except (ValueError, KeyError, OSError) as error:
+        warnings.warn(
+            f"damaged cache file {path} ({error}); its vectors are computed again",
+            DamagedCacheWarning,
+            stacklevel=3,
+        )
+        return None
+    return encoded
+
+
+def write_cache(folder: Path, key: str, encoded: Encoded) -> None:
+    """Store `encoded` for `key`, atomically. Raises OSError if the folder cannot be written to."""
+    arrays = {"vectors": encoded.vectors, "tokens": encoded.tokens, "key": np.array(key)}
+    write_arrays(cache_file(folder, key), arrays, compress=False)  # noise does not compress

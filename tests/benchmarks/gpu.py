@@ -24,11 +24,11 @@ import numpy as np
 
 from cqb import datasets, paths
 from cqb.arrays import backend, describe
+from cqb.batched import BatchRecord, simulate_batch
 from cqb.environment import Environment, draw, from_table, pooled_environment
 from cqb.experiment import provenance
 from cqb.exploration import decaying, solve_c1
 from cqb.files import write_text
-from cqb.lockstep import LockstepRecord, simulate_lockstep
 from cqb.policies.acqb import acqb
 from cqb.policies.base import LearnerSettings, Service
 from cqb.posterior import confidence_radius
@@ -72,7 +72,7 @@ def worlds(case: Case) -> list[Environment]:
     ]
 
 
-def lockstep(case: Case, here: list[Environment], xp: ModuleType) -> tuple[LockstepRecord, float]:
+def lockstep(case: Case, here: list[Environment], xp: ModuleType) -> tuple[BatchRecord, float]:
     """The runs together, and the seconds they took; results on the host end the clock."""
     d, rate = here[0].contexts.shape[1], RATES[case.K]
     coin = decaying(solve_c1(SETTINGS.exploration_rate, rate, case.T))
@@ -83,7 +83,7 @@ def lockstep(case: Case, here: list[Environment], xp: ModuleType) -> tuple[Locks
 
     seeds = range(42, 42 + case.R)
     began = time.perf_counter()
-    record = simulate_lockstep(here, seeds, case.K, rate, case.T, SETTINGS, coin, radius, xp=xp)
+    record = simulate_batch(here, seeds, case.K, rate, case.T, SETTINGS, coin, radius, xp=xp)
     return record, time.perf_counter() - began
 
 

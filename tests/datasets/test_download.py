@@ -4,6 +4,7 @@ import http.server
 import io
 import re
 import threading
+import tomllib
 import urllib.error
 
 import pytest
@@ -107,7 +108,7 @@ def test_a_damaged_file_is_replaced(entry, tmp_path, capsys):
         (CONTENT[:-1], f"{len(CONTENT) - 1} bytes arrived where {len(CONTENT)} are expected"),
         (b"", f"0 bytes arrived where {len(CONTENT)} are expected"),
         (CONTENT + b"more", f"at least {len(CONTENT) + 4} bytes arrived"),
-        (CONTENT[:-1] + b"?", "the sha256 of what arrived is .* nothing was kept"),
+        (CONTENT[:-1] + b"?", "the sha256 of what arrived is .* nothing was stored"),
     ],
 )
 def test_a_wrong_download_leaves_nothing(entry, tmp_path, arrived, message):
@@ -202,11 +203,12 @@ def test_an_unpinned_entry_is_refused_and_says_how_to_pin(entry, tmp_path, entry
     assert files_below(tmp_path) == []
 
 
-def test_the_pin_command_prints_lines_that_pin(tmp_path, capsys):
+def test_the_pin_command_prints_a_line_that_pins(tmp_path, capsys):
     path = tmp_path / "table.pkl"
     path.write_bytes(CONTENT)
     assert download.main(["--pin", str(path)]) == 0
-    (pinned,) = eval(capsys.readouterr().out, {"RemoteFile": RemoteFile})
+    (fields,) = tomllib.loads(f"files = [{capsys.readouterr().out}]")["files"]
+    pinned = RemoteFile(**fields)
     assert pinned == remote("table.pkl")
     assert download.difference(path, pinned) is None
 

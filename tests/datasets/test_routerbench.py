@@ -124,10 +124,13 @@ def test_files_must_agree_about_the_models(tmp_path):
         routerbench.load(tmp_path)
 
 
-def test_a_folder_without_files_says_so(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"neither routerbench_0shot.pkl nor a .csv"):
+def test_a_folder_without_files_says_so_and_how_to_get_them(tmp_path):
+    how = ".*`make data`.*CQB_ROUTERBENCH_DIR"
+    with pytest.raises(FileNotFoundError, match="neither routerbench_0shot.pkl nor a .csv" + how):
         routerbench.load(tmp_path)
-    with pytest.raises(FileNotFoundError, match="no such folder"):
+    with pytest.raises(
+        FileNotFoundError, match="absent: no such folder of RouterBench files" + how
+    ):
         routerbench.load(tmp_path / "absent")
 
 

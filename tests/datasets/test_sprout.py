@@ -183,9 +183,10 @@ def test_a_model_without_a_price_is_named_with_the_table_to_extend(tmp_path):
 
 
 def test_absent_and_broken_files_are_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match="no such folder of SPROUT files"):
+    how = ".*`make data`.*CQB_SPROUT_DIR"
+    with pytest.raises(FileNotFoundError, match="no such folder of SPROUT files" + how):
         sprout.load(tmp_path / "absent")
-    with pytest.raises(FileNotFoundError, match=r"no .parquet file in it"):
+    with pytest.raises(FileNotFoundError, match="no .parquet file in it" + how):
         sprout.load(tmp_path)
     (tmp_path / "train-00000-of-00001.parquet").write_text("not parquet")
     with pytest.raises(ValueError, match=r"train-00000.*: not a readable parquet file"):

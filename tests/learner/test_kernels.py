@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cqb.learner import kernels
+from cqb.learner import curvature, draw_kernels, kernels
 from cqb.learner.history import History
 from cqb.learner.lazy_inverse import BLOCK, LazyInverse
 
@@ -13,7 +13,7 @@ from cqb.learner.lazy_inverse import BLOCK, LazyInverse
 @pytest.mark.parametrize("rates", [[0.3], [0.2, 0.5], [0.1, 0.3, 0.55], [0.0, 1.0]])
 def test_the_root_of_the_weights_squares_to_them(rates):
     p = np.array(rates)
-    root = kernels.weight_root(p, 7.0)
+    root = curvature.weight_root(p, 7.0)
     np.testing.assert_array_equal(root, np.tril(root))
     np.testing.assert_allclose(root @ root.T, 7.0 * (np.diag(p) - np.outer(p, p)), atol=1e-5)
 
@@ -34,11 +34,11 @@ def test_survivors_are_those_that_the_bounds_leave(K):
     good = of_best(upper) >= of_best(lower).max()
     kth = np.sort(lower, axis=1)[:, N - K]
     expected = good[:, None] & (upper >= kth[:, None])
-    found, sole = kernels.survivors(mean, deviation, normals, alpha, K, 0.0, q)
+    found, sole = draw_kernels.survivors(mean, deviation, normals, alpha, K, 0.0, q)
     np.testing.assert_array_equal(found, expected)
     assert 0 < np.count_nonzero(found) < q * N
     assert sole == -1
-    found, sole = kernels.survivors(mean, deviation, normals, 1e-6, K, 0.0, q)
+    found, sole = draw_kernels.survivors(mean, deviation, normals, 1e-6, K, 0.0, q)
     assert np.count_nonzero(found) == K == np.count_nonzero(found[sole])
 
 
@@ -50,21 +50,21 @@ def test_draws_are_rows_of_the_factor_times_the_normals(observed):
         inverse.grow(x)
     rows, normals = rng.normal(size=(5, 6)), rng.normal(size=(5, 2))
     mine = np.array([0, 2, 4])
-    trusted, drawn = kernels.draws(inverse.settled(), rows, normals, mine, 1e-8)
+    trusted, drawn = draw_kernels.draws(inverse.flushed(), rows, normals, mine, 1e-8)
     assert trusted
     exact = np.linalg.cholesky(rows @ inverse.dense() @ rows.T) @ normals
     np.testing.assert_allclose(drawn, exact[mine], atol=1e-12)
     rows[3] = rows[1]
-    assert not kernels.draws(inverse.settled(), rows, normals, mine, 1e-8)[0]
+    assert not draw_kernels.draws(inverse.flushed(), rows, normals, mine, 1e-8)[0]
 
 
-@pytest.mark.parametrize("q", [3, kernels.ROWS + 5])
+@pytest.mark.parametrize("q", [3, draw_kernels.ROWS + 5])
 def test_prospects_are_means_and_bounds_of_the_waiting(q):
     rng = np.random.default_rng(q)
     contexts, theta = rng.normal(size=(2 * q, 4)), rng.normal(size=(3, 4))
     information = rng.uniform(0.5, 9.0, (2 * q, 3))
     ranked = rng.permutation(2 * q)[:q]
-    mean, deviation = kernels.prospects(contexts, ranked, theta, information)
+    mean, deviation = draw_kernels.prospects(contexts, ranked, theta, information)
     np.testing.assert_allclose(mean, contexts[ranked] @ theta.T, atol=1e-12)
     np.testing.assert_allclose(deviation, information[ranked] ** -0.5, rtol=1e-14)
 

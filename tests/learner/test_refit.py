@@ -87,15 +87,15 @@ def test_a_spoilt_inverse_is_made_anew(monkeypatch, K):
     assert fast.counts.rebuilds >= 40
 
 
-@pytest.mark.parametrize(("leeway", "ridge"), [(0.01, 1.0), (0.3, 1 / 16)])
-def test_a_refit_with_leeway_knows_how_far_it_is_from_the_minimum(leeway, ridge):
-    """Every model stands within the slack of its minimum, and at it once settled."""
+@pytest.mark.parametrize(("initial_tolerance", "ridge"), [(0.01, 1.0), (0.3, 1 / 16)])
+def test_a_refit_that_stops_early_knows_how_far_it_is_from_the_minimum(initial_tolerance, ridge):
+    """Every model stands within the error bound of its minimum, and at it once refined."""
     rng = np.random.default_rng(7)
     N, d, pool = 3, 6, 20
     contexts, truth = rng.normal(size=(pool, d)), rng.normal(size=(N, d))
-    rough = Estimator(N, d, 1, ridge, leeway=leeway)
+    rough = Estimator(N, d, 1, ridge, initial_tolerance=initial_tolerance)
     fine = Estimator(N, d, 1, ridge, tolerance=1e-9)
-    slacks = []
+    bounds = []
     for t in range(250):
         context, j = int(rng.integers(pool)), int(rng.integers(N))
         x = contexts[context]
@@ -103,23 +103,23 @@ def test_a_refit_with_leeway_knows_how_far_it_is_from_the_minimum(leeway, ridge)
         for estimator in (rough, fine):
             estimator.observe(context, x, (j,), pick)
         off = np.linalg.norm(rough.theta - fine.theta, axis=1)
-        assert off.max() <= rough.slack + 2e-6 / ridge
-        assert off[j] * np.linalg.norm(x) <= leeway + 1e-6
-        slacks.append(rough.slack)
+        assert off.max() <= rough.error_bound + 2e-6 / ridge
+        assert off[j] * np.linalg.norm(x) <= initial_tolerance + 1e-6
+        bounds.append(rough.error_bound)
         if t % 10 == 9:
-            rough.settle([j])
+            rough.refine([j])
             assert np.linalg.norm(rough.theta[j] - fine.theta[j]) <= 2e-6 / ridge
-    rough.settle(range(N))
-    assert rough.slack == 0.0
+    rough.refine(range(N))
+    assert rough.error_bound == 0.0
     np.testing.assert_allclose(rough.theta, fine.theta, atol=2e-6 / ridge)
-    # It did stop early: the slack is above what the tolerance leaves, in most rounds.
-    assert np.median(slacks) > 1e-4
+    # It did stop early: the bound is above what the tolerance leaves, in most rounds.
+    assert np.median(bounds) > 1e-4
     assert rough.counts.passes < 0.8 * fine.counts.passes
 
 
-def test_leeway_is_for_one_model_at_a_time():
-    with pytest.raises(ValueError, match=r"leeway: found 0\.1 with K = 2, expected 0"):
-        Estimator(3, 4, 2, 1.0, leeway=0.1)
+def test_stopping_early_is_for_one_model_at_a_time():
+    with pytest.raises(ValueError, match=r"initial_tolerance: found 0\.1 with K = 2, expected 0"):
+        Estimator(3, 4, 2, 1.0, initial_tolerance=0.1)
 
 
 def _no_pairs(d: int) -> np.ndarray:

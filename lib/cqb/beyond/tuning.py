@@ -25,9 +25,9 @@ from ..experiment.code_hash import code_hash, module_of
 from ..persistence.filter import Prior
 from ..persistence.warm_start import SPREADS
 from ..policies import POLICIES, LearnerSettings, Service
+from ..policies.acqb import SETTINGS
 from ..policies.acqb_memory import MemorySettings, acqb_memory, acqb_memory_warm
-from ..policies.acqb_p import PENALTY
-from ..policies.acqb_tuned import PENALISED, SETTINGS
+from ..policies.acqb_p import PENALISED, PENALTY
 from ..policies.offline import ScoredRows
 from ..routing_table import RoutingTable, departure_odds
 from ..simulate import Policy, simulate

@@ -1,19 +1,21 @@
-"""The data sets, each a loader that returns a `RoutingTable`."""
+"""The data sets: each loader returns a :class:`~cqb.routing_table.RoutingTable`."""
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from cqb.routing_table import RoutingTable
 
-STAND_INS = ("routerbench-standin", "sprout-standin", "embedllm-standin")
-NAMES = ("routerbench", "sprout", "embedllm", *STAND_INS)
+REAL = ("routerbench", "sprout", "embedllm")
+STAND_INS = tuple(f"{name}-standin" for name in REAL)
+NAMES = (*REAL, *STAND_INS)
 
 
 def load(name: str, folder: Path | str | None = None) -> RoutingTable:
-    """Load the data set called `name`.
+    """Load the data set called `name`, one of :data:`NAMES`.
 
     "routerbench" reads the CSV files or the published pickle in `folder`, "sprout" the published
     parquet files and "embedllm" the published CSV files. By default a set is read from the folder
@@ -22,29 +24,24 @@ def load(name: str, folder: Path | str | None = None) -> RoutingTable:
     A name with "-standin" is the generated table committed with the code, embeddings included;
     `folder` overrides where its file is looked for.
 
+    >>> table = load("routerbench-standin")
+    >>> table.name, table.scores.shape, table.embeddings.shape
+    ('RouterBench stand-in', (2400, 11), (2400, 384))
+
     Raises
     ------
     ValueError
-        No such data set, or one whose content is wrong.
+        No such data set, or one with wrong content.
     FileNotFoundError
-        The files are not there.
+        The files are not there; the message says how to get them.
     """
     from cqb import paths
 
-    if name == "routerbench":
-        from cqb.datasets import routerbench
-
-        return routerbench.load(folder or paths.routerbench_dir() or paths.raw_dir() / name)
-    if name == "sprout":
-        from cqb.datasets import sprout
-
-        return sprout.load(folder or paths.sprout_dir() or paths.raw_dir() / name)
-    if name == "embedllm":
-        from cqb.datasets import embedllm
-
-        return embedllm.load(folder or paths.embedllm_dir() or paths.raw_dir() / name)
+    if name not in NAMES:
+        raise ValueError(f"no data set {name!r}; expected one of {', '.join(NAMES)}")
     if name in STAND_INS:
         from cqb.datasets import standin
 
         return standin.load(folder, name.removesuffix("-standin"))
-    raise ValueError(f"no data set {name!r}; expected one of {', '.join(NAMES)}")
+    loader = importlib.import_module(f"cqb.datasets.{name}")
+    return loader.load(folder or paths.dataset_dir(name) or paths.raw_dir() / name)

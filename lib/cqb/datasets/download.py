@@ -2,7 +2,7 @@
 
     python -m cqb.datasets.download                 # the data sets
     python -m cqb.datasets.download NAME [NAME...]  # some entries only
-    python -m cqb.datasets.download --pin FILE      # the lines that pin a file at hand
+    python -m cqb.datasets.download --pin FILE      # the line that pins a file at hand
 
 A file is written under its own name only once its size and sha256 are those of its entry, and one
 that is already there is verified before it is trusted.
@@ -31,7 +31,7 @@ Opener = Callable[[str], BinaryIO]
 
 
 class DownloadError(RuntimeError):
-    """A file could not be fetched, or is not the one that was pinned; nothing of it was kept."""
+    """A file could not be fetched, or is not the pinned one; nothing of it was stored."""
 
 
 def fetch(name: str, folder: Path | str | None = None, opener: Opener | None = None) -> list[Path]:
@@ -74,11 +74,11 @@ def difference(path: Path, file: RemoteFile) -> str | None:
     return None
 
 
-def pin_lines(path: Path | str) -> str:
-    """The lines of an entry that pin the file at `path`, ready to be pasted into `ENTRIES`."""
+def pin_line(path: Path | str) -> str:
+    """The line that pins the file at `path`, ready to be pasted into `pins.toml`."""
     path = Path(path)
     size = path.stat().st_size
-    return f'RemoteFile(\n    "{path.name}",\n    "{sha256_file(path)}",\n    {size:_},\n),'
+    return f'{{ path = "{path.name}", sha256 = "{sha256_file(path)}", size = {size:_} }},'
 
 
 def _entry(name: str) -> Entry:
@@ -97,9 +97,9 @@ def _how_to_pin(name: str, entry: Entry) -> str:
         f"To pin it: {commit} of {entry.page} and fetch "
         f"{', '.join(file.path for file in entry.files)} at that commit by hand; run\n"
         "    python -m cqb.datasets.download --pin FILE\n"
-        f"on each file, and put the commit hash and the printed lines into the entry {name!r} "
-        "of lib/cqb/datasets/pins.py. To use the files without pinning them, name their folder "
-        "in the variable that data/README.md tells."
+        f"on each file, and put the commit hash and the printed line into the entry {name!r} "
+        "of lib/cqb/datasets/pins.toml. To use the files without pinning them, name their folder "
+        "in the variable that data/README.md lists."
     )
 
 
@@ -133,12 +133,12 @@ def _fetch_file(url: str, file: RemoteFile, target: Path, opener: Opener) -> Non
             at_least = "at least " if size > file.size else ""
             raise DownloadError(
                 f"{url}: {at_least}{size} bytes arrived where {file.size} are expected; "
-                "nothing was kept"
+                "nothing was stored"
             )
         if digest.hexdigest() != file.sha256:
             raise DownloadError(
                 f"{url}: the sha256 of what arrived is {digest.hexdigest()} where {file.sha256} "
-                "is expected; nothing was kept"
+                "is expected; nothing was stored"
             )
 
 
@@ -162,11 +162,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m cqb.datasets.download", description="Fetch pinned files and verify them."
     )
     parser.add_argument("names", nargs="*", help=f"of {', '.join(ENTRIES)}; default: the data sets")
-    parser.add_argument("--pin", metavar="FILE", help="print the lines that pin FILE, and stop")
+    parser.add_argument("--pin", metavar="FILE", help="print the line that pins FILE, and stop")
     options = parser.parse_args(arguments)
     try:
         if options.pin:
-            print(pin_lines(options.pin))
+            print(pin_line(options.pin))
             return 0
         for name in options.names or _by_default():
             fetch(name)

@@ -1,7 +1,7 @@
-"""What a query costs: price tables kept as data files, and the tokenizer that counts for them.
+"""Costs of queries: price tables as data files, and the token count to which they apply.
 
-The tables lie in the folder `prices/` beside this module, each with its source and date. A model
-that is not in its table is an error that names both; nothing is priced by guess.
+The tables are in the folder `prices/` next to this module, each with its source and date. A model that
+is not in its table is an error that names both; no price is guessed.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def class_prices(models: Sequence[str], path: Path | str = EMBEDLLM) -> np.ndarr
 
 
 def plain_name(model: str) -> str:
-    """The name of a model without what differs from file to file."""
+    """The name of a model without the spelling variants of different files."""
     return re.sub(r"[_.]", "-", model.replace("__", "/").lower())
 
 

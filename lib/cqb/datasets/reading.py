@@ -1,8 +1,45 @@
-"""What the loaders of real sets share: the same models everywhere, no row twice, no preamble."""
+"""Steps that the loaders of real sets share: find files, check cells, drop gaps, strip preambles."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cqb.files import sha256_file
+from cqb.routing_table import RoutingTable
+
+# Texts that count as an empty cell, in lower case.
+MISSING = frozenset({"", "nan", "none", "na", "<na>", "null"})
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Rows of one file, or the complete rows of all of them.
+
+    Attributes
+    ----------
+    places : of each row, for messages: "part.csv, row 3". ids, families : of each row.
+    prompts : texts of each row; more than one for a dialogue.
+    numbers : float64 (rows, N) by field, NaN where missing.
+    """
+
+    places: list[str]
+    ids: list[str]
+    families: list[str]
+    prompts: list[list[str]]
+    numbers: dict[str, np.ndarray]
+
+
+def not_here(message: str, name: str) -> FileNotFoundError:
+    """The error for missing files of the data set `name`, with the two ways to get them."""
+    return FileNotFoundError(
+        f"{message}. `make data` downloads the pinned data sets and says how to pin the others; for "
+        f"files at hand, set CQB_{name.upper()}_DIR to their folder (data/README.md has the sources)"
+    )
 
 
 def same_models(found: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
@@ -15,10 +52,61 @@ def same_models(found: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
     return models
 
 
-def check_unique(kind: str, names: Sequence[str], places: Sequence[str]) -> None:
-    """Raise ValueError, naming both places, if two complete rows have one name (of some kind)."""
+def check_range(
+    values: np.ndarray, places: Sequence[str], cell: str, high: float, wanted: str
+) -> None:
+    """Raise ValueError naming the first of `values` (rows,) outside [0, high]; NaN is let through."""
+    bad = np.flatnonzero((values < 0) | (values > high) | np.isinf(values))
+    if bad.size:
+        raise ValueError(f"{places[bad[0]]}: {cell} is {values[bad[0]]}; expected {wanted}")
+
+
+def complete_rows(
+    parts: Sequence[Rows], gaps: Mapping[str, Sequence[str]], kind: str, where: Path, nothing: str
+) -> tuple[Rows, dict[str, int | dict[str, int]]]:
+    """The rows of all parts that lack no number.
+
+    Parameters
+    ----------
+    gaps : the reasons to drop a row, in order, with the fields that are then incomplete.
+    kind : the word for an id. where, nothing : "WHERE: none of the n NOTHING", if no row is complete.
+
+    Returns
+    -------
+    The complete rows, and the report's counts `rows_read` and `rows_dropped`.
+
+    Raises
+    ------
+    ValueError
+        No row is complete, or two complete rows have one id; the message names their places.
+    """
+    numbers = {
+        field: np.concatenate([part.numbers[field] for part in parts]) for field in parts[0].numbers
+    }
+    dropped = np.zeros(len(next(iter(numbers.values()))), bool)
+    counts = {}
+    for reason, fields in gaps.items():
+        lacking = np.any([np.isnan(numbers[field]).any(axis=1) for field in fields], axis=0)
+        counts[reason] = int((lacking & ~dropped).sum())
+        dropped |= lacking
+    keep = np.flatnonzero(~dropped)
+    if keep.size == 0:
+        raise ValueError(f"{where}: none of the {len(dropped)} {nothing}")
+    columns = [
+        [cell for part in parts for cell in getattr(part, name)]
+        for name in ("places", "ids", "families", "prompts")
+    ]
+    rows = Rows(
+        *([column[row] for row in keep] for column in columns),
+        {field: values[keep] for field, values in numbers.items()},
+    )
+    _check_unique(kind, rows)
+    return rows, {"rows_read": len(dropped), "rows_dropped": counts}
+
+
+def _check_unique(kind: str, rows: Rows) -> None:
     first: dict[str, str] = {}
-    for name, place in zip(names, places, strict=True):
+    for name, place in zip(rows.ids, rows.places, strict=True):
         if name in first:
             raise ValueError(f"two complete rows with {kind} {name!r}: {first[name]} and {place}")
         first[name] = place
@@ -30,9 +118,8 @@ def strip_preambles(
     """Remove from each family's prompts the opening lines that all of them share.
 
     A few-shot preamble is the same for a whole family and often fills the encoder's window, so
-    that every prompt gets one vector and nothing can be learnt. What is removed is the common
-    prefix up to and including its last newline; a family of one row, or whose prefix has no
-    newline, keeps its prompts whole.
+    that every prompt gets one vector and nothing can be learnt. The common prefix is removed up to
+    and including its last newline; a family of one row, or whose prefix has no newline, is left whole.
 
     Returns
     -------
@@ -43,16 +130,59 @@ def strip_preambles(
         members.setdefault(family, []).append(prompt)
     removed = {}
     for family, texts in members.items():
-        shared = shared_opening(texts) if len(texts) > 1 else ""
+        shared = _shared_opening(texts) if len(texts) > 1 else ""
         removed[family] = shared.rfind("\n") + 1
     stripped = [text[removed[family] :] for text, family in zip(prompts, families, strict=True)]
     return stripped, removed
 
 
-def shared_opening(texts: Sequence[str]) -> str:
+def _shared_opening(texts: Sequence[str]) -> str:
     """The longest text that every one of `texts` begins with."""
     first, last = min(texts), max(texts)  # all others lie between them in alphabetical order
     for position, character in enumerate(first):
         if last[position : position + 1] != character:
             return first[:position]
     return first
+
+
+def routing_table(
+    name: str,
+    models: Sequence[str],
+    files: Sequence[Path],
+    rows: Rows,
+    costs: np.ndarray,
+    found: Mapping[str, Any],
+) -> RoutingTable:
+    """The table of complete rows, with shared preambles removed and the texts of a dialogue joined.
+
+    `costs` are float64 (rows, N) in US dollars; `found` goes into the report.
+    """
+    prompts, removed = strip_preambles(["\n\n".join(t) for t in rows.prompts], rows.families)
+    hashes = {path.name: sha256_file(path) for path in files}
+    return RoutingTable(
+        name=name,
+        stand_in=False,
+        ids=rows.ids,
+        prompts=prompts,
+        families=rows.families,
+        models=models,
+        scores=rows.numbers["score"],
+        costs=costs,
+        report={"files": hashes, **found, "preamble_characters": removed},
+    )
+
+
+def find_files(folder: Path, name: str, patterns: Sequence[str], lacking: str) -> list[Path]:
+    """The files of the first of `patterns` (globs below `folder`) that has any, in order.
+
+    Raises
+    ------
+    FileNotFoundError
+        The folder is missing, or none of its files match (`lacking` says what is missing).
+    """
+    if not folder.is_dir():
+        raise not_here(f"{folder}: no such folder of {name} files", name)
+    for pattern in patterns:
+        if files := sorted(folder.glob(pattern)):
+            return files
+    raise not_here(f"{folder}: {lacking}", name)

@@ -8,16 +8,14 @@ the same columns are read as well.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cqb.datasets.reading import check_unique, same_models, strip_preambles
+from cqb.datasets import reading
+from cqb.datasets.reading import MISSING, Rows
 from cqb.datasets.safe_pickle import load_frame
-from cqb.files import sha256_file
 from cqb.routing_table import RoutingTable
 
 if TYPE_CHECKING:
@@ -28,28 +26,15 @@ PICKLE = "routerbench_0shot.pkl"
 COST = "|total_cost"
 TEXT_COLUMNS = ("sample_id", "prompt", "eval_name")
 IGNORED_COLUMNS = ("oracle_model_to_route_to",)  # a label of its authors, not an observation
-T = TypeVar("T")
-MISSING = {"", "nan", "none", "na", "<na>", "null"}
-
-
-@dataclass(frozen=True, eq=False)
-class Part:
-    """What one file holds: texts by column, scores and costs of shape (rows, N), NaN if missing."""
-
-    file: str
-    ids: list[str]
-    prompts: list[list[str]]
-    families: list[str]
-    scores: np.ndarray
-    costs: np.ndarray
+GAPS = {"without a score": ["score"], "without a cost": ["cost"]}
 
 
 def load(folder: Path | str) -> RoutingTable:
     """Read the published pickle, or else every CSV file, in `folder`; nothing is encoded.
 
-    Rows without a score or a cost for some model are dropped and counted in the report. From the
-    prompts of each family the few-shot preamble they all share is removed
-    (:func:`.reading.strip_preambles`).
+    Rows without a score or a cost for some model are dropped and counted in the report. The few-shot
+    preamble that all prompts of a family share is removed (:func:`.reading.strip_preambles`). CSV
+    files are a selection of the set, so the table is then named by its number of families.
 
     Raises
     ------
@@ -59,64 +44,19 @@ def load(folder: Path | str) -> RoutingTable:
         A column is missing, files disagree about the models, a value is out of range, or two
         complete rows carry one id. The message names file, row and column.
     """
-    folder = Path(folder)
-    files = find_files(folder)
+    folder, lacking = Path(folder), f"neither {PICKLE} nor a .csv file in it"
+    files = reading.find_files(folder, NAME, (PICKLE, "*.csv"), lacking)
     frames = {path.name: _read_frame(path) for path in files}
-    models = same_models(
+    models = reading.same_models(
         {file: _models(file, list(map(str, frame.columns))) for file, frame in frames.items()}
     )
     parts = [_read_part(name, frame, models) for name, frame in frames.items()]
-    scores = np.concatenate([part.scores for part in parts])
-    costs = np.concatenate([part.costs for part in parts])
-    no_score, no_cost = np.isnan(scores).any(axis=1), np.isnan(costs).any(axis=1)
-    keep = np.flatnonzero(~no_score & ~no_cost)
-    if keep.size == 0:
-        raise ValueError(f"{folder}: none of the {len(scores)} rows has every score and cost")
-    places = [f"{part.file}, row {row}" for part in parts for row in range(len(part.ids))]
-    ids = _gather((part.ids for part in parts), keep)
-    check_unique("id", ids, [places[row] for row in keep])
-    families = _gather((part.families for part in parts), keep)
-    turns = _gather((part.prompts for part in parts), keep)
-    # A dialogue is encoded as one text; nearly every prompt is a list of one.
-    prompts, removed = strip_preambles(["\n\n".join(texts) for texts in turns], families)
-    return RoutingTable(
-        name=NAME if files[0].name == PICKLE else _part_name(families),
-        stand_in=False,
-        ids=tuple(ids),
-        prompts=tuple(prompts),
-        families=tuple(families),
-        models=models,
-        scores=scores[keep],
-        costs=costs[keep],
-        report={
-            "files": {path.name: sha256_file(path) for path in files},
-            "rows_read": len(scores),
-            "rows_dropped": {
-                "without a score": int(no_score.sum()),
-                "without a cost": int((no_cost & ~no_score).sum()),
-            },
-            "prompts_of_several_texts": sum(len(texts) > 1 for texts in turns),
-            "preamble_characters": removed,
-        },
-    )
-
-
-def _part_name(families: Sequence[str]) -> str:
-    """What CSV files are called: a selection of the set's families, not the whole of it."""
-    count = len(set(families))
-    return f"{NAME}, {count} {'family' if count == 1 else 'families'}"
-
-
-def find_files(folder: Path) -> list[Path]:
-    """The pickle in `folder` where there is one, else its CSV files in alphabetical order."""
-    if not folder.is_dir():
-        raise FileNotFoundError(f"{folder}: no such folder of RouterBench files")
-    if (folder / PICKLE).is_file():
-        return [folder / PICKLE]
-    files = sorted(folder.glob("*.csv"))
-    if not files:
-        raise FileNotFoundError(f"{folder}: neither {PICKLE} nor a .csv file in it")
-    return files
+    rows, counts = reading.complete_rows(parts, GAPS, "id", folder, "rows has every score and cost")
+    counts["prompts_of_several_texts"] = sum(len(texts) > 1 for texts in rows.prompts)
+    families = len(set(rows.families))
+    selection = f"{NAME}, {families} {'family' if families == 1 else 'families'}"
+    name = NAME if files[0].name == PICKLE else selection
+    return reading.routing_table(name, models, files, rows, rows.numbers["cost"], counts)
 
 
 def prompt_parts(value: object, place: str) -> list[str]:
@@ -167,40 +107,38 @@ def _models(file: str, columns: list[str]) -> tuple[str, ...]:
     return tuple(sorted(scored))
 
 
-def _read_part(file: str, frame: pd.DataFrame, models: tuple[str, ...]) -> Part:
+def _read_part(file: str, frame: pd.DataFrame, models: tuple[str, ...]) -> Rows:
     ids = [str(value) for value in frame["sample_id"]]
-    places = [f"{file}, row {row} ({name!r})" for row, name in enumerate(ids)]
-    for place, name in zip(places, ids, strict=True):
+    cells = [f"{file}, row {row} ({name!r})" for row, name in enumerate(ids)]
+    for cell, name in zip(cells, ids, strict=True):
         if name.strip().lower() in MISSING:
-            raise ValueError(f"{place}: no sample_id")
-    scores = [_numbers(frame[model], places, model, high=1.0) for model in models]
-    costs = [_numbers(frame[model + COST], places, model + COST, high=np.inf) for model in models]
-    return Part(
-        file=file,
+            raise ValueError(f"{cell}: no sample_id")
+    columns = {"score": models, "cost": [model + COST for model in models]}
+    return Rows(
+        places=[f"{file}, row {row}" for row in range(len(ids))],
         ids=ids,
-        prompts=[prompt_parts(*pair) for pair in zip(frame["prompt"], places, strict=True)],
         families=[str(value) for value in frame["eval_name"]],
-        scores=np.column_stack(scores),
-        costs=np.column_stack(costs),
+        prompts=[prompt_parts(*pair) for pair in zip(frame["prompt"], cells, strict=True)],
+        numbers={
+            field: np.column_stack([_numbers(frame[name], cells, field) for name in names])
+            for field, names in columns.items()
+        },
     )
 
 
-def _numbers(cells: Iterable[object], places: list[str], column: str, high: float) -> np.ndarray:
-    """A column as float64, shape (rows,), NaN where a cell is empty; all others in [0, high]."""
-    values = np.empty(len(places))
-    for row, cell in enumerate(cells):
-        text = str(cell).strip()
+def _numbers(column: pd.Series, cells: list[str], field: str) -> np.ndarray:
+    """A column as float64, shape (rows,), NaN where a cell is empty."""
+    values = np.empty(len(cells))
+    for row, value in enumerate(column):
+        text = str(value).strip()
         try:
             values[row] = np.nan if text.lower() in MISSING else float(text)
         except ValueError:
-            raise ValueError(f"{places[row]}: {column!r} is {text!r}; expected a number") from None
-    bad = np.flatnonzero((values < 0) | (values > high) | np.isinf(values))
-    if bad.size:
-        wanted = "a score in [0, 1]" if high == 1.0 else "dollars, at least 0"
-        raise ValueError(f"{places[bad[0]]}: {column!r} is {values[bad[0]]}; expected {wanted}")
+            raise ValueError(
+                f"{cells[row]}: {column.name!r} is {text!r}; expected a number"
+            ) from None
+    high, wanted = (
+        (1.0, "a score in [0, 1]") if field == "score" else (np.inf, "dollars, at least 0")
+    )
+    reading.check_range(values, cells, repr(column.name), high, wanted)
     return values
-
-
-def _gather(columns: Iterable[list[T]], keep: np.ndarray) -> list[T]:
-    everything = [cell for column in columns for cell in column]
-    return [everything[row] for row in keep]

@@ -21,51 +21,27 @@ class UnsafePickleError(ValueError):
     """The pickle asks for something that a table of plain values never needs."""
 
 
-# What a file may name, as (module, name).
-ALLOWED: frozenset[tuple[str, str]] = frozenset(
-    {
-        ("builtins", "bytearray"),
-        ("builtins", "slice"),
-        ("numpy", "dtype"),
-        ("numpy", "ndarray"),
-        ("numpy.core.multiarray", "_reconstruct"),
-        ("numpy.core.multiarray", "scalar"),
-        ("numpy.core.numeric", "_frombuffer"),
-        ("numpy._core.multiarray", "_reconstruct"),
-        ("numpy._core.multiarray", "scalar"),
-        ("numpy._core.numeric", "_frombuffer"),
-        ("pandas", "DataFrame"),
-        ("pandas", "Index"),
-        ("pandas", "NA"),
-        ("pandas", "RangeIndex"),
-        ("pandas", "StringDtype"),
-        ("pandas._libs.arrays", "__pyx_unpickle_NDArrayBacked"),
-        ("pandas._libs.internals", "_unpickle_block"),
-        ("pandas._libs.missing", "NA"),
-        ("pandas.arrays", "ArrowStringArray"),
-        ("pandas.arrays", "StringArray"),
-        ("pandas.core.arrays.string_", "StringArray"),
-        ("pandas.core.arrays.string_", "StringDtype"),
-        ("pandas.core.arrays.string_arrow", "ArrowStringArray"),
-        ("pandas.core.frame", "DataFrame"),
-        ("pandas.core.indexes.base", "Index"),
-        ("pandas.core.indexes.base", "_new_Index"),
-        ("pandas.core.indexes.numeric", "Int64Index"),
-        ("pandas.core.indexes.range", "RangeIndex"),
-        ("pandas.core.internals.managers", "BlockManager"),
-        ("pyarrow.lib", "_restore_array"),
-        ("pyarrow.lib", "py_buffer"),
-        ("pyarrow.lib", "type_for_alias"),
-    }
-)
-
-# Where the libraries of today keep what older ones called otherwise.
-MOVED: dict[tuple[str, str], tuple[str, str]] = {
-    ("numpy.core.multiarray", "_reconstruct"): ("numpy._core.multiarray", "_reconstruct"),
-    ("numpy.core.multiarray", "scalar"): ("numpy._core.multiarray", "scalar"),
-    ("numpy.core.numeric", "_frombuffer"): ("numpy._core.numeric", "_frombuffer"),
-    ("pandas.core.indexes.numeric", "Int64Index"): ("pandas.core.indexes.base", "Index"),
+# What a file may name, by module; NumPy 1 had "numpy.core" where NumPy 2 has "numpy._core".
+_NUMPY = {"multiarray": ("_reconstruct", "scalar"), "numeric": ("_frombuffer",)}
+_NAMES: dict[str, tuple[str, ...]] = {
+    "builtins": ("bytearray", "slice"),
+    "numpy": ("dtype", "ndarray"),
+    **{f"numpy.{core}.{part}": _NUMPY[part] for core in ("core", "_core") for part in _NUMPY},
+    "pandas": ("DataFrame", "Index", "NA", "RangeIndex", "StringDtype"),
+    "pandas._libs.arrays": ("__pyx_unpickle_NDArrayBacked",),
+    "pandas._libs.internals": ("_unpickle_block",),
+    "pandas._libs.missing": ("NA",),
+    "pandas.arrays": ("ArrowStringArray", "StringArray"),
+    "pandas.core.arrays.string_": ("StringArray", "StringDtype"),
+    "pandas.core.arrays.string_arrow": ("ArrowStringArray",),
+    "pandas.core.frame": ("DataFrame",),
+    "pandas.core.indexes.base": ("Index", "_new_Index"),
+    "pandas.core.indexes.numeric": ("Int64Index",),
+    "pandas.core.indexes.range": ("RangeIndex",),
+    "pandas.core.internals.managers": ("BlockManager",),
+    "pyarrow.lib": ("_restore_array", "py_buffer", "type_for_alias"),
 }
+ALLOWED = frozenset((module, name) for module, names in _NAMES.items() for name in names)
 
 
 class AllowListUnpickler(pickle.Unpickler):
@@ -80,7 +56,9 @@ class AllowListUnpickler(pickle.Unpickler):
             )
         if pair == ("pyarrow.lib", "_restore_array"):
             return _restore_valid_array
-        return getattr(importlib.import_module(MOVED.get(pair, pair)[0]), MOVED.get(pair, pair)[1])
+        if pair == ("pandas.core.indexes.numeric", "Int64Index"):  # gone since pandas 2
+            module, name = "pandas.core.indexes.base", "Index"
+        return getattr(importlib.import_module(module.replace("numpy.core", "numpy._core")), name)
 
 
 def _restore_valid_array(data: Any) -> Any:

@@ -8,37 +8,26 @@ dollars: a query costs its tokens at the prices of `prices/sprout.json`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cqb.datasets import reading
 from cqb.datasets.prices import token_prices
-from cqb.datasets.reading import check_unique, same_models, strip_preambles
-from cqb.files import sha256_file
+from cqb.datasets.reading import Rows
 from cqb.routing_table import RoutingTable
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 NAME = "SPROUT"
-TRAIN = "train-*.parquet"
 TEXT_COLUMNS = ("key", "dataset", "prompt")
 OTHER_COLUMNS = ("dataset_level", "dataset_idx", "golden_answer", "__index_level_0__")
 FIELDS = ("score", "num_input_tokens", "num_output_tokens")
-
-
-@dataclass(frozen=True, eq=False)
-class Part:
-    """What one file holds: for each row its key, data set and prompt, and by field the numbers.
-
-    The numbers of a field of `FIELDS` are of shape (rows, N), NaN where missing.
-    """
-
-    file: str
-    texts: list[tuple[str, str, str]]
-    numbers: dict[str, np.ndarray]
+GAPS = {"without a score": FIELDS[:1], "without token counts": FIELDS[1:]}
+# The train split, or else whatever parquet files there are.
+PATTERNS = ("train-*.parquet", "data/train-*.parquet", "*.parquet", "data/*.parquet")
 
 
 def load(folder: Path | str) -> RoutingTable:
@@ -57,56 +46,16 @@ def load(folder: Path | str) -> RoutingTable:
         models, a value is out of range, two complete rows carry one key, or a model has no price.
         The message names file, row and column.
     """
-    files = find_files(Path(folder))
-    models = same_models({path.name: _models(path) for path in files})
+    folder, lacking = Path(folder), "no .parquet file in it or in its subfolder data"
+    files = reading.find_files(folder, NAME, PATTERNS, lacking)
+    models = reading.same_models({path.name: _models(path) for path in files})
     prices = token_prices(models)
     parts = [_read_part(path, models) for path in files]
-    places = [f"{part.file}, row {row}" for part in parts for row in range(len(part.texts))]
-    score, prompt_tokens, answer_tokens = (
-        np.concatenate([part.numbers[field] for part in parts]) for field in FIELDS
-    )
-    no_score = np.isnan(score).any(axis=1)
-    no_tokens = (np.isnan(prompt_tokens) | np.isnan(answer_tokens)).any(axis=1)
-    keep = np.flatnonzero(~no_score & ~no_tokens)
-    if keep.size == 0:
-        raise ValueError(
-            f"{folder}: none of the {len(score)} rows has every score and every token count"
-        )
-    texts = [text for part in parts for text in part.texts]
-    ids, families, whole = zip(*(texts[row] for row in keep), strict=True)
-    check_unique("key", ids, [places[row] for row in keep])
-    prompts, removed = strip_preambles(whole, families)
-    return RoutingTable(
-        name=NAME,
-        stand_in=False,
-        ids=ids,
-        prompts=tuple(prompts),
-        families=families,
-        models=models,
-        scores=score[keep],
-        costs=prompt_tokens[keep] * prices.prompt + answer_tokens[keep] * prices.answer,
-        report={
-            "files": {path.name: sha256_file(path) for path in files},
-            "rows_read": len(score),
-            "rows_dropped": {
-                "without a score": int(no_score.sum()),
-                "without token counts": int((no_tokens & ~no_score).sum()),
-            },
-            "preamble_characters": removed,
-        },
-    )
-
-
-def find_files(folder: Path) -> list[Path]:
-    """The train split in `folder` or its `data`, else whatever parquet files are in one of them."""
-    if not folder.is_dir():
-        raise FileNotFoundError(f"{folder}: no such folder of SPROUT files")
-    places = (folder, folder / "data")
-    for pattern in (TRAIN, "*.parquet"):
-        for place in places:
-            if files := sorted(place.glob(pattern)):
-                return files
-    raise FileNotFoundError(f"{folder}: no .parquet file in it or in its subfolder data")
+    nothing = "rows has every score and every token count"
+    rows, counts = reading.complete_rows(parts, GAPS, "key", folder, nothing)
+    _, prompt_tokens, answer_tokens = (rows.numbers[field] for field in FIELDS)
+    costs = prompt_tokens * prices.prompt + answer_tokens * prices.answer
+    return reading.routing_table(NAME, models, files, rows, costs, counts)
 
 
 def _models(path: Path) -> tuple[str, ...]:
@@ -151,7 +100,7 @@ def _check_struct(file: str, model: str, kind: pa.DataType) -> None:
             )
 
 
-def _read_part(path: Path, models: Sequence[str]) -> Part:
+def _read_part(path: Path, models: Sequence[str]) -> Rows:
     import pyarrow.parquet as pq
 
     # The answers are most of the file, and are left where they are.
@@ -163,33 +112,29 @@ def _read_part(path: Path, models: Sequence[str]) -> Part:
         for row, value in enumerate(values):
             if not isinstance(value, str | int) or not str(value).strip():
                 raise ValueError(f"{path.name}, row {row}: {column!r} is {value!r}; expected text")
-    ids = [str(value) for value in texts["key"]]
-    places = [f"{path.name}, row {row} ({name!r})" for row, name in enumerate(ids)]
-    return Part(
-        file=path.name,
-        texts=list(
-            zip(ids, *(map(str, texts[column]) for column in TEXT_COLUMNS[1:]), strict=True)
-        ),
+    ids, families, prompts = (list(map(str, texts[column])) for column in TEXT_COLUMNS)
+    cells = [f"{path.name}, row {row} ({name!r})" for row, name in enumerate(ids)]
+    return Rows(
+        places=[f"{path.name}, row {row}" for row in range(len(ids))],
+        ids=ids,
+        families=families,
+        prompts=[[prompt] for prompt in prompts],
         numbers={
             field: np.column_stack(
-                [_numbers(table.column(model), field, places, model) for model in models]
+                [_numbers(table.column(model), field, cells, model) for model in models]
             )
             for field in FIELDS
         },
     )
 
 
-def _numbers(column: pa.ChunkedArray, field: str, places: list[str], model: str) -> np.ndarray:
+def _numbers(column: pa.ChunkedArray, field: str, cells: list[str], model: str) -> np.ndarray:
     """One field of a struct column as float64, shape (rows,), NaN where field or struct is null."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     values = pc.cast(pc.struct_field(column, field), pa.float64()).to_numpy()
-    high = 1.0 if field == "score" else np.inf
-    bad = np.flatnonzero((values < 0) | (values > high) | np.isinf(values))
-    if bad.size:
-        wanted = "a score in [0, 1]" if field == "score" else "a number of tokens, at least 0"
-        raise ValueError(
-            f"{places[bad[0]]}: {field!r} of {model!r} is {values[bad[0]]}; expected {wanted}"
-        )
+    score = field == "score"
+    wanted = "a score in [0, 1]" if score else "a number of tokens, at least 0"
+    reading.check_range(values, cells, f"{field!r} of {model!r}", 1.0 if score else np.inf, wanted)
     return values

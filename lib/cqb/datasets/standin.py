@@ -1,14 +1,14 @@
-"""Generated tables with the habits of the real sets, so that everything runs without a download.
+"""Generated tables that resemble the real sets, so that everything runs without a download.
 
 A recipe in `data/standin/` holds the numbers and the seed, `generate` turns them into a table, and
-`python -m cqb.datasets.standin` writes the file that is committed beside the recipe. What is taken
-from the real set stands in the recipe and in `data/README.md`; all else is made up, and says so.
+`python -m cqb.datasets.standin` writes the file that is committed next to the recipe. The recipe and
+`data/README.md` list what is taken from the real set; all else is made up, and says so.
 
-How a row comes about. Its family and topic, a difficulty and a point in a small content space are
-drawn. A model's skill on it is its level, plus its taste for family, topic and content, minus the
-difficulty, plus noise that sibling models share in part. The score is 1 where the skill is
-positive, or a grade in families that are graded. The embedding carries family, topic, content
-and a blurred difficulty among much nuisance, so a linear model can recover part of the skill.
+To generate a row, its family and topic, a difficulty and a point in a small content space are drawn. A
+model's skill on it is its level, plus its taste for family, topic and content, minus the difficulty,
+plus noise that sibling models share in part. The score is 1 if the skill is positive, or a grade in
+families that are graded. The embedding carries family, topic, content and a blurred difficulty among
+much nuisance, so a linear model can recover part of the skill.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ FILES = {  # data set -> the file of its stand-in and the recipe of that file
     "embedllm": ("embedllm_standin.npz", "embedllm_recipe.json"),
 }
 FORMAT = "cqb stand-in recipe 1"
-SCORE_UNIT = 100  # scores are kept as whole hundredths
-COST_UNIT = 10**8  # costs are kept as whole hundred-millionths of a dollar
-CODE_LIMIT = 127  # embeddings are kept as whole numbers from -127 to 127, scaled to length 1
+SCORE_UNIT = 100  # scores are stored as whole hundredths
+COST_UNIT = 10**8  # costs are stored as whole hundred-millionths of a dollar
+CODE_LIMIT = 127  # embeddings are stored as whole numbers from -127 to 127, scaled to length 1
 
 Arrays = dict[str, np.ndarray]
 Recipe = dict[str, Any]
@@ -70,7 +70,7 @@ def read_recipe(path: Path | str) -> Recipe:
 
 
 def assemble(recipe: Recipe, arrays: Arrays) -> RoutingTable:
-    """The table that the whole numbers in `arrays` stand for."""
+    """The table that the whole numbers in `arrays` encode."""
     names = [family["name"] for family in recipe["families"]]
     families = tuple(names[index] for index in arrays["family"])
     items = arrays["item"]
@@ -118,7 +118,7 @@ def generate(recipe: Recipe) -> Arrays:
 
 
 def _stream(recipe: Recipe, name: str) -> np.random.Generator:
-    """A random stream of its own for every ingredient, so that changing one shifts no other."""
+    """A separate random stream for every ingredient, so that changing one changes no other."""
     seeds = np.random.SeedSequence([recipe["seed"], zlib.crc32(name.encode())])
     return np.random.Generator(np.random.Philox(seeds))
 
@@ -165,7 +165,7 @@ def _grade(skill: np.ndarray, levels: np.ndarray) -> np.ndarray:
 
 
 def _skill(recipe: Recipe, rows: Arrays) -> np.ndarray:
-    """What each model can do with each row before its level is added: shape (n, N)."""
+    """Skill of each model on each row before its level is added: shape (n, N)."""
     weight, models = recipe["skill"], recipe["models"]
     n, count = len(rows["family"]), len(models)
     groups = sorted({model["siblings"] for model in models})
@@ -238,7 +238,7 @@ def _embeddings(recipe: Recipe, rows: Arrays) -> np.ndarray:
 
 
 def main() -> None:
-    """Write the stand-ins whose recipes are there, each beside its recipe."""
+    """Write the stand-ins whose recipes are there, each next to its recipe."""
     folder = paths.data_dir() / "standin"
     for file, recipe in (pair for pair in FILES.values() if (folder / pair[1]).is_file()):
         arrays = generate(read_recipe(folder / recipe))

@@ -1,11 +1,10 @@
-"""A compressed history of rounds: counts per context and assortment, and what each model's gradient
-needs of them.
+"""A compressed history of rounds: counts per context and assortment, and each model's gradient.
 
 Rounds with the same context and assortment share an entry, so the work of an estimate grows with the
-distinct entries and not with the horizon. Per model the gradient is kept and moved by what has
-changed: the change is small, so its product with the contexts may be taken in single precision, at
-half the bytes. What that may have cost is estimated, and before it matters all is computed afresh
-in double precision.
+distinct entries and not with the horizon. Each model's gradient is updated by the change of its pick
+rates. The change is small, so its product with the contexts is taken in single precision, at half the
+bytes. The rounding error is estimated, and before it matters everything is recomputed in double
+precision.
 """
 
 from __future__ import annotations
@@ -15,10 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..mnl import BlockHistory
+from ..mnl import Assortment, BlockHistory
 from . import kernels
-
-Assortment = tuple[int, ...]
 
 FIRST = 16
 
@@ -26,7 +23,7 @@ FIRST = 16
 class Part(NamedTuple):
     """One model's distinct contexts and its entries, with its gradient at the current theta.
 
-    Arrays are longer than what is in use, which `size` tells: (rows, entries), int64 (2,).
+    Arrays have spare room; `size`, int64 (2,), counts the rows and entries in use.
 
     Attributes
     ----------
@@ -36,7 +33,7 @@ class Part(NamedTuple):
         of its context, and where the history's flat table of odds holds the model's own.
     serves, picks : float64 counts by entry.
     rates : float64 pick probability by entry, when `slope` was computed.
-    slope : float64 (d,) gradient. blur : (1,) about the error it has from single precision.
+    slope : float64 (d,) gradient. blur : (1,) its estimated rounding error from single precision.
     longest : (1,) largest squared length of a context.
     """
 
@@ -81,7 +78,7 @@ def empty_part(d: int) -> Part:
 
 
 def doubled(array: np.ndarray) -> np.ndarray:
-    """The array with as much room again along its first axis."""
+    """A copy of the array with twice the room along its first axis."""
     grown = np.zeros((2 * array.shape[0], *array.shape[1:]), array.dtype)
     grown[: array.shape[0]] = array
     return grown
@@ -172,7 +169,7 @@ class History:
         return place
 
     def refresh(self, assortment: Assortment) -> None:
-        """Scores, odds and gradients of the offered models afresh, in double precision."""
+        """Recompute scores, odds and gradients of the offered models in double precision."""
         contexts = []
         for j in assortment:
             part = self.parts[j]
@@ -192,11 +189,11 @@ class History:
             part.blur[0] = 0.0
 
     def blur(self, assortment: Assortment) -> float:
-        """About the error of the offered models' gradients, from single precision."""
+        """Estimated float32 rounding error of the offered models' gradients."""
         return max(float(self.parts[j].blur[0]) for j in assortment)
 
     def gradient_norm(self, j: int) -> float:
-        """A model's gradient norm, and what single precision may have taken from it (`blur`) on top."""
+        """A model's gradient norm plus its estimated float32 rounding error."""
         slope = self.parts[j].slope
         return math.sqrt(slope @ slope) + float(self.parts[j].blur[0])
 
@@ -214,7 +211,7 @@ class History:
             offered[at, k] = 1.0
             picks[at, k] = part.picks[:n]
             serves[at] = part.serves[:n]
-        # Summed over the others alone: taken off the sum of all, they would drown in large odds.
+        # Summed over the others alone: as a difference of sums they would be lost in large odds.
         outside = ~np.isin(self.members[entries], assortment)
         others = (self.odds[entries] * outside).sum(axis=1)
         return BlockHistory(contexts, offered, picks, serves, np.log1p(others))

@@ -1,9 +1,9 @@
 """Inverse of a matrix that grows by rank-one terms, at the cost of the terms since the last fold.
 
-``V^{-1}`` of a model with a handful of observations is ``I/lambda0`` minus a handful of rank-one terms:
-nothing d x d is stored or touched until a block of terms has gathered, and then one matrix
-product folds the whole block in. Observations wait until the inverse is asked for: taken in together,
-they cost one matrix product instead of many matrix-vector products.
+``V^{-1}`` of a model with few observations is ``I/lambda0`` minus a few rank-one terms. No d x d matrix
+exists until a block of terms has gathered; then one matrix product folds the whole block in.
+Observations wait until the inverse is needed: added together, they cost one matrix product instead of
+many matrix-vector products.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class LazyInverse:
     d : dimension. ridge : positive; the matrix starts as ``ridge * I`` and its inverse as ``I/ridge``
         (zero for an infinite ridge).
     dtype : float64, or float32 where the inverse only steers an iteration.
-    spare : terms that fit beyond a block, for kernels that append and cannot fold.
+    spare : room for terms beyond a block, for kernels that append and cannot fold.
     """
 
     def __init__(self, d: int, ridge: float, dtype: type = np.float64, spare: int = 0) -> None:
@@ -68,58 +68,58 @@ class LazyInverse:
         """An upper bound of the condition number of a matrix that has only grown."""
         return 1.0 + self._added / self._ridge
 
-    def settled(self) -> Sum:
-        """Its arrays, with every observation taken in."""
-        self._settle()
+    def flushed(self) -> Sum:
+        """Its arrays, with every waiting observation added."""
+        self._flush()
         return self.sum
 
     def reset(self, inverse: np.ndarray) -> None:
-        """Start anew from a dense symmetric inverse, shape (d, d)."""
+        """Restart from a dense symmetric inverse, shape (d, d)."""
         self._waiting.clear()
         self.sum.used[0] = 0
         self.sum = self.sum._replace(base=np.ascontiguousarray(inverse, self.sum.terms.dtype))
 
     def dot(self, x: np.ndarray) -> np.ndarray:
         """``V^{-1} x``, shape (d,)."""
-        self._settle()
+        self._flush()
         return kernels.dot(self.sum, x)
 
     def gram(self, queries: np.ndarray, others: np.ndarray | None = None) -> np.ndarray:
         """``W V^{-1} W'^T`` for queries W (q, d) and others W' (p, d), by default W: shape (q, p)."""
-        self._settle()
+        self._flush()
         others = queries if others is None else others
         if len(queries) > len(others):
             return queries @ self._rows_dot(others).T
         return self._rows_dot(queries) @ others.T
 
     def grow(self, x: np.ndarray, weight: float = 1.0) -> None:
-        """``V += weight x x^T``; `weight` > 0. `x` is not to be written to afterwards."""
+        """``V += weight x x^T``; `weight` > 0. `x` must not be modified afterwards."""
         self._waiting.append(x if weight == 1.0 else np.sqrt(weight) * x)
         self._added += weight * float(x @ x)
         if len(self._waiting) + self.used >= BLOCK:
-            self._settle()
+            self._flush()
 
     def append(self, term: np.ndarray, sign: float) -> None:
         """``V^{-1} += sign * term term^T``."""
-        self._settle()
+        self._flush()
         kernels.append(self.sum, term, sign)
         self.fold_block()
 
     def dense(self) -> np.ndarray:
         """The inverse as a (d, d) array."""
-        self._settle()
+        self._flush()
         return self._rows_dot(np.eye(self.sum.terms.shape[1], dtype=self.sum.terms.dtype))
 
     def fold_block(self) -> None:
-        """Take the terms into the base, once a block of them has gathered."""
+        """Fold the terms into the base, once a block of them has gathered."""
         if self.used >= BLOCK:
             base, scale, terms, signs, _ = self.sum
             recent = terms[: self.used]
             start = base if base.size else scale * np.eye(recent.shape[1], dtype=recent.dtype)
             self.reset(start + (recent.T * signs[: self.used]) @ recent)
 
-    def _settle(self) -> None:
-        """Take in the observations that wait, X (m, d), by their joint Woodbury term.
+    def _flush(self) -> None:
+        """Add the waiting observations X (m, d) by their joint Woodbury term.
 
         ``V^{-1}`` falls by ``S^T S``, ``S = L^{-1} X V^{-1}`` with L the Cholesky factor of
         ``I + X V^{-1} X^T``.
@@ -137,7 +137,7 @@ class LazyInverse:
         self.fold_block()
 
     def _rows_dot(self, rows: np.ndarray) -> np.ndarray:
-        """``W V^{-1}`` for rows W of shape (m, d), of the observations taken in."""
+        """``W V^{-1}`` for rows W of shape (m, d), without waiting observations."""
         base, scale, terms, signs, _ = self.sum
         result = rows @ base if base.size else scale * rows
         if self.used:

@@ -6,10 +6,10 @@ norm of ``H_sum + eta H(theta_t)``; then ``H_sum`` grows by ``H(theta_{t+1})``. 
 ``eta = log(K + 1)/2 + 2`` and ``H_sum`` starts at ``lambda0 I``. The estimates are not projected onto
 a ball, since a service does not know how long its parameters are.
 
-:class:`OnlineEstimator` keeps the curvature per model (diagonal blocks, K d^2 a round);
-:class:`CoupledOnlineEstimator` keeps all of it, as the yardstick of what the blocks lose. With K = 1
-they are the same. Both have the interface of :class:`cqb.learner.refit.Estimator`; their theta is what
-their rule says, never a step short of it, so there is no slack to settle.
+:class:`OnlineEstimator` holds the curvature per model (diagonal blocks, K d^2 a round);
+:class:`CoupledOnlineEstimator` holds all of it, as the reference for what the blocks lose. With K = 1
+they are the same. Both have the interface of :class:`cqb.learner.refit.Estimator`; their theta follows
+the rule exactly, so their error bound is 0 and there is nothing to refine.
 """
 
 from __future__ import annotations
@@ -19,11 +19,10 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from ..mnl import Assortment
 from .lazy_inverse import LazyInverse
 
-Assortment = tuple[int, ...]
-
-LARGEST = 500  # N d up to which the coupled curvature is kept
+LARGEST = 500  # N d up to which the coupled curvature is allowed
 
 
 def step_size(K: int) -> float:
@@ -40,21 +39,21 @@ def pick_rates(theta: np.ndarray, x: np.ndarray) -> np.ndarray:
 
 
 class OnlineEstimator:
-    """theta of all N models, moved by one step a round; the curvature is kept per model.
+    """theta of all N models, moved by one step a round, with one curvature matrix per model.
 
     Parameters
     ----------
     n_models : N. d : context dimension. K : assortment size. ridge : lambda0 > 0.
     """
 
-    slack = 0.0
+    error_bound = 0.0
 
     def __init__(self, n_models: int, d: int, K: int, ridge: float) -> None:
         self.theta = np.zeros((n_models, d))
         self._eta = step_size(K)
         self._curvature = [LazyInverse(d, ridge) for _ in range(n_models)]
 
-    def settle(self, models: Iterable[int]) -> None:
+    def refine(self, models: Iterable[int]) -> None:
         """Nothing is left to do."""
 
     def observe(self, context: int, x: np.ndarray, assortment: Assortment, pick: int) -> None:
@@ -72,16 +71,14 @@ class OnlineEstimator:
             self._curvature[j].grow(x, max(float(weight), 1e-12))
 
 
-class CoupledOnlineEstimator:
-    """The same with the whole curvature of all N d coordinates: (K d)^3 a round, (N d)^2 memory.
+class CoupledOnlineEstimator(OnlineEstimator):
+    """The same with the full curvature over all N d coordinates: (K d)^3 a round, (N d)^2 memory.
 
     Raises
     ------
     ValueError
         N d is larger than :data:`LARGEST`.
     """
-
-    slack = 0.0
 
     def __init__(self, n_models: int, d: int, K: int, ridge: float) -> None:
         if n_models * d > LARGEST:
@@ -92,9 +89,6 @@ class CoupledOnlineEstimator:
         self.theta = np.zeros((n_models, d))
         self._eta = step_size(K)
         self._curvature = ridge * np.eye(n_models * d)
-
-    def settle(self, models: Iterable[int]) -> None:
-        """Nothing is left to do."""
 
     def observe(self, context: int, x: np.ndarray, assortment: Assortment, pick: int) -> None:
         """Learn from one round; `pick` is the model picked, or negative."""

@@ -1,18 +1,18 @@
 """The ridge multinomial-logit estimate after every round.
 
-Same minimum as :func:`cqb.mnl.ridge_mle` on the full history of rounds, reached for less:
+The minimum is that of :func:`cqb.mnl.ridge_mle` on the full history of rounds, at lower cost:
 quasi-Newton steps on a compressed history (:mod:`.history`), each two matrix-vector products per
 offered model, steered by an approximate inverse Hessian (:mod:`.curvature`) that is carried from round
-to round. Where steps stop paying, the exact Hessian is formed and inverted anew: the safeguard that
-makes convergence unconditional.
+to round. If steps stop paying, the exact Hessian is formed and inverted; this safeguard makes
+convergence unconditional.
 
-With K >= 2 the parameters of an assortment are tied to each other the more tightly the rarer
-retrials are. Assortments that make up a good part of their models' rounds keep a joint inverse, others
-one per model, sharpened within the refit by a few secant pairs.
+With K >= 2 the parameters of an assortment are coupled, the more strongly the rarer retrials are.
+Assortments that make up a large part of their models' rounds have a joint inverse, others one per
+model, sharpened within the refit by a few secant pairs.
 
-With K = 1 no model's minimum depends on another's, so a refit may stop early and say by how much: most
-choices are clear long before the last digits of theta are, and :meth:`Estimator.settle` finds those
-digits where a choice hangs on them.
+With K = 1 no model's minimum depends on another's, so a refit may stop early with a known error bound.
+Most choices are clear long before the last digits of theta; :meth:`Estimator.refine` computes these
+digits when a choice depends on them.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..mnl import hessian, ridge_mle
+from ..mnl import Assortment, hessian, ridge_mle
 from . import kernels
 from .curvature import Curvature
-from .history import Assortment, History
+from .history import History
 
-# A step after which the gradient is longer than this multiple of what it was is taken back.
+# A step is undone if it makes the gradient longer than this multiple of its length before.
 OVERSHOOT = 10.0
-# The share of the tolerance that rounding in single precision may make up.
+# Largest share of the tolerance that float32 rounding may account for.
 BLUR = 0.1
 # When an assortment gets a joint inverse: its rounds, and their share of its models' rounds.
 JOINT_ROUNDS, JOINT_SHARE = 16, 0.15
@@ -39,7 +39,7 @@ MOST_JOINT = 32
 
 @dataclass
 class RefitCounts:
-    """How hard the refits worked: gradient evaluations, exact Hessians, exact Newton solves."""
+    """Work of the refits: gradient evaluations (passes), exact Hessians, exact Newton solves."""
 
     refits: int = 0
     passes: int = 0
@@ -49,7 +49,7 @@ class RefitCounts:
 
 @dataclass
 class Estimator:
-    """theta of all N models, kept at the ridge maximum likelihood of the offered ones.
+    """theta of all N models; after each round, the offered ones are at their ridge maximum likelihood.
 
     Parameters
     ----------
@@ -57,12 +57,12 @@ class Estimator:
     ridge : lambda0 > 0, the penalty is ``ridge/2 |theta_j|^2``.
     tolerance : largest gradient norm at which a refit stops; theta is then within
         ``tolerance / ridge`` of the minimum.
-    leeway : how far off the utility of the context observed may be left at first, for K = 1.
+    initial_tolerance : how far off the utility of the observed context may be left at first (K = 1).
 
     Raises
     ------
     ValueError
-        A leeway with K > 1, where one model's minimum depends on where the others' thetas are.
+        `initial_tolerance` > 0 with K > 1, where one model's minimum depends on the others' thetas.
     """
 
     n_models: int
@@ -70,13 +70,15 @@ class Estimator:
     K: int
     ridge: float
     tolerance: float = 1e-6
-    leeway: float = 0.0
+    initial_tolerance: float = 0.0
     most_passes: int = 100
     counts: RefitCounts = field(default_factory=RefitCounts)
 
     def __post_init__(self) -> None:
-        if self.leeway and self.K > 1:
-            raise ValueError(f"leeway: found {self.leeway} with K = {self.K}, expected 0")
+        if self.initial_tolerance and self.K > 1:
+            raise ValueError(
+                f"initial_tolerance: found {self.initial_tolerance} with K = {self.K}, expected 0"
+            )
         self._history = History(self.n_models, self.d, self.K, self.ridge)
         self._blocks = [self._curvature((j,)) for j in range(self.n_models)]
         self._joint: dict[Assortment, Curvature] = {}
@@ -86,18 +88,18 @@ class Estimator:
 
     @property
     def theta(self) -> np.ndarray:
-        """The estimates, shape (N, d), each within `slack` of its minimum; not to be written to."""
+        """The estimates, shape (N, d), each within `error_bound` of its minimum; read-only."""
         return self._history.theta
 
     @property
-    def slack(self) -> float:
-        """How far from its minimum a model's theta may be, Euclidean; 0 if all are within tolerance.
+    def error_bound(self) -> float:
+        """Largest Euclidean distance of a model's theta from its minimum; 0 if all are within tolerance.
 
-        The objective is ``ridge``-strongly convex: a gradient g is found within ``|g| / ridge``.
+        The objective is ``ridge``-strongly convex: at gradient g the minimum is within ``|g| / ridge``.
         """
         return float(self._left.max()) / self.ridge
 
-    def settle(self, models: Iterable[int]) -> None:
+    def refine(self, models: Iterable[int]) -> None:
         """Move theta of these models to within tolerance."""
         for j in models:
             if self._left[j]:
@@ -106,7 +108,7 @@ class Estimator:
 
     def observe(self, context: int, x: np.ndarray, assortment: Assortment, pick: int) -> None:
         """Add one round to the history and move theta of the offered models to the new minimum,
-        or as near to it as the leeway asks.
+        or as near to it as `initial_tolerance` asks.
 
         `context` identifies the vector `x` (d,); `pick` is the model picked, or negative.
         """
@@ -118,10 +120,10 @@ class Estimator:
         exact = not all(part.catch_up(self._history) for part in steering)
         if exact:
             self._rebuild(assortment, steering)
-        if not self.leeway:
+        if not self.initial_tolerance:
             self._descend(assortment, steering, self.tolerance, exact)
             return
-        near = self.leeway * self.ridge / max(math.sqrt(x @ x), 1e-300)
+        near = self.initial_tolerance * self.ridge / max(math.sqrt(x @ x), 1e-300)
         self._descend(assortment, steering, max(near, self.tolerance), exact)
         (j,) = assortment
         left = self._history.gradient_norm(j)
@@ -134,9 +136,9 @@ class Estimator:
         tolerance: float,
         exact: bool = False,
     ) -> None:
-        """Quasi-Newton steps from where theta is, until the joint gradient is within tolerance.
+        """Quasi-Newton steps from the current theta until the joint gradient is within tolerance.
 
-        exact : whether what steers them is the exact inverse Hessian already.
+        exact : whether the exact inverse Hessian steers them already.
         """
         self.counts.refits += 1
         history, index = self._history, np.array(assortment)
@@ -166,7 +168,7 @@ class Estimator:
                 exact = True
 
     def _steering(self, assortment: Assortment) -> list[Curvature]:
-        """What steers the steps: the models' blocks, or the joint inverse if there is one."""
+        """The inverses that steer the steps: the joint one if there is one, else the models' own."""
         if self.K == 1:
             return [self._blocks[assortment[0]]]
         if assortment in self._joint:
@@ -184,7 +186,7 @@ class Estimator:
         return Curvature(models, self.d, self.ridge, self.most_passes)
 
     def _rebuild(self, assortment: Assortment, steering: list[Curvature]) -> None:
-        """The exact inverse Hessian in place of what steered the steps."""
+        """Replace the steering inverses by the exact inverse Hessian."""
         self.counts.rebuilds += 1
         block = self._history.block(assortment)
         joint = hessian(self.theta[list(assortment)], block, self.ridge)
@@ -194,7 +196,7 @@ class Estimator:
             part.reset(joint[mine, mine], self._history)
 
     def _exact(self, assortment: Assortment, steering: list[Curvature]) -> None:
-        """Damped Newton to the minimum, where quasi-Newton steps fail."""
+        """Damped Newton steps to the minimum, if quasi-Newton steps fail."""
         self.counts.exact += 1
         models = list(assortment)
         block = self._history.block(assortment)

@@ -1,6 +1,6 @@
-"""The Thompson choice, skipping exactly what cannot win.
+"""The Thompson choice, which skips exactly the scores that cannot win.
 
-Same law and same decisions as sampling every score (:func:`cqb.posterior.sampled_scores`). The
+Law and decisions are those of sampling every score (:func:`cqb.posterior.sampled_scores`). The
 normals of a round are drawn first; a joint draw of the scores of model j is ``mean + alpha L z`` with
 L the Cholesky factor of their covariance, so query i's score lies within
 ``alpha * sd_i * |z_{<=i}|`` of its mean whatever L is, and ``sd_i`` is known to be at most
@@ -15,13 +15,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..mnl import Assortment
 from ..posterior import DEPENDENT
-from . import kernels
+from . import draw_kernels
 from .lazy_inverse import LazyInverse
 
-# Bounds are compared with a little room, so that rounding never prunes a tie.
+# Tolerance of comparisons between bounds, so that rounding never prunes a tie.
 ROOM = 1e-9
-# A factor with pivots above this share of their diagonals is LAPACK's as well as ours.
+# If all pivots are above this share of their diagonals, LAPACK's factor equals ours.
 TRUSTED = 1e3 * DEPENDENT
 # Queries up to which a compiled loop factorises faster than LAPACK is called.
 FEW = 48
@@ -42,23 +43,23 @@ class Candidates(NamedTuple):
     normals: np.ndarray
 
     def rows(self, at: np.ndarray | slice) -> np.ndarray:
-        """The vectors of some of them."""
+        """The vectors of some candidates."""
         return self.contexts[self.ranked[at]]
 
 
-Choice = tuple[int, tuple[int, ...]]
+Choice = tuple[int, Assortment]
 
 
 def prune(
     candidates: Candidates, inverses: list[LazyInverse], alpha: float, K: int, off: float = 0.0
 ) -> tuple[np.ndarray, Choice | None]:
-    """Which scores may be among those of the choice, and the choice where that settles it.
+    """The scores that may be among those of the choice, and the choice if only one is possible.
 
     Parameters
     ----------
     inverses : ``V_j^{-1}`` of the N models.
     alpha : confidence radius. K : assortment size.
-    off : how far each mean may be from what it should be.
+    off : largest error of a mean.
 
     Returns
     -------
@@ -66,7 +67,7 @@ def prune(
     """
     rank = _rank(candidates, inverses)
     # The rate of an assortment moves in its utilities by no more than they do, in log odds.
-    alive, sole = kernels.survivors(*candidates[2:], alpha, K, ROOM + 2.0 * off, rank)
+    alive, sole = draw_kernels.survivors(*candidates[2:], alpha, K, ROOM + 2.0 * off, rank)
     if sole < 0:
         return alive, None
     return alive, (int(sole), tuple(alive[sole].nonzero()[0].tolist()))
@@ -91,7 +92,7 @@ def choose(candidates: Candidates, inverses: list[LazyInverse], alpha: float, K:
     rows, models = alive.any(axis=1).nonzero()[0], alive.any(axis=0).nonzero()[0]
     upper = np.where(alive[:, models], _upper(candidates, models, alpha), -np.inf)
     scores, best = np.full(mean.shape, -np.inf), -np.inf
-    # The largest bound first: with K = 1 its draw leaves most other models nothing to win by.
+    # The largest bound first: with K = 1 its draw rules out most other models.
     for at in np.argsort(-upper.max(axis=0), kind="stable").tolist():
         j = int(models[at])
         mine = (alive[:, j] & (upper[:, at] >= best - ROOM)).nonzero()[0]
@@ -112,10 +113,10 @@ def _upper(candidates: Candidates, models: np.ndarray, alpha: float) -> np.ndarr
 
 
 def _rank(candidates: Candidates, inverses: list[LazyInverse]) -> int:
-    """From which query on none has normals of its own, if that is certain; else q.
+    """The first query from which on none has normals of its own, if that is certain; else q.
 
-    It is, from the d-th on, if the vectors before it are so far from depending on each other that
-    no model's covariance can make them look dependent: a pivot's share of its diagonal falls by at most
+    This is the d-th if the vectors before it are so far from dependent that no model's covariance can
+    make them look dependent: a pivot's share of its diagonal falls by at most
     the condition of V_j.
     """
     q, d = candidates.ranked.size, candidates.contexts.shape[1]
@@ -149,7 +150,7 @@ def _draws(candidates: Candidates, inverse: LazyInverse, j: int, mine: np.ndarra
     normals = candidates.normals[: everyone.size, j]
     if everyone.size <= FEW:
         rows = candidates.rows(everyone)
-        trusted, drawn = kernels.draws(inverse.settled(), rows, normals, mine, TRUSTED)
+        trusted, drawn = draw_kernels.draws(inverse.flushed(), rows, normals, mine, TRUSTED)
         if trusted:
             return drawn
     rank = candidates.contexts.shape[1]
@@ -171,7 +172,7 @@ def _draws(candidates: Candidates, inverse: LazyInverse, j: int, mine: np.ndarra
 
 
 def cholesky(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray | slice]:
-    """Columns of the lower factor of a positive semi-definite matrix, and which they are.
+    """Columns of the lower factor of a positive semi-definite matrix, and their positions.
 
     LAPACK's factor where the matrix is safely definite; else only the columns of independent
     queries, (q, r), with their positions: :func:`cqb.posterior.dependent_cholesky` without its

@@ -1,4 +1,4 @@
-"""Persistence: what a query's own picks and retrials say about its next attempt."""
+"""Persistence: how the past rounds of a query bear on its next attempt, as a Bayesian filter."""
 
 from .filter import Filter, Prior
 from .worlds import FRESH, WORLDS, Persistence

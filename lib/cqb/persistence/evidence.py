@@ -1,4 +1,4 @@
-"""One observation of one model: its probability, and how it moves a Gaussian belief.
+"""One observation of one model: its probability, and the step of a Gaussian belief.
 
 An observation has probability l1 if the model is capable of the query and l0 if not, and it is
 capable with probability ``Phi(m / sqrt(s))``. Derivatives of ``log Z``, ``Z = l0 + (l1 - l0) Phi(m /
@@ -26,7 +26,7 @@ def moments(mean: np.ndarray, variance: np.ndarray, l0: np.ndarray, l1: np.ndarr
     Parameters
     ----------
     mean, variance : of the latent number, the noise of the attempt included.
-    l0, l1 : probability of what was seen, if the model is incapable and if it is capable.
+    l0, l1 : probability of the observation if the model is incapable, and if it is capable.
     """
     root = np.sqrt(variance)
     ratio = mean / root

@@ -1,9 +1,9 @@
-"""The joint filter: parameters, the waiting queries' own effects, and which hypothesis holds.
+"""The joint filter over parameters, the effects of the waiting queries, and the hypotheses.
 
 A round in which the assortment S was offered to query q costs one rank-one update of size N per
 hypothesis for the effect b_q, and one of size d per offered model for theta. The parameters see the
 MARGINAL likelihood of the round given the query's past: a retrial that b_q explains moves theta little,
-so that hard queries, which are served often, do not dominate it.
+so hard queries, which are served often, do not dominate it.
 """
 
 from __future__ import annotations
@@ -13,9 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtr
 
+from .beliefs import Slots, Utilities
 from .evidence import likelihoods, mix, moments, tempered
-from .slots import Slots
-from .utilities import Utilities
 from .worlds import WORLDS, Persistence
 
 # The probability that a score contradicts the capability.
@@ -103,7 +102,7 @@ class Filter:
         return self._slots.covariance[at[:, None], np.flatnonzero(live), :, models[:, None]]
 
     def observe(self, query: int, assortment: tuple[int, ...], pick: int) -> float:
-        """Learn from one round; returns the log probability that the filter had given to it."""
+        """Learn from one round; returns the log probability that the filter gave to it."""
         slot = self._slots.of[query]
         order = sorted(assortment, key=lambda j: j != pick)  # the picked model first
         weights = self.weights
@@ -140,16 +139,16 @@ class Filter:
         self._slots.move_utilities(j, own, common, a, b)
 
     def study(self, contexts: np.ndarray, rates: np.ndarray) -> float:
-        """Learn the parameters from fully scored rows; returns the log probability (nats) given to them.
+        """Learn the parameters from fully scored rows; returns their log probability (nats).
 
-        The scores of a row pass through one effect b, so that eleven scores of one prompt count for
-        as much as the correlation between models leaves of them, and no more.
+        The scores of a row share one effect b, so eleven scores of one prompt count only for as much
+        as the correlation between the models allows.
 
         Parameters
         ----------
         contexts : (n, d). rates : (n, N) departure rate of each model on each row, in [0, 1].
         """
-        kept, total = self.log_evidence.copy(), 0.0
+        evidence, total = self.log_evidence.copy(), 0.0
         for row, (x, scores) in enumerate(zip(contexts, rates, strict=True)):
             phi, name = self._features(x), -1 - row
             self._slots.open(name, name, phi, self.utilities.of(phi))
@@ -157,15 +156,15 @@ class Filter:
                 total += self.observe_score(name, j, rate)
             self._slots.close(name)
             self._slots.forget(name)
-        self.log_evidence = kept
+        self.log_evidence = evidence
         return total
 
     def observe_score(self, query: int, j: int, rate: float) -> float:
         """Learn from one score of a query: model j departs it at `rate`, in [0, 1].
 
-        Returns the log probability (nats) that the filter had given to it. It counts as one answer,
-        of which the share `rate` tells of a capable model and the rest of an incapable one: a rate
-        near 0 or 1 tells the capability without guesswork, one of 1/2 that the model is neither.
+        Returns the log probability (nats) that the filter gave to it. It counts as one answer that is
+        evidence of a capable model for the share `rate`, and of an incapable one for the rest: a rate
+        near 0 or 1 reveals the capability, one of 1/2 says that the model is neither.
         """
         slot, s = self._slots.of[query], self._slots
         mean = s.utility[slot, j] + s.effect[slot, :, j]

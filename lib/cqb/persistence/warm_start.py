@@ -1,4 +1,4 @@
-"""A filter that starts from fully scored rows: parameters, their spread, the correlation of effects."""
+"""Start a filter from fully scored rows: parameters, their spread, the correlation of effects."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ import numpy as np
 
 from .filter import Filter, Prior
 
-# How much contexts may tell of a model, from next to nothing to nearly all: Prior.context.
+# Values of Prior.context, from uninformative contexts to nearly decisive ones.
 SPREADS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0)
 
-# How many rows the prior correlation weighs as much as.
-PRIOR_ROWS = 30.0
-SMALLEST = 0.02  # eigenvalue
+PRIOR_ROWS = 30.0  # weight of the prior correlation, in rows
+SMALLEST = 0.02  # eigenvalue of the shrunk correlation
 
 
 def studied(
@@ -24,10 +23,10 @@ def studied(
     prior: Prior,
     spreads: Sequence[float] = SPREADS,
 ) -> Filter:
-    """A filter that has studied scored rows, with the spread under which they were most probable.
+    """A filter that has learned from scored rows, with the spread under which they are most probable.
 
-    The rows' probability is the product of what the filter gave to each score before it learned from
-    it, so that a prior is judged by its predictions (empirical Bayes).
+    The probability of the rows is the product of the filter's probabilities of each score before
+    learning from it, so a prior is judged by its predictions (empirical Bayes).
 
     Parameters
     ----------
@@ -51,7 +50,7 @@ def correlation_of(rates: np.ndarray, prior: np.ndarray) -> np.ndarray:
 
     Recorded rates are nearly two-valued. ``sin(pi/2 r)`` turns the correlation r of two signs into that
     of the normals behind them (Sheppard, 1899: exact where both signs are equally likely, close to it
-    elsewhere). A model with a constant column says nothing and keeps the prior.
+    elsewhere). A model with a constant column has the prior correlation.
     """
     n = rates.shape[0]
     signs = rates - rates.mean(axis=0)

@@ -1,9 +1,9 @@
-"""Hypotheses about how answers persist; which of them holds is found out while serving.
+"""Hypotheses about how answers persist; the filter learns their probabilities while serving.
 
 Whether model j can answer query q is a latent number ``f = <x_q, theta_j> + b_qj + e`` above or below
-zero, of which the effect b stays with the query and e is drawn anew on every attempt: ``b_q ~ N(0,
-share R)`` over the models, ``e ~ N(0, 1 - share)``. So the chance of a FIRST attempt,
-``Phi(<x_q, theta_j>)``, is the same in every hypothesis, and only later attempts tell them apart: with
+zero. The effect b stays with the query and e is redrawn on every attempt: ``b_q ~ N(0, share R)`` over
+the models, ``e ~ N(0, 1 - share)``. The probability of success on the FIRST attempt,
+``Phi(<x_q, theta_j>)``, is the same in every hypothesis; only later attempts distinguish them. With
 share 0 attempts are independent given the context (the paper's assumption, theory A2; ACQB's b = 0),
 with share 1 an answer never changes. R has the same correlation between any two models (a query hard
 for one is hard for the others), or is estimated from scored rows. A capable model departs the query at
@@ -28,7 +28,7 @@ class Persistence:
 
     Attributes
     ----------
-    unit : what the effect belongs to: one arrival ("query"), or every arrival with the very same
+    unit : to what the effect belongs: one arrival ("query"), or every arrival with the very same
         context vector ("prompt").
     share : of the latent variance that persists, in [0, 1).
     agreement : correlation of the effect between two models, in [0, 1).
@@ -66,7 +66,7 @@ class Persistence:
 
 FRESH = Persistence()
 
-# From nothing persists to nothing ever changes. All are given the same weight to begin with.
+# From "nothing persists" to "nothing ever changes", with equal prior weights.
 WORLDS = (
     FRESH,
     Persistence(low=0.1, high=0.99),

@@ -1,53 +1,79 @@
-"""ACQB and its fixed-horizon relatives: Thompson sampling with forced exploration.
+"""ACQB and its relatives: Thompson sampling with forced exploration (arXiv 2602.02061, section 3).
 
-One learner (arXiv 2602.02061, section 3), told apart by its exploration coin and by the round that
-enters its confidence radius:
+All use one learner. They differ in the exploration coin, in the round that enters the confidence
+radius, and in the estimator:
 
-=========  =================================  ==========
-name       coin                               radius at
-=========  =================================  ==========
-ACQB       ``min(1, c1/sqrt(t+1))``           t, anytime
-ACQB-T     the same                           the horizon T
-CQB-eps    1 up to tau, then ``T^{-1/2}``     the horizon T
-=========  =================================  ==========
+===========  =================================  =============  ===============================
+name         coin                               radius at      estimate, settings
+===========  =================================  =============  ===============================
+ACQB         ``min(1, c1/sqrt(t+1))``           t, anytime     maximum likelihood
+ACQB-T       the same                           the horizon T  maximum likelihood
+CQB-eps      1 up to tau, then ``T^{-1/2}``     the horizon T  maximum likelihood
+ACQB-online  as ACQB                            t, anytime     one step a round (Lee and Oh)
+ACQB-tuned   as ACQB                            t, anytime     as ACQB, with :data:`SETTINGS`
+===========  =================================  =============  ===============================
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
 
 from ..exploration import ROTATIONS, Schedule, decaying, explore_then_rarely, pure_rounds, solve_c1
-from ..learner import kernels, thompson
+from ..learner import draw_kernels, thompson
 from ..learner.lazy_inverse import LazyInverse
+from ..learner.online_estimator import CoupledOnlineEstimator, OnlineEstimator
 from ..learner.refit import Estimator
 from ..posterior import confidence_radius, optimistic_draws
-from ..simulate import Decision, Waiting
+from ..simulate import Assortment, Decision, Waiting
 from ..streams import Streams
 from .base import PolicyEntry, Service
 
 Radius = Callable[[int], float]
 
-# Utilities are at first known to within this, which decides most rounds (K = 1).
-LEEWAY = 0.01
+# Utilities are first computed to within this, which decides most rounds (K = 1).
+INITIAL_TOLERANCE = 0.01
+# ACQB-tuned: chosen on the tuning rows and seeds from 100 on, for recorded answers (cqb.beyond.tuning).
+SETTINGS = {"lambda0": 1.0 / 64.0, "alpha_coef": 1e-3}
 
 
 class ThetaEstimator(Protocol):
-    """What a learner needs of an estimator: parameters (N, d), moved by every round.
+    """The interface of an estimator: parameters (N, d), moved by every round.
 
-    Each model's theta is within `slack` (Euclidean) of where it belongs, and there once settled.
+    The theta of a model is within `error_bound` (Euclidean) of its estimate, and equal once refined.
     """
 
     theta: np.ndarray
-    slack: float
+    error_bound: float
 
-    def settle(self, models: Iterable[int]) -> None:
-        """Bring theta of these models to where it belongs."""
+    def refine(self, models: Iterable[int]) -> None:
+        """Move theta of these models to the estimate."""
 
-    def observe(self, context: int, x: np.ndarray, assortment: tuple[int, ...], pick: int) -> None:
+    def observe(self, context: int, x: np.ndarray, assortment: Assortment, pick: int) -> None:
         """Learn from one round."""
+
+
+class ForcedExploration:
+    """Serves an arrival with the next assortment of the rotation when its coin says so.
+
+    Parameters
+    ----------
+    coin : probability of forced exploration, by the round in which it is tossed. It acts in the
+        next round, on the query that arrived in between.
+    """
+
+    def __init__(self, service: Service, streams: Streams, coin: Schedule) -> None:
+        self.coin, self.coins = coin, streams.uniforms("exploration", service.T)
+        self.rotation = ROTATIONS[service.learner.rotation](service.n_models, service.K)
+
+    def forced(self, t: int, waiting: Waiting) -> Decision | None:
+        """The forced decision of round t, or None."""
+        if waiting.fresh and self.coins[t - 2] < self.coin(t - 1):
+            return Decision(len(waiting.query) - 1, next(self.rotation), forced=True)
+        return None
 
 
 class ThompsonLearner:
@@ -55,10 +81,8 @@ class ThompsonLearner:
 
     Parameters
     ----------
-    coin : probability of forced exploration, by the round in which it is tossed. It acts in the
-        next round, on the query that arrived in between.
-    radius : the confidence radius alpha, by round.
-    estimator : what moves theta; by default the maximum likelihood of the full history.
+    coin : see :class:`ForcedExploration`. radius : the confidence radius alpha, by round.
+    estimator : by default the maximum likelihood of the full history.
     """
 
     def __init__(
@@ -72,17 +96,15 @@ class ThompsonLearner:
         settings = service.learner
         N, d = service.n_models, service.contexts.shape[1]
         self._contexts, self._K = np.ascontiguousarray(service.contexts, float), service.K
-        self._coin, self._radius = coin, radius
-        self._coins = streams.uniforms("exploration", service.T)
+        self._explore, self._radius = ForcedExploration(service, streams, coin), radius
         self._normals = streams.rounds("posterior")
         self._draws = optimistic_draws(service.K)
-        self._rotation = ROTATIONS[settings.rotation](N, service.K)
-        leeway = LEEWAY if service.K == 1 else 0.0
+        initial_tolerance = INITIAL_TOLERANCE if service.K == 1 else 0.0
         self._estimator = estimator or Estimator(
-            N, d, service.K, settings.lambda0, settings.tolerance, leeway
+            N, d, service.K, settings.lambda0, settings.tolerance, initial_tolerance
         )
         self._covariance = [LazyInverse(d, settings.lambda0) for _ in range(N)]
-        # 1 / (an upper bound of the posterior variance), per context and model: kernels.prospects.
+        # 1 / (an upper bound of the posterior variance), per context and model: draw_kernels.prospects.
         norms = np.einsum("cd,cd->c", service.contexts, service.contexts)
         self._longest = float(np.sqrt(norms.max()))
         bound = settings.lambda0 / np.maximum(norms, 1e-300)
@@ -91,12 +113,13 @@ class ThompsonLearner:
     @property
     def theta(self) -> np.ndarray:
         """The current estimates, shape (N, d)."""
-        self._estimator.settle(range(self._information.shape[1]))
+        self._estimator.refine(range(self._information.shape[1]))
         return self._estimator.theta
 
     def choose(self, t: int, waiting: Waiting) -> Decision:
-        if waiting.fresh and self._coins[t - 2] < self._coin(t - 1):
-            return Decision(len(waiting.query) - 1, next(self._rotation), forced=True)
+        return self._explore.forced(t, waiting) or self._sampled_decision(t, waiting)
+
+    def _sampled_decision(self, t: int, waiting: Waiting) -> Decision:
         ranks, ranked = _newest_first(waiting)
         size = (len(waiting.query), self._information.shape[1], self._draws)
         normals = self._normals.at(t).standard_normal(size)[ranks]
@@ -106,7 +129,7 @@ class ThompsonLearner:
 
     def _sampled(
         self, t: int, ranked: Sequence[int], normals: np.ndarray, penalty: np.ndarray | float = 0.0
-    ) -> tuple[int, tuple[int, ...]]:
+    ) -> tuple[int, Assortment]:
         """The place among `ranked` and the assortment of largest sampled departure rate.
 
         Parameters
@@ -115,12 +138,12 @@ class ThompsonLearner:
         """
         index, radius = np.asarray(ranked), self._radius(t)
         candidates = self._candidates(index, normals, penalty)
-        if self._estimator.slack > 0.0:
-            off = self._estimator.slack * self._longest
+        if self._estimator.error_bound > 0.0:
+            off = self._estimator.error_bound * self._longest
             alive, sole = thompson.prune(candidates, self._covariance, radius, self._K, off)
             if sole is not None:
                 return sole
-            self._estimator.settle(np.flatnonzero(alive.any(axis=0)).tolist())
+            self._estimator.refine(np.flatnonzero(alive.any(axis=0)).tolist())
             candidates = self._candidates(index, normals, penalty)
         return thompson.choose(candidates, self._covariance, radius, self._K)
 
@@ -128,14 +151,12 @@ class ThompsonLearner:
         self, index: np.ndarray, normals: np.ndarray, penalty: np.ndarray | float
     ) -> thompson.Candidates:
         """Waiting contexts as the Thompson choice sees them."""
-        mean, deviation = kernels.prospects(
+        mean, deviation = draw_kernels.prospects(
             self._contexts, index, self._estimator.theta, self._information
         )
         return thompson.Candidates(self._contexts, index, mean - penalty, deviation, normals)
 
-    def observe(
-        self, t: int, query: int, context: int, assortment: tuple[int, ...], pick: int
-    ) -> None:
+    def observe(self, t: int, query: int, context: int, assortment: Assortment, pick: int) -> None:
         x = self._contexts[context]
         for j in assortment:
             self._covariance[j].grow(x)
@@ -173,16 +194,14 @@ def exploration_constant(service: Service) -> float:
 
 def acqb(service: Service, streams: Streams) -> ThompsonLearner:
     """ACQB with the anytime radius; T enters only through c1, as in the paper's experiments."""
-    return ThompsonLearner(
-        service, streams, decaying(exploration_constant(service)), radius_rule(service, None)
-    )
+    coin = decaying(exploration_constant(service))
+    return ThompsonLearner(service, streams, coin, radius_rule(service, None))
 
 
 def acqb_fixed_horizon(service: Service, streams: Streams) -> ThompsonLearner:
     """ACQB as its authors ran it: the radius of the last round at every round."""
-    return ThompsonLearner(
-        service, streams, decaying(exploration_constant(service)), radius_rule(service, service.T)
-    )
+    coin = decaying(exploration_constant(service))
+    return ThompsonLearner(service, streams, coin, radius_rule(service, service.T))
 
 
 def cqb_epsilon(service: Service, streams: Streams) -> ThompsonLearner:
@@ -191,6 +210,26 @@ def cqb_epsilon(service: Service, streams: Streams) -> ThompsonLearner:
     return ThompsonLearner(service, streams, coin, radius_rule(service, service.T))
 
 
+def acqb_online(service: Service, streams: Streams, coupled: bool = False) -> ThompsonLearner:
+    """ACQB with an estimate that costs the same in every round, however long the history.
+
+    The confidence radius is ACQB's too: the estimator's own radius (Lee and Oh, 2024) differs by a
+    constant, which `alpha_coef` covers. `coupled` uses the full curvature (N d <= 500).
+    """
+    kind = CoupledOnlineEstimator if coupled else OnlineEstimator
+    d = service.contexts.shape[1]
+    estimator = kind(service.n_models, d, service.K, service.learner.lambda0)
+    coin = decaying(exploration_constant(service))
+    return ThompsonLearner(service, streams, coin, radius_rule(service, None), estimator)
+
+
+def acqb_tuned(service: Service, streams: Streams) -> ThompsonLearner:
+    """ACQB with :data:`SETTINGS` in place of the service's own learner settings."""
+    return acqb(replace(service, learner=service.learner.with_(**SETTINGS)), streams)
+
+
 ACQB = PolicyEntry("ACQB", factory=acqb)
 ACQB_T = PolicyEntry("ACQB-T", factory=acqb_fixed_horizon)
 CQB_EPS = PolicyEntry("CQB-eps", factory=cqb_epsilon)
+ACQB_ONLINE = PolicyEntry("ACQB-online", factory=acqb_online)
+ACQB_TUNED = PolicyEntry("ACQB-tuned", factory=acqb_tuned)

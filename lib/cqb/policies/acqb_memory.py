@@ -1,8 +1,8 @@
 """ACQB-M, ACQB-W and ACQB-MW: learn from the retrials of the same query, from scored rows, from both.
 
 The utility of model j for query q is ``<x_q, theta_j> + b_qj`` (ACQB, arXiv 2602.02061, is the case
-b = 0); :mod:`cqb.persistence` keeps the posterior of both parts and of how much of b there is. Among the
-waiting queries the one with the largest posterior departure rate is served.
+b = 0). :mod:`cqb.persistence` holds the posterior of both parts and of the hypotheses about b. The
+waiting query with the largest posterior departure rate is served.
 
 ==============  ================================  ======================
 name            hypotheses of persistence         starts from
@@ -14,15 +14,16 @@ ACQB-M-query    the query's own effect alone      nothing
 ACQB-MW-query   the query's own effect alone      the refinement rows
 ==============  ================================  ======================
 
-An effect may also belong to the prompt: then what one arrival went through is remembered when the very
-same prompt arrives again. The variants "-query" leave those hypotheses out. ACQB-M-aged is ACQB-M with a
-priority that grows while a query waits.
+An effect may also belong to the prompt: its retrials then also inform later arrivals of the same
+prompt. The variants "-query" leave those hypotheses out. ACQB-M-aged is ACQB-M with a
+priority that grows by :data:`AGEING` per round of waiting.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 from scipy.special import ndtr
@@ -31,15 +32,14 @@ from ..persistence.evidence import moments
 from ..persistence.filter import Filter, Prior
 from ..persistence.warm_start import SPREADS, studied
 from ..persistence.worlds import FRESH, WORLDS
-from ..simulate import Decision, Waiting
+from ..simulate import Assortment, Decision, Waiting
 from ..streams import Streams
 from .base import PolicyEntry, Service
 from .offline import OfflineEntry, ScoredRows
 
 # Hypotheses below this weight take no part in a choice.
 NEGLIGIBLE = 1e-4
-QUERY_ALONE = tuple(world for world in WORLDS if world.unit == "query")
-AGEING = 0.002
+AGEING = 0.002  # of ACQB-M-aged
 
 
 @dataclass(frozen=True)
@@ -47,16 +47,16 @@ class MemorySettings:
     """Settings of the policies with memory.
 
     The spread of the prior and the scale of sampling were chosen on the tuning rows and seeds 100 to
-    103, recorded answers and linear utilities together (:mod:`cqb.beyond.tuning`). With scored rows to
-    start from, these tell the spread.
+    103, recorded answers and linear utilities together (:mod:`cqb.beyond.tuning`). A policy that starts
+    from scored rows takes the spread from them.
 
     Attributes
     ----------
     prior : of the latent utilities, and the hypotheses of persistence.
     sampling : scale of the posterior draw of the parameters; 1 is Thompson sampling, 0 serves the
         posterior mean rate.
-    ageing : what a round of waiting adds to a query's priority, which else is its departure rate. With
-        a > 0 no query waits behind later ones for ever: after 1/a rounds it goes before all of them.
+    ageing : added per round of waiting to a query's priority, which otherwise is its departure rate.
+        With a > 0 no query waits for ever behind later ones: after 1/a rounds it precedes them all.
     """
 
     prior: Prior = field(default_factory=Prior)
@@ -64,11 +64,14 @@ class MemorySettings:
     ageing: float = 0.0
 
 
+QUERY_ALONE = MemorySettings(Prior(worlds=tuple(w for w in WORLDS if w.unit == "query")))
+
+
 class MemoryLearner:
     """Serves the (query, assortment) of largest posterior departure rate.
 
-    An assortment is built model by model, each the one most likely to help if those before it fail:
-    with effects that agree between models, the second model is one that fails on other queries.
+    An assortment is built model by model; each is the one most likely to help if those before it fail.
+    If effects agree between models, the second model is one that fails on other queries.
     """
 
     def __init__(
@@ -97,7 +100,7 @@ class MemoryLearner:
         return Decision(place, tuple(sorted(chosen[place].tolist())))
 
     def _gain(self, t: int, waiting: Waiting) -> np.ndarray | float:
-        """What waiting adds to the priority of each query, (q,)."""
+        """Priority that each query has gained by waiting, (q,)."""
         if self._ageing == 0.0:
             return 0.0
         since = [self._since.setdefault(query, t) for query in waiting.query]
@@ -136,9 +139,7 @@ class MemoryLearner:
             weight /= weight.sum(axis=1, keepdims=True)
         return chosen, retrial
 
-    def observe(
-        self, t: int, query: int, context: int, assortment: tuple[int, ...], pick: int
-    ) -> None:
+    def observe(self, t: int, query: int, context: int, assortment: Assortment, pick: int) -> None:
         self.filter.observe(query, assortment, pick)
         if pick >= 0:
             self._since.pop(query, None)
@@ -162,7 +163,7 @@ def acqb_memory_warm(
 ) -> MemoryLearner:
     """ACQB-MW: the parameters, their spread and the correlation of effects start from scored rows.
 
-    The spread is the one of `spreads` under which the rows are most probable, whatever `settings` has.
+    Of `spreads` the one is used under which the rows are most probable, whatever `settings` says.
     """
     settings = settings or MemorySettings()
     filter_ = studied(service.contexts, rows.contexts, rows.rates, settings.prior, spreads)
@@ -172,31 +173,19 @@ def acqb_memory_warm(
 def acqb_warm(
     service: Service, streams: Streams, rows: ScoredRows, settings: MemorySettings | None = None
 ) -> MemoryLearner:
-    """ACQB-W: the same start without memory, every attempt a fresh draw given the context."""
+    """ACQB-W: the same start without memory; every attempt is a fresh draw given the context."""
     settings = settings or MemorySettings()
     settings = replace(settings, prior=replace(settings.prior, worlds=(FRESH,)))
     return acqb_memory_warm(service, streams, rows, settings)
 
 
-def acqb_memory_query(service: Service, streams: Streams) -> MemoryLearner:
-    """ACQB-M that forgets a prompt when its query has departed."""
-    return acqb_memory(service, streams, MemorySettings(Prior(worlds=QUERY_ALONE)))
-
-
-def acqb_memory_warm_query(service: Service, streams: Streams, rows: ScoredRows) -> MemoryLearner:
-    """ACQB-MW that forgets a prompt when its query has departed."""
-    settings = MemorySettings(Prior(worlds=QUERY_ALONE))
-    return acqb_memory_warm(service, streams, rows, settings)
-
-
-def acqb_memory_aged(service: Service, streams: Streams) -> MemoryLearner:
-    """ACQB-M with a priority that grows by :data:`AGEING` per round of waiting."""
-    return acqb_memory(service, streams, MemorySettings(ageing=AGEING))
-
-
 ACQB_M = PolicyEntry("ACQB-M", factory=acqb_memory)
 ACQB_MW = OfflineEntry("ACQB-MW", factory=acqb_memory_warm)
 ACQB_W = OfflineEntry("ACQB-W", factory=acqb_warm)
-ACQB_M_QUERY = PolicyEntry("ACQB-M-query", factory=acqb_memory_query)
-ACQB_MW_QUERY = OfflineEntry("ACQB-MW-query", factory=acqb_memory_warm_query)
-ACQB_M_AGED = PolicyEntry("ACQB-M-aged", factory=acqb_memory_aged)
+ACQB_M_QUERY = PolicyEntry("ACQB-M-query", factory=partial(acqb_memory, settings=QUERY_ALONE))
+ACQB_MW_QUERY = OfflineEntry(
+    "ACQB-MW-query", factory=partial(acqb_memory_warm, settings=QUERY_ALONE)
+)
+ACQB_M_AGED = PolicyEntry(
+    "ACQB-M-aged", factory=partial(acqb_memory, settings=MemorySettings(ageing=AGEING))
+)

@@ -1,39 +1,41 @@
-"""ACQB-P: ACQB, with a fixed penalty on a model for each time it has failed this very query.
+"""ACQB-P: ACQB with a fixed penalty on a model for each time it has failed the same query.
 
-The crude form of memory: the learner is ACQB's in every respect (arXiv 2602.02061, section 3; retrials
-count as fresh observations), only the sampled utility of a (query, model) falls by
-:data:`PENALTY` per failure there before the largest departure rate is served.
+This is the simplest form of memory. The learner is ACQB's (arXiv 2602.02061, section 3; retrials count
+as fresh observations), but the sampled utility of a (query, model) pair falls by :data:`PENALTY` per
+failure of the pair.
 
-The same prompt waiting twice with the same failures has the same scores twice: rounding decides which of
-the two is served, so that runs agree between versions and machines only up to such ties.
+If a prompt waits twice with the same failures, both queries have the same scores. Rounding then decides
+which is served, so runs agree between versions and machines only up to such ties.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from ..exploration import decaying
-from ..simulate import Decision, Waiting
+from ..simulate import Assortment, Decision, Waiting
 from ..streams import Streams
 from .acqb import ThompsonLearner, exploration_constant, radius_rule
 from .base import PolicyEntry, Service
-from .failures import Failures
+from .ts_memory import Failures
 
 PENALTY = 6.0  # in units of utility (log odds): after one failure, odds fall by a factor of 403
+# ACQB-P-tuned: chosen with ACQB-tuned's settings (:mod:`.acqb`), over one grid, and the penalty too.
+PENALISED = {"lambda0": 1.0 / 16.0, "alpha_coef": 1e-4}
 
 
 class PenalisedLearner(ThompsonLearner):
-    """The Thompson learner whose utilities fall by `penalty` per failure of the model there."""
+    """The Thompson learner with utilities reduced by `penalty` per failure of the model on the query."""
 
     def __init__(self, *service_and_more, penalty: float = PENALTY) -> None:
         super().__init__(*service_and_more)
         self._penalty = penalty
         self._failures = Failures(self._information.shape[1])
 
-    def choose(self, t: int, waiting: Waiting) -> Decision:
-        if waiting.fresh and self._coins[t - 2] < self._coin(t - 1):
-            return Decision(len(waiting.query) - 1, next(self._rotation), forced=True)
-        # Newest first, as in ACQB; but twins of one context differ here in what failed them.
+    def _sampled_decision(self, t: int, waiting: Waiting) -> Decision:
+        # Newest first, as in ACQB; but two queries of one context may differ in what failed them.
         order = np.argsort(-np.asarray(waiting.query))
         ranked = np.asarray(waiting.context)[order]
         failed = self._failures.of(waiting.query)[order]
@@ -42,9 +44,7 @@ class PenalisedLearner(ThompsonLearner):
         place, assortment = self._sampled(t, ranked, normals, self._penalty * failed)
         return Decision(int(order[place]), assortment)
 
-    def observe(
-        self, t: int, query: int, context: int, assortment: tuple[int, ...], pick: int
-    ) -> None:
+    def observe(self, t: int, query: int, context: int, assortment: Assortment, pick: int) -> None:
         self._failures.observe(query, assortment, pick)
         super().observe(t, query, context, assortment, pick)
 
@@ -57,4 +57,11 @@ def acqb_penalised(
     return PenalisedLearner(service, streams, coin, radius_rule(service, None), penalty=penalty)
 
 
+def acqb_penalised_tuned(service: Service, streams: Streams) -> PenalisedLearner:
+    """ACQB-P with :data:`PENALISED` and its usual penalty, which was the best of three."""
+    learner = service.learner.with_(**PENALISED)
+    return acqb_penalised(replace(service, learner=learner), streams)
+
+
 ACQB_P = PolicyEntry("ACQB-P", factory=acqb_penalised)
+ACQB_P_TUNED = PolicyEntry("ACQB-P-tuned", factory=acqb_penalised_tuned)

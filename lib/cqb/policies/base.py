@@ -1,4 +1,4 @@
-"""What a policy is given, and how one is registered."""
+"""What a policy is given (:class:`Service`), and how it is registered (:class:`PolicyEntry`)."""
 
 from __future__ import annotations
 
@@ -51,12 +51,12 @@ class LearnerSettings:
 
 @dataclass(frozen=True)
 class Service:
-    """The public side of a run: all that a policy may know before the first query.
+    """What a policy knows before the first query.
 
     Attributes
     ----------
-    contexts : (C, d) float64, the table that a waiting query's context number points into. A
-        policy reads only rows of queries that have arrived.
+    contexts : (C, d) float64, the table that the context numbers of waiting queries index. A policy
+        reads only rows of queries that have arrived.
     n_models : N. K : assortment size. T : horizon (only policies that need it read it).
     arrival_rate : lambda, queries per round.
     learner : settings of the learners.
@@ -71,8 +71,8 @@ class Service:
 
 
 @dataclass(frozen=True, eq=False)
-class Origin:
-    """What a run's environment is made from: all of it is public but to the policy.
+class RunSource:
+    """What the environment of a run is made from; hidden from the policy.
 
     Attributes
     ----------
@@ -86,7 +86,7 @@ class Origin:
     pool_size: int
 
     def environment(self) -> Environment:
-        """The environment, its contexts as they are; raises what :func:`.from_table` raises."""
+        """The environment with unrefined contexts; raises what :func:`.from_table` raises."""
         if isinstance(self.world, Environment):
             return self.world
         return from_table(self.world, self.seed, self.lam, self.pool_size)
@@ -115,8 +115,8 @@ TruthFactory = Callable[[Environment, int], Policy]
 class PolicyEntry:
     """A policy's printed name, how to build it, and where it applies.
 
-    A factory takes (service, streams); `from_truth` builds a yardstick from the environment
-    itself and K. Exactly one of the two is given. A policy that is given more than its service
+    `factory` takes (service, streams); `from_truth` builds a reference policy from the environment
+    itself and K. Exactly one of the two is given. An entry whose policy gets more than its service
     overrides one of the two methods.
     """
 
@@ -124,25 +124,25 @@ class PolicyEntry:
     factory: Factory | None = None
     from_truth: TruthFactory | None = None
     k1_only: bool = False
-    # Whether it takes more than the pool from the routing table, and so cannot do without one.
+    # Whether it needs rows of a routing table outside the pool.
     needs_table: ClassVar[bool] = False
 
-    def environment(self, origin: Origin) -> Environment:
+    def environment(self, source: RunSource) -> Environment:
         """The environment that the policy is run on."""
-        return origin.environment()
+        return source.environment()
 
     def make(
         self,
         service: Service,
         streams: Streams,
         truth: Environment,
-        origin: Origin | None = None,
+        source: RunSource | None = None,
     ) -> Policy:
-        """A fresh policy for one run; only yardsticks get to see `truth`.
+        """A fresh policy for one run; only reference policies see `truth`.
 
         Parameters
         ----------
-        origin : where the run comes from; only policies that ask for scored rows read it.
+        source : what the run is made from; read only by policies that need scored rows.
 
         Raises
         ------

@@ -1,9 +1,9 @@
 """CQB-eta-2, the rate-optimal policy (arXiv 2606.09668): explore, explore a little, then never.
 
-Three phases: pure exploration until a first estimate is good; up to a cutoff each arrival is
-explored with a constant probability, else upper confidence bounds decide; after the cutoff upper
-confidence bounds alone. Differences between the learner's and the oracle's queue made before the
-cutoff die out before T, and the samples gathered by then leave gaps of the order T^{-1/2}.
+There are three phases: pure exploration until a first estimate is good; up to a cutoff each arrival is
+explored with a constant probability, otherwise upper confidence bounds decide; after the cutoff, upper
+confidence bounds alone. Differences between the learner's and the oracle's queue that arise before the
+cutoff die out before T, and the samples gathered by then leave gaps of order T^{-1/2}.
 
 The paper's constants are not public: those below, and their names, are OURS.
 """
@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from ..streams import Streams
 from .acqb import radius_rule
 from .base import PolicyEntry, Service
-from .optimistic import OptimisticLearner
+from .cqb_opt import OptimisticLearner
 
-# What a service assumes of its traffic slackness where nothing better is known.
+# Traffic slackness that a service assumes by default.
 SLACKNESS = 0.1
 
 
@@ -56,8 +56,8 @@ def phases(
     ----------
     slackness : epsilon > 0, what the arrival rate leaves of the capacity.
     tau : default ``ceil(d log T)``, at most T/4.
-    eta : default ``min(0.1, epsilon/2)``, so that exploration leaves half of the slack.
-    tail : C, the last ``C log T`` rounds explore no more (at most the second half); default
+    eta : default ``min(0.1, epsilon/2)``, so that exploration uses half of the slackness.
+    tail : C; the last ``C log T`` rounds (at most half of all) do not explore; default
         ``20 / epsilon``.
 
     Raises

@@ -1,12 +1,108 @@
-"""CQB-Opt and CQB-eps with upper confidence bounds (arXiv 2601.19300)."""
+"""The learner with upper confidence bounds: CQB-Opt and CQB-eps as their paper states them.
+
+For K = 1 a waiting query x and a model k are scored by ``sigmoid(<x, theta_k>) + beta |x|_{V_k^{-1}}``
+(arXiv 2601.19300), and the largest score is served. For K >= 2 the paper states no index; ours puts
+the optimism into the utilities, ``<x, theta_j> + beta |x|_{V_j^{-1}}``, and serves the query and the K
+models of largest departure rate under them. ``beta`` is the confidence radius of the Thompson
+learner, with the same settings, so the two learners differ only in their optimism. CQB-eta-2
+(:mod:`.cqb_eta2`) uses the same learner.
+"""
 
 from __future__ import annotations
 
-from ..exploration import explore_then_rarely, pure_rounds
+import numpy as np
+
+from ..exploration import Schedule, explore_then_rarely, pure_rounds
+from ..learner.lazy_inverse import LazyInverse
+from ..learner.refit import Estimator
+from ..simulate import Assortment, Decision, Waiting
 from ..streams import Streams
-from .acqb import exploration_constant, radius_rule
+from .acqb import ForcedExploration, Radius, exploration_constant, radius_rule
 from .base import PolicyEntry, Service
-from .optimistic import OptimisticLearner
+
+
+class OptimisticLearner:
+    """Serves the (query, assortment) of largest upper confidence bound.
+
+    Parameters
+    ----------
+    coin : see :class:`.acqb.ForcedExploration`. radius : beta, by round.
+    pure : up to this round every round is forced exploration: the query that arrived last, with
+        the next assortment of the rotation.
+    """
+
+    def __init__(
+        self, service: Service, streams: Streams, coin: Schedule, radius: Radius, pure: int = 0
+    ) -> None:
+        settings = service.learner
+        N, (C, d) = service.n_models, service.contexts.shape
+        self._contexts, self._K = service.contexts, service.K
+        self._explore, self._radius = ForcedExploration(service, streams, coin), radius
+        self._pure = pure
+        self._estimator = Estimator(N, d, service.K, settings.lambda0, settings.tolerance)
+        self._covariance = [LazyInverse(d, settings.lambda0) for _ in range(N)]
+        # |x|^2 in the norm of V_j^{-1}, right for the contexts in `_tracked` and no others.
+        self._squared = np.empty((C, N))
+        self._tracked: dict[int, None] = {}
+
+    @property
+    def theta(self) -> np.ndarray:
+        """The current estimates, shape (N, d)."""
+        return self._estimator.theta
+
+    def choose(self, t: int, waiting: Waiting) -> Decision:
+        if t <= self._pure:
+            newest = max(range(len(waiting.query)), key=waiting.query.__getitem__)
+            return Decision(newest, next(self._explore.rotation), forced=True)
+        if forced := self._explore.forced(t, waiting):
+            return forced
+        widths = np.sqrt(self._squared_widths(waiting.context))
+        utilities = self._contexts[waiting.context] @ self._estimator.theta.T
+        place, assortment = best_upper_bound(utilities, widths, self._radius(t), self._K)
+        return Decision(place, assortment)
+
+    def _squared_widths(self, contexts: list[int]) -> np.ndarray:
+        """(q, N) squared widths of the waiting contexts; only those of new queries are computed."""
+        newcomers = [c for c in dict.fromkeys(contexts) if c not in self._tracked]
+        for c in newcomers:
+            x = self._contexts[c]
+            self._squared[c] = [x @ inverse.dot(x) for inverse in self._covariance]
+        self._tracked = dict.fromkeys(contexts)
+        return np.maximum(self._squared[contexts], 0.0)
+
+    def observe(self, t: int, query: int, context: int, assortment: Assortment, pick: int) -> None:
+        x = self._contexts[context]
+        tracked = list(self._tracked)
+        for j in assortment:
+            k = self._covariance[j].dot(x)
+            seen = self._contexts[tracked] @ k
+            self._squared[tracked, j] -= seen * seen / (1.0 + x @ k)
+            self._covariance[j].grow(x)
+        self._estimator.observe(context, x, assortment, pick)
+
+
+def best_upper_bound(
+    utilities: np.ndarray, widths: np.ndarray, beta: float, K: int
+) -> tuple[int, Assortment]:
+    """The (query, assortment) of largest upper confidence bound, ties to the earliest.
+
+    Parameters
+    ----------
+    utilities : (q, N) ``<x, theta_j>``. widths : (q, N) ``|x|_{V_j^{-1}}``. beta : the radius.
+
+    Returns
+    -------
+    (position in 0..q-1, ascending model indices)
+    """
+    if K == 1:
+        scores = 1.0 / (1.0 + np.exp(-utilities)) + beta * widths
+        place, model = divmod(int(np.argmax(scores)), scores.shape[1])
+        return place, (model,)
+    optimistic = utilities + beta * widths
+    top = np.partition(optimistic, -K, axis=1)[:, -K:]
+    place = int(np.argmax(np.exp(top - top.max()).sum(axis=1)))
+    best = np.argsort(-optimistic[place], kind="stable")[:K]
+    return place, tuple(sorted(best.tolist()))
 
 
 def cqb_opt(service: Service, streams: Streams) -> OptimisticLearner:

@@ -1,8 +1,8 @@
 """Q-UCB and Q-ThS: queueing bandits without contexts (Krishnasamy et al.), K = 1, first in first out.
 
-Both explore round robin with probability ``min(1, 3 N log(t)^2 / t)``, and as long as some model has
-never been served. At N = 11 that is most of 5,000 rounds and at N = 112 practically all of them: then
-they are a round robin over the models, and every text that compares with them should say so.
+Both explore round robin with probability ``min(1, 3 N log(t)^2 / t)``, and until every model has been
+served. At N = 11 this covers most of 5,000 rounds and at N = 112 practically all of them. They are then
+a round robin over the models, and any text that compares with them should say so.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..simulate import Decision, Waiting
+from ..simulate import Assortment, Decision, Waiting
 from ..streams import Streams
 from .base import PolicyEntry, Service
 
@@ -42,9 +42,7 @@ class FifoBandit:
             return Decision(0, (model,), forced=True)
         return Decision(0, (int(np.argmax(self._index(t, self._picks, self._serves))),))
 
-    def observe(
-        self, t: int, query: int, context: int, assortment: tuple[int, ...], pick: int
-    ) -> None:
+    def observe(self, t: int, query: int, context: int, assortment: Assortment, pick: int) -> None:
         self._serves[assortment[0]] += 1.0
         self._picks[assortment[0]] += pick == assortment[0]
 

@@ -1,16 +1,16 @@
-"""INFORMED, a yardstick: a thousand fully scored rows, this query's failures, and no learning.
+"""INFORMED, a reference policy: a thousand fully scored rows, the query's failures, and no learning.
 
-The posterior over the scored rows, given a query's context x and what it has been through, is
-proportional to ``exp(<x, x_i> / 0.1)`` times the probability of the retrials so far if row i's odds
-were the query's own. The mean rates under it are served, largest first. No online policy sees such
-rows, so it is no policy to deploy; it tells what rows and memory are worth without any learning.
+The posterior over the scored rows, given a query's context x and its past rounds, is proportional to
+``exp(<x, x_i> / 0.1)`` times the probability of the retrials so far if row i's odds were the query's
+own. The largest mean rate under it is served. No online policy sees such rows, so this is not a policy
+to deploy; it measures what rows and memory are worth without learning.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from ..simulate import RETRY, Decision, Waiting
+from ..simulate import RETRY, Assortment, Decision, Waiting
 from ..streams import Streams
 from .base import Service
 from .offline import OfflineEntry, ScoredRows
@@ -37,9 +37,7 @@ class Informed:
         place = int(np.argmax((top / (1.0 - top)).sum(axis=1)))
         return Decision(place, tuple(sorted(best[place].tolist())))
 
-    def observe(
-        self, t: int, query: int, context: int, assortment: tuple[int, ...], pick: int
-    ) -> None:
+    def observe(self, t: int, query: int, context: int, assortment: Assortment, pick: int) -> None:
         if pick != RETRY:
             del self._weight[query], self._rates[query]
             return

@@ -1,7 +1,7 @@
-"""Fully scored rows that a policy may see before the first query, and how such a policy is registered.
+"""Policies that see fully scored rows before the first query.
 
-Two sets of rows, both outside the job pool: the refinement set, which ACQB-CL gets too (arXiv
-2602.02061), and all that is left beside it, which no online policy would have.
+There are two sets of rows, both outside the job pool: the refinement set, which ACQB-CL uses too (arXiv
+2602.02061), and all other rows, which no online policy would have.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ..environment import Environment
 from ..routing_table import RoutingTable, departure_odds, split_rows
 from ..simulate import Policy
 from ..streams import Streams
-from .base import Origin, PolicyEntry, Service
+from .base import PolicyEntry, RunSource, Service
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,19 +56,19 @@ class OfflineEntry(PolicyEntry):
         service: Service,
         streams: Streams,
         truth: Environment,
-        origin: Origin | None = None,
+        source: RunSource | None = None,
     ) -> Policy:
-        """A fresh policy for one run, with the scored rows of its `origin`.
+        """A fresh policy for one run, with the scored rows of its `source`.
 
         Raises
         ------
         ValueError
-            There is no origin, or no routing table behind it, or too few rows are left in it.
+            There is no source, its world is not a routing table, or too few rows are left.
         """
-        if origin is None:
-            raise ValueError(f"{self.name}: found no origin, expected one to take scored rows from")
-        table = origin.table(self.name, "to take scored rows from")
-        rows = scored_rows(table, self.rows, origin.seed, origin.lam, origin.pool_size)
+        if source is None:
+            raise ValueError(f"{self.name}: found no source, expected one to take scored rows from")
+        table = source.table(self.name, "to take scored rows from")
+        rows = scored_rows(table, self.rows, source.seed, source.lam, source.pool_size)
         return self.factory(service, streams, rows)
 
 
@@ -82,12 +82,10 @@ def scored_rows(
     ValueError
         `which` is neither "refinement" nor "rest", or too few rows are left.
     """
-    split = split_rows(table, seed, pool_size=pool_size)
-    if which == "refinement":
-        chosen = split.refinement
-    elif which == "rest":
-        kept_out = np.concatenate([split.pool, split.refinement])
-        chosen = np.setdiff1d(np.arange(len(table)), kept_out)
-    else:
+    if which not in ("refinement", "rest"):
         raise ValueError(f"rows: found {which!r}, expected 'refinement' or 'rest'")
+    split = split_rows(table, seed, pool_size=pool_size)
+    chosen = split.refinement
+    if which == "rest":
+        chosen = np.setdiff1d(np.arange(len(table)), np.concatenate([split.pool, chosen]))
     return ScoredRows(table.embeddings[chosen], departure_odds(table.utility(lam)[chosen]))

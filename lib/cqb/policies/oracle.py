@@ -1,9 +1,9 @@
-"""ORACLE: knows every departure rate, serves the largest one first with its best assortment."""
+"""ORACLE: knows every departure rate and serves the largest first, with its best assortment."""
 
 from __future__ import annotations
 
 from ..environment import Environment
-from ..simulate import Decision, Waiting
+from ..simulate import Assortment, Decision, Waiting
 from .base import PolicyEntry
 
 
@@ -22,10 +22,8 @@ class Oracle:
         position = rates.index(max(rates))
         return Decision(position, self._assortments[waiting.row[position]])
 
-    def observe(
-        self, t: int, query: int, context: int, assortment: tuple[int, ...], pick: int
-    ) -> None:
-        """Knows everything already."""
+    def observe(self, t: int, query: int, context: int, assortment: Assortment, pick: int) -> None:
+        """Learns nothing: it knows all rates."""
 
 
 ORACLE = PolicyEntry("ORACLE", from_truth=Oracle)

@@ -1,9 +1,9 @@
-"""TS-memory and CYCLE: no context at all, but no model twice on a query until all have failed it.
+"""TS-memory and CYCLE: no context, but no model twice on a query until all models have failed it.
 
-Both rank the models by what they did on first tries of a (query, model) pair: TS-memory by a draw
-from a Beta posterior, CYCLE by the mean. A query is offered the K best-ranked of the models that
-have failed it least; among the waiting queries, the one for which this promises most is served.
-They are what a learner of contexts has to beat: twenty lines that read no prompt.
+Both rank the models by their outcomes on first tries of a (query, model) pair: TS-memory by a draw from
+a Beta posterior, CYCLE by the mean. A query is offered the K best-ranked of the models that have failed
+it least; the waiting query with the most promising offer is served. These are the baselines that a
+learner of contexts has to beat: twenty lines that read no prompt.
 """
 
 from __future__ import annotations
@@ -12,16 +12,39 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..simulate import Decision, Waiting
+from ..simulate import RETRY, Assortment, Decision, Waiting
 from ..streams import Streams
 from .base import PolicyEntry, Service
-from .failures import Failures
 
 Ranking = Callable[[int, np.ndarray, np.ndarray], np.ndarray]
 
 
+class Failures:
+    """Counts of failures per waiting query and model; a query that departs is forgotten.
+
+    A retrial is a failure of every model of the assortment; a pick is no failure of the others.
+    """
+
+    def __init__(self, n_models: int) -> None:
+        self._none = np.zeros(n_models)
+        self._of: dict[int, np.ndarray] = {}
+
+    def of(self, queries: list[int]) -> np.ndarray:
+        """(q, N) float64 counts of the queries, by arrival number."""
+        return np.array([self._of.get(query, self._none) for query in queries])
+
+    def observe(self, query: int, assortment: Assortment, pick: int) -> np.ndarray:
+        """Count one round; returns the counts (N,) as they were before it."""
+        before = self._of.get(query, self._none).copy()
+        if pick == RETRY:
+            self._of.setdefault(query, self._none.copy())[list(assortment)] += 1.0
+        else:
+            self._of.pop(query, None)
+        return before
+
+
 class FirstTries:
-    """Serves the most promising untried models, queries through which all models went last.
+    """Serves the most promising untried models; queries that have tried all models come last.
 
     Parameters
     ----------
@@ -44,9 +67,7 @@ class FirstTries:
         place = int(np.lexsort((-odds, rounds))[0])
         return Decision(place, tuple(sorted(order[place].tolist())))
 
-    def observe(
-        self, t: int, query: int, context: int, assortment: tuple[int, ...], pick: int
-    ) -> None:
+    def observe(self, t: int, query: int, context: int, assortment: Assortment, pick: int) -> None:
         before = self._failures.observe(query, assortment, pick)
         concerned = assortment if pick < 0 else (pick,)
         for j in concerned:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from ..simulate import Decision, Waiting
+from ..simulate import Assortment, Decision, Waiting
 from ..streams import Streams
 from .base import PolicyEntry, Service
 
 
 class Uniform:
-    """Learns nothing; the floor that every learner must beat."""
+    """Learns nothing: the baseline that every learner must beat."""
 
     def __init__(self, service: Service, streams: Streams) -> None:
         self._N, self._K = service.n_models, service.K
@@ -20,9 +20,7 @@ class Uniform:
         assortment = sorted(generator.permutation(self._N)[: self._K].tolist())
         return Decision(position, tuple(assortment))
 
-    def observe(
-        self, t: int, query: int, context: int, assortment: tuple[int, ...], pick: int
-    ) -> None:
+    def observe(self, t: int, query: int, context: int, assortment: Assortment, pick: int) -> None:
         """Learns nothing."""
 
 

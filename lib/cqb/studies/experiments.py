@@ -1,8 +1,8 @@
 """The paper's experiments on its three data sets, and their reports.
 
 Every study is in the paper's settings (arXiv 2602.02061), at the first or middle arrival rate of
-each set; the ``-paper`` studies have all arrival rates. A stand-in is generated data with the shape of the set
-it is named after, for a run that needs no download; its numbers say nothing about the real set.
+each set; the ``-paper`` studies have all arrival rates. A stand-in is generated data with the shape of
+the set it is named after, for a run that needs no download; its numbers say nothing about the real set.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from .. import claims, published_results
-from ..experiments import PAPER_POLICIES, Experiment
+from ..experiments import LONG_VECTORS, PAPER_POLICIES, Experiment
 from ..policies import LearnerSettings
 from ..runs import Cell
 from ..service_metrics import rows_of_run
@@ -55,7 +55,7 @@ RATES = {
 }
 # The length of the vectors is a matter of its own (notebook 02); the full paper has it too.
 PAPER = {
-    name: of.with_(cells=_cells(RATES[name]), policies=(*PAPER_POLICIES, "ACQB-CL-LN"))
+    name: of.with_(cells=_cells(RATES[name]), policies=(*PAPER_POLICIES, LONG_VECTORS))
     for name, of in REAL.items()
 }
 
@@ -68,9 +68,7 @@ def shown(dataset: str, **changes: Any) -> Study:
     dataset : "routerbench", "sprout", "embedllm", or one of these with "-standin".
     """
     experiment = {**REAL, **STAND_INS}[dataset]
-    return experiment.with_(**changes).study(
-        dataset, VERSION, more=rows_of_run, default=dataset in STAND_INS
-    )
+    return experiment.with_(**changes).study(dataset, VERSION, more=rows_of_run, default=True)
 
 
 STUDIES: dict[str, Study] = {name: shown(name) for name in (*STAND_INS, *REAL)} | {

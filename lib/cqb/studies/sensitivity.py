@@ -17,7 +17,9 @@ from ..policies import LearnerSettings
 from ..routing_table import RoutingTable
 from ..runs import Cell, play
 from ..runs import Task as RunTask
+from ..stats import MEASURES, interval, intervals
 from ..study import Study
+from ..tables import select, spread, spreads, text
 
 POOL_SIZE = 1000
 
@@ -164,6 +166,57 @@ def study(
         cost=lambda task: (3.0 if task.point.refinement else 1.2) * T / 5000,
         **about,
     )
+
+
+def means(runs: pd.DataFrame, factor: str) -> pd.DataFrame:
+    """Mean regret and gap with 95% t-intervals, a row per cell and value of `factor`.
+
+    The column `service` names the cell; where the load is varied, by its lam alone.
+    """
+    groups = select(runs, factor=factor).groupby(["lam", "arrival_rate", "value"])
+    count = groups["seed"].nunique()
+    rows = pd.DataFrame({"seeds": count, **intervals(groups, MEASURES, count)}).reset_index()
+    service = "lam = " + rows["lam"].map("{:g}".format)
+    if factor != "load":
+        service += ", arrival rate " + rows["arrival_rate"].map("{:g}".format)
+    return rows.assign(service=service)
+
+
+def best_table(runs: pd.DataFrame) -> str:
+    """For each factor and service: regret at the paper's value, at the best value, and which that is."""
+    lines = []
+    for name, about in FACTORS.items():
+        if about.default is None:
+            continue
+        for service, rows in means(runs, name).groupby("service", sort=False):
+            rows = rows.assign(regret=spreads(rows["regret_mean"], rows["regret_high"]))
+            best = rows.loc[rows["regret_mean"].idxmin()]
+            cell = (best["lam"], best["arrival_rate"])
+            lines.append(
+                {
+                    "factor": name,
+                    "service": service,
+                    "paper's": f"{about.default:g}",
+                    "regret": rows.loc[np.isclose(rows["value"], about.default), "regret"].iloc[0],
+                    "best": f"{best['value']:g}",
+                    "its regret": best["regret"],
+                    "difference": paired_difference(runs, name, cell, best["value"]),
+                }
+            )
+    return text(pd.DataFrame(lines), index=False)
+
+
+def paired_difference(
+    runs: pd.DataFrame, name: str, cell: tuple[float, float], value: float
+) -> str:
+    """Regret at `value` less that at the paper's value on the same seeds, with half its interval."""
+    rows = select(runs, factor=name, lam=cell[0], arrival_rate=cell[1])
+    table = rows.pivot(index="seed", columns="value", values="regret")
+    default = table.columns[np.argmin(np.abs(table.columns - FACTORS[name].default))]
+    if value == default:
+        return "-"
+    found = interval(table[value] - table[default])
+    return spread(found.mean, found.half, sign="+")
 
 
 # Seeds that no reported experiment uses: a setting may be chosen by what is seen here.

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import fnmatch
 import json
 import os
 import sys
@@ -20,7 +21,7 @@ from .. import figure_records
 from ..files import write_text
 from ..paths import figures_dir
 from ..tables import file_text
-from . import replay, store
+from . import data, replay, store
 from .provenance import cores
 from .registry import reports, studies
 from .study import Study
@@ -55,10 +56,11 @@ def _parser() -> argparse.ArgumentParser:
     show = _command(commands, "show", "print the record of a table or figure", show_record)
     show.add_argument("name", metavar="NAME")
     for command in (run, verify):
-        command.add_argument("names", nargs="*", metavar="STUDY")
+        command.add_argument("names", nargs="*", metavar="STUDY", help="a name, or a pattern")
         command.add_argument("--workers", type=int, default=cores(), help="processes side by side")
         command.add_argument("--scheduler", metavar="tcp://HOST:PORT", help="of a Dask cluster")
     run.add_argument("--fresh", action="store_true", help="run every task, also those stored")
+    run.add_argument("--here", action="store_true", help="only studies whose data are here")
     verify.add_argument("--all", action="store_true", help="every task (hours), not a sample")
     verify.add_argument(
         "--shard", type=_shard, default=(1, 1), metavar="I/N", help="only part I of N"
@@ -93,9 +95,16 @@ def list_studies(options: argparse.Namespace) -> int:
 
 
 def run_studies(options: argparse.Namespace) -> int:
-    """Run studies and store their tables; derive the reports again."""
-    chosen = _chosen(options.names) or [one for one in studies().values() if one.default]
+    """Run studies and store their tables; derive the reports again.
+
+    Without names, the default studies whose data are here are run from the start.
+    """
+    chosen = _chosen(options.names or ["*"])
     fresh = options.fresh or not options.names
+    if not options.names:
+        chosen = [study for study in chosen if study.default]
+    if options.here or not options.names:
+        chosen = [study for study in chosen if _is_here(study)]
     with _executor(options.scheduler) as executor:
         for study in chosen:
             rows = study.rows(workers=options.workers, executor=executor, fresh=fresh)
@@ -121,7 +130,7 @@ def _agreement(study: Study, rows: object) -> str:
 
 def verify_all(options: argparse.Namespace) -> int:
     """Replay tasks of the stored tables, compare every number, and derive every report again."""
-    chosen = _chosen(options.names) or list(studies().values())
+    chosen = _chosen(options.names or ["*"])
     extent = replay.Extent(options.all, *options.shard)
     with _executor(options.scheduler) as executor:
         how = {"workers": options.workers, "executor": executor}
@@ -154,10 +163,21 @@ def show_record(options: argparse.Namespace) -> int:
 
 
 def _chosen(names: Sequence[str]) -> list[Study]:
+    """The studies whose name matches one of the names or patterns; ValueError if one matches none."""
     known = studies()
-    if unknown := [name for name in names if name not in known]:
-        raise ValueError(f"no study {', '.join(unknown)}; `python -m cqb list` names them all")
-    return [known[name] for name in names]
+    for name in names:
+        if not fnmatch.filter(known, name):
+            raise ValueError(f"no study {name}; `python -m cqb list` names them all")
+    return [of for name, of in known.items() if any(fnmatch.fnmatch(name, n) for n in names)]
+
+
+def _is_here(study: Study) -> bool:
+    """Whether a study's data are here; a printed line says so if they are not."""
+    if data.identity(study.data) is not None:
+        return True
+    if not study.default:
+        print(f"{study.name}: left out, the data set {study.data} is not here")
+    return False
 
 
 @contextlib.contextmanager

@@ -144,7 +144,7 @@ def _difference(study: Study, old: pd.DataFrame | None, new: pd.DataFrame) -> st
             row = int(np.argmax(wrong))
             count = int(wrong.sum())
             return (
-                f"{column}: found {now[row]!r}, stored is {before[row]!r} "
+                f"{column}: found {plain(now[row])!r}, stored is {plain(before[row])!r} "
                 f"(row {row + 1} of the task's {len(new)}; {count} differ)"
             )
     return ""

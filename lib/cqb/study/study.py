@@ -61,6 +61,7 @@ class Study:
     cost : rough CPU seconds of a task, for the order of tasks, the time left, and short replays.
     volatile : columns that no two runs share (seconds); a replay does not compare them.
     tolerance : largest absolute difference by column, where machines truly differ; 0 elsewhere.
+    settings : further settings that rows of any task depend on (those of `run`, if it has any).
     artifacts : files in the results folder that tasks read (trained weights). Their sha256 is part of
         what a row depends on.
     default : whether ``python -m cqb run`` without names runs the study from the start.
@@ -81,6 +82,7 @@ class Study:
     cost: Callable[[Any], float] = lambda task: 1.0
     volatile: tuple[str, ...] = ("seconds",)
     tolerance: Mapping[str, float] = field(default_factory=dict)
+    settings: Any = None
     artifacts: tuple[str, ...] = ()
     default: bool = False
 
@@ -99,6 +101,7 @@ class Study:
         identity : the hash of the data (:func:`cqb.study.data.identity`); "" without data.
         """
         common = [self.name, self.version, identity, store.artifact_hashes(self.artifacts, folder)]
+        common += [] if self.settings is None else [self.settings]
         return [digest([*common, task])[:16] for task in self.tasks]
 
     def table(self, folder: Path | None = None, **how: Any) -> pd.DataFrame:
@@ -171,7 +174,7 @@ class Study:
         return rows, record["data"]["hash"], f" ({self.data} is not here: data not checked)"
 
     def is_stored(self, folder: Path | None = None) -> bool:
-        """Whether the rows of every task are stored, for this version and (if they are here) these data."""
+        """Whether every task's rows are stored, for this version and (if they are here) these data."""
         try:
             self.stored_rows(folder)
         except FileNotFoundError:

@@ -11,7 +11,7 @@ from ..posterior import confidence_radius
 from ..simulate import Decision, Policy, Waiting
 from ..stats import interval
 from ..streams import Streams
-from ..synthetic import World, linear_world, predecessor
+from ..synthetic import Scenario, linear_world, predecessor
 from .verdicts import FAILS, HOLDS, OUT_OF_REACH, Check, Row, Task, at_most, exact, resamples
 from .worlds import TUNED, anytime_acqb, play, rate_world, tau
 
@@ -76,7 +76,7 @@ class Watched:
     the models offered in that round.
     """
 
-    def __init__(self, policy: Policy, world: World, service: Service) -> None:
+    def __init__(self, policy: Policy, world: Scenario, service: Service) -> None:
         self._policy, self._world, self._service = policy, world, service
         d, N = service.contexts.shape[1], service.n_models
         self._precision = np.tile(service.learner.lambda0 * np.eye(d), (N, 1, 1))

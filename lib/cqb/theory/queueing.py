@@ -16,7 +16,7 @@ from ..policies import LearnerSettings
 from ..policies.uniform import Uniform
 from ..simulate import Trajectory
 from ..streams import Streams
-from ..synthetic import World, fixed_rates, hidden_fit, linear_world
+from ..synthetic import Scenario, fixed_rates, hidden_fit, linear_world
 from . import laws, worlds
 from .verdicts import FAILS, HOLDS, OUT_OF_REACH, Check, Row, Task, compared, estimate, exact
 from .worlds import FixedRule, Offer, Order, always, cycling, head
@@ -241,7 +241,7 @@ def _fifo(offer: Offer) -> FixedRule:
     return FixedRule(head, offer)
 
 
-def _at(world: World, arrival_rate: float) -> World:
+def _at(world: Scenario, arrival_rate: float) -> Scenario:
     return world.with_slackness(world.capacity - arrival_rate)
 
 

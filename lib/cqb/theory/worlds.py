@@ -24,7 +24,7 @@ from ..policies.cqb_opt import cqb_epsilon_ucb, cqb_opt
 from ..policies.oracle import ORACLE
 from ..simulate import Decision, Policy, Trajectory, Waiting, simulate
 from ..streams import Streams
-from ..synthetic import World, linear_world
+from ..synthetic import Scenario, linear_world
 
 # The world of the rate checks: small, realizable, |x| = 1, |theta_j| = S.
 N, D, S, SLACK = 3, 3, 2.0, 0.1
@@ -43,12 +43,12 @@ Offer = Callable[[int, int, int], tuple[int, ...]]
 # --- Runs ------------------------------------------------------------------------------------------
 
 
-def rate_world(seed: int) -> World:
+def rate_world(seed: int) -> Scenario:
     """Instance `seed` of the rate checks."""
     return linear_world(seed, N=N, d=D, scale=S, epsilon=SLACK)
 
 
-def service_of(world: World, T: int, learner: LearnerSettings) -> Service:
+def service_of(world: Scenario, T: int, learner: LearnerSettings) -> Service:
     """The public side of a run of T rounds in `world`."""
     environment = world.environment
     return Service(
@@ -56,7 +56,9 @@ def service_of(world: World, T: int, learner: LearnerSettings) -> Service:
     )
 
 
-def run(world: World, policy: Policy, seed: int, T: int, draws: Draws | None = None) -> Trajectory:
+def run(
+    world: Scenario, policy: Policy, seed: int, T: int, draws: Draws | None = None
+) -> Trajectory:
     """T rounds of a policy with the arrivals and uniforms of `seed`, or with `draws`."""
     environment = world.environment
     if draws is None:
@@ -68,7 +70,7 @@ def run(world: World, policy: Policy, seed: int, T: int, draws: Draws | None = N
 class Pair:
     """A policy's run and the oracle's on the same draws."""
 
-    world: World
+    world: Scenario
     draws: Draws
     learner: Trajectory
     oracle: Trajectory
@@ -80,7 +82,7 @@ class Pair:
 
 
 def play(
-    world: World,
+    world: Scenario,
     maker: str | Maker,
     T: int,
     seed: int,

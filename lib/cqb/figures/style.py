@@ -1,0 +1,166 @@
+"""How every figure looks and how it is saved: theme, one look per policy, files and records.
+
+A policy has the same colour, dash and marker in every figure. Colours come from palettes made for
+colour-blind readers (Okabe and Ito; Tol), and dash and marker repeat the distinction: ACQB is solid
+and round, its relatives dashed and square, baselines dotted and triangular.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import matplotlib as mpl
+import seaborn as sns
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+
+from .. import figure_records
+from ..files import write_bytes
+
+WIDTH = 10.0  # inches: the width of a notebook column
+DPI = 150  # of the saved PNG
+INK, FAINT = "#222222", "#8a8a8a"
+BLUE, ORANGE, GREEN, PINK, AMBER = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00"
+SMALL = 7.5  # points: labels in panels and legends
+SOLID, DASHED, DOTTED = "", (5, 1.6), (1.2, 1.4)  # as seaborn names dashes
+
+THEME = {
+    "font.family": "DejaVu Sans",
+    "font.size": 9.0,
+    "axes.titlesize": 9.5,
+    "axes.titlelocation": "left",
+    "axes.labelsize": 9.0,
+    "axes.edgecolor": FAINT,
+    "axes.labelcolor": INK,
+    "axes.linewidth": 0.7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#e6e6e6",
+    "grid.linewidth": 0.6,
+    "xtick.color": FAINT,
+    "ytick.color": FAINT,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "xtick.labelsize": 8.0,
+    "ytick.labelsize": 8.0,
+    "figure.titlesize": 11.0,
+    "legend.fontsize": SMALL,
+    "legend.title_fontsize": 8.5,
+    "legend.frameon": False,
+    "lines.linewidth": 1.3,
+    "lines.solid_capstyle": "butt",
+    "patch.force_edgecolor": False,
+    "pdf.fonttype": 42,
+}
+STYLE = {**sns.axes_style("ticks"), **sns.plotting_context("paper"), **THEME}
+
+
+class Look(NamedTuple):
+    """How a policy is drawn; the dash is one of :data:`SOLID`, :data:`DASHED`, :data:`DOTTED`."""
+
+    colour: str
+    dash: Any = SOLID
+    marker: str = "o"
+
+
+# In the order in which figures and tables list them.
+LOOKS = {
+    "ORACLE": Look("#000000", SOLID, "*"),
+    "ACQB": Look("#0072B2", SOLID, "o"),
+    "ACQB-T": Look("#56B4E9", DASHED, "s"),
+    "ACQB-online": Look("#332288", DASHED, "s"),
+    "ACQB-tuned": Look("#117733", SOLID, "o"),
+    "ACQB-CL": Look("#CC79A7", SOLID, "o"),
+    "ACQB-CL-LN": Look("#B5438F", DASHED, "s"),
+    "CQB-eps": Look("#009E73", DASHED, "s"),
+    "CQB-eps-UCB": Look("#44AA99", DASHED, "s"),
+    "CQB-Opt": Look("#999933", DASHED, "D"),
+    "CQB-eta-2": Look("#AA4499", DASHED, "D"),
+    "ACQB-P": Look("#88CCEE", SOLID, "P"),
+    "ACQB-P-tuned": Look("#004488", DASHED, "P"),
+    "ACQB-M": Look("#882255", SOLID, "P"),
+    "ACQB-M-query": Look("#BB5566", DASHED, "P"),
+    "ACQB-M-aged": Look("#DDAA33", DASHED, "P"),
+    "ACQB-W": Look("#CC6677", SOLID, "P"),
+    "ACQB-MW": Look("#661100", SOLID, "P"),
+    "ACQB-MW-query": Look("#994455", DASHED, "P"),
+    "TS-memory": Look("#6699CC", DASHED, "X"),
+    "Q-UCB": Look("#E69F00", DOTTED, "^"),
+    "Q-ThS": Look("#D55E00", DOTTED, "v"),
+    "CYCLE": Look("#B39B2E", DOTTED, ">"),
+    "RANDOM": Look("#777777", DOTTED, "d"),
+    "INFORMED": Look("#444444", SOLID, "*"),
+}
+# For policies that are not on the list, in the order of their names.
+SPARE = tuple(Look(c, DASHED, "h") for c in ("#4477AA", "#EE6677", "#228833", "#AA3377"))
+
+
+def in_order(policies: Iterable[str]) -> list[str]:
+    """The distinct names among `policies`: listed ones in the order of LOOKS, then the others."""
+    found = set(policies)
+    return [p for p in LOOKS if p in found] + sorted(found - set(LOOKS))
+
+
+def looks(policies: Iterable[str]) -> dict[str, Look]:
+    """How to draw each policy, in order; an unlisted one gets a spare look."""
+    names = in_order(policies)
+    unlisted = [name for name in names if name not in LOOKS]
+    spare = {name: SPARE[i % len(SPARE)] for i, name in enumerate(unlisted)}
+    return {name: LOOKS.get(name) or spare[name] for name in names}
+
+
+def dark(colour: str) -> tuple[float, ...]:
+    """A colour for text: the policy's own, darkened, since thin strokes look paler than lines."""
+    return tuple(0.75 * part for part in to_rgb(colour))
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Give new figures the house style within the block, or within a function it decorates.
+
+    Only these settings are put back afterwards: the first figure of a notebook loads its backend, and
+    what that sets (`rc_context` would undo it) makes the later figures appear.
+    """
+    before = {key: mpl.rcParams[key] for key in STYLE}
+    mpl.rcParams.update(STYLE)
+    try:
+        yield
+    finally:
+        mpl.rcParams.update(before)
+
+
+def save(figure: Figure, name: str, record: Mapping[str, Any], folder: Path | str) -> Path:
+    """Write `name`.png and `name`.pdf, and the record into the manifest; returns the PNG's path.
+
+    The pictures hold no date, so the same figure gives the same bytes. A file whose bytes would not
+    change is left alone, as is a record that differs only in when and where it was made.
+
+    Parameters
+    ----------
+    record : how the figure was made (:func:`cqb.study.provenance.stamp`), JSON values.
+    folder : made if it does not exist.
+
+    Raises
+    ------
+    OSError
+        The folder cannot be made or written to; the message names it.
+    TypeError
+        The record is not JSON; nothing is written.
+    """
+    folder = Path(folder)
+    json.dumps(record)
+    metadata = {"png": {"Software": None}, "pdf": {"CreationDate": None}}
+    for kind, about in metadata.items():
+        buffer, path = io.BytesIO(), folder / f"{name}.{kind}"
+        with style():
+            figure.savefig(buffer, format=kind, dpi=DPI, metadata=about, bbox_inches="tight")
+        if not path.is_file() or path.read_bytes() != buffer.getvalue():
+            write_bytes(path, buffer.getvalue())
+    figure_records.write(folder / name, record)
+    return folder / f"{name}.png"

@@ -1,0 +1,208 @@
+"""Execute the project's notebooks with papermill: whole and current, or a clear failure.
+
+``python notebooks/execute.py [--refresh] [--real] [NAME ...]``
+
+Executed copies go to ``figures/notebooks`` and figures to ``figures``. With ``--refresh`` the committed
+notebooks themselves are replaced, without what differs between two equal runs (times, paths, versions).
+With ``--real`` only the experiments on real rows whose files are here are executed; their figures go to
+``figures/real``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from cqb import paths
+from cqb.files import write_text
+from cqb.study import data
+
+KERNEL = "python3"
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+REAL = {"03_routerbench": "routerbench", "04_sprout": "sprout", "05_embedllm": "embedllm"}
+
+
+class NotebookError(RuntimeError):
+    """A notebook is missing, failed, or lacks a parameter that it should be given."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help="of notebooks; by default all")
+    parser.add_argument("--refresh", action="store_true", help="replace the committed notebooks")
+    parser.add_argument("--real", action="store_true", help="only the real rows that are here")
+    options = parser.parse_args(arguments)
+    os.environ["CQB_FIGURES"] = str(paths.figures_dir())  # whatever folder a kernel works in
+    folder = paths.root() / "notebooks"
+    found = {path.stem: path for path in sorted(folder.glob("*.ipynb"))}
+    if unknown := set(options.names) - set(found):
+        print(f"no notebook {', '.join(sorted(unknown))} in {folder}", file=sys.stderr)
+        return 1
+    chosen = [path for name, path in found.items() if not options.names or name in options.names]
+    try:
+        if options.refresh:
+            _each(chosen, refresh)
+            return 0
+        if not options.real:
+            _each(chosen, _copy)
+        _each([path for path in chosen if _is_here(path)], _real)
+    except (NotebookError, OSError, ImportError) as error:
+        print(f"notebooks: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nnotebooks: interrupted", file=sys.stderr)
+        return 130
+    print(f"figures: {paths.figures_dir()}\nexecuted notebooks: {_copies()}")
+    return 0
+
+
+def _each(notebooks: Sequence[Path], act: Any) -> None:
+    """Act on every notebook, and report how long it took."""
+    for path in notebooks:
+        began = time.monotonic()
+        act(path)
+        print(f"{path.stem}: executed in {time.monotonic() - began:.0f} s", flush=True)
+
+
+def _copies() -> Path:
+    return paths.figures_dir() / "notebooks"
+
+
+def _copy(path: Path) -> None:
+    execute(path, _copies() / path.name, {})
+
+
+def _is_here(path: Path) -> bool:
+    """Whether the real rows that a notebook can show are here."""
+    return path.stem in REAL and data.identity(REAL[path.stem]) is not None
+
+
+def _real(path: Path) -> None:
+    folder = paths.figures_dir() / "real"
+    parameters = {"DATA": REAL[path.stem], "SEEDS": 10, "T": 5000, "FIGURES": str(folder)}
+    execute(path, _copies() / f"{path.stem}_real.ipynb", parameters)
+
+
+def execute(notebook: Path, output: Path, parameters: Mapping[str, Any]) -> None:
+    """Run `notebook` in its own folder and write the executed copy to `output`.
+
+    Parameters
+    ----------
+    parameters : values for names in the notebook's parameters cell.
+
+    Raises
+    ------
+    NotebookError
+        It has no such parameter (papermill would only warn), or a cell failed; nothing is written.
+    ImportError
+        The extra `notebooks` is not installed.
+    OSError
+        `output` cannot be written.
+    """
+    papermill = _papermill()
+    from jupyter_client.kernelspec import NoSuchKernel
+
+    check_parameters(notebook, parameters)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    # A failed run leaves its notebook behind, which must not be taken for a finished one.
+    with tempfile.TemporaryDirectory(dir=output.parent, prefix=".") as scratch:
+        draft = Path(scratch) / output.name
+        try:
+            papermill.execute_notebook(
+                str(notebook),
+                str(draft),
+                dict(parameters),
+                kernel_name=KERNEL,
+                cwd=str(notebook.parent),
+                progress_bar=sys.stderr.isatty(),
+            )
+        except papermill.PapermillExecutionError as error:
+            trace = COLOURS.sub("", "\n".join(error.traceback))
+            place = f"{notebook.name}, cell {error.exec_count}"
+            raise NotebookError(f"{place}: {error.ename}: {error.evalue}\n{trace}") from error
+        except NoSuchKernel as error:
+            raise NotebookError(
+                f"{notebook.name}: no Jupyter kernel {KERNEL}; `python -m ipykernel install "
+                "--sys-prefix` adds it to this environment"
+            ) from error
+        os.replace(draft, output)
+
+
+def check_parameters(notebook: Path, parameters: Mapping[str, Any]) -> None:
+    """Raise NotebookError unless the notebook's parameters cell holds every one of the names."""
+    if not notebook.is_file():
+        raise NotebookError(f"{notebook}: no such notebook")
+    known = _papermill().inspect_notebook(str(notebook))
+    for name in parameters:
+        if name not in known:
+            raise NotebookError(
+                f"{notebook.name}: no parameter {name}; its parameters cell has "
+                f"{', '.join(known) or 'none'}"
+            )
+
+
+def refresh(path: Path) -> None:
+    """Execute one notebook and replace it by its settled copy; NotebookError leaves it as it was."""
+    with tempfile.TemporaryDirectory(prefix="cqb-") as scratch:
+        executed = Path(scratch) / path.name
+        execute(path, executed, {})
+        notebook = settled(json.loads(executed.read_text("utf-8")))
+    write_text(path, json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True) + "\n")
+
+
+def settled(notebook: dict[str, Any]) -> dict[str, Any]:
+    """An executed notebook (nbformat 4) without what differs between two equal runs of it.
+
+    Text, tags, counts and outputs stay. Text that reached one stream in pieces, cut by chance, is put
+    together.
+    """
+    kernel = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+    cells = []
+    for cell in notebook["cells"]:
+        tags = [t for t in cell["metadata"].get("tags", []) if not t.startswith("papermill")]
+        clean = {**cell, "metadata": {"tags": tags} if tags else {}}
+        if cell["cell_type"] == "code":
+            clean["outputs"] = _joined(cell["outputs"])
+        cells.append(clean)
+    metadata = {"kernelspec": kernel, "language_info": {"name": "python"}}
+    return {**notebook, "cells": cells, "metadata": metadata}
+
+
+def _joined(outputs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Outputs with neighbouring pieces of one stream as one, its text as a list of lines."""
+    joined: list[dict[str, Any]] = []
+    for output in outputs:
+        if output["output_type"] != "stream":
+            joined.append(output)
+            continue
+        text = "".join(output["text"])
+        if joined and joined[-1].get("name") == output["name"]:
+            text = "".join(joined.pop()["text"]) + text
+        joined.append({**output, "text": text.splitlines(keepends=True)})
+    return joined
+
+
+def _papermill() -> Any:
+    try:
+        import papermill
+    except ImportError as error:
+        raise ImportError(
+            "executing notebooks needs papermill: install it with "
+            f'`pip install "cqb[notebooks]"` ({error})'
+        ) from error
+    return papermill
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,238 @@
+"""The notebooks: their form, that they can be run with other parameters, and that they draw."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cqb.artifact.notebooks import execute
+from cqb.artifact.refresh_notebooks import main, settled
+from cqb.artifact.toy import world
+
+from cqb.environment import draw
+from cqb.policies import PolicyEntry, Service
+from cqb.simulate import simulate
+from cqb.streams import Streams
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / "notebooks"
+NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+IDS = [path.stem for path in NOTEBOOKS]
+MOST_LINES = 15
+TINY = {
+    "00_start_here": {"ROUNDS": 6, "LONG": 20},
+    "02_contrastive_refinement": {"EPOCHS": 2, "SEEDS": 2, "T": 60},
+    "03_routerbench": {"SEEDS": 2, "T": 60},
+    "04_sprout": {"SEEDS": 2, "T": 60},
+    "05_embedllm": {"SEEDS": 2, "T": 60},
+    "06_port_token_budgets": {"QUERIES": 120},
+    "09_beyond_acqb": {"SEEDS": 2, "T": 60},
+    "07_qos_edge_experts": {"REQUESTS": 40, "SEEDS": 2, "SMALL": 100, "RETRYING": 20},
+}
+
+
+def read(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text("utf-8"))
+
+
+def source(cell: dict[str, Any]) -> str:
+    return "".join(cell["source"])
+
+
+def code_cells(path: Path) -> list[dict[str, Any]]:
+    return [cell for cell in read(path)["cells"] if cell["cell_type"] == "code"]
+
+
+def printed(cell: dict[str, Any]) -> str:
+    """All that a cell's outputs say in text."""
+    texts = []
+    for output in cell["outputs"]:
+        texts.append("".join(output.get("text", [])))
+        for kind, value in output.get("data", {}).items():
+            if kind.startswith("text/"):
+                texts.append("".join(value))
+    return "\n".join(texts)
+
+
+def figures_of(path: Path) -> list[str]:
+    """The names under which a notebook saves its figures."""
+    return [
+        name
+        for cell in code_cells(path)
+        for name in re.findall(r'\bsave\(figure, "(\w+)"', source(cell))
+    ]
+
+
+def test_the_committed_notebooks_are_these():
+    assert {"00_start_here", "03_routerbench"} <= set(IDS)
+    assert all(re.fullmatch(r"\d\d_[a-z0-9_]+", name) for name in IDS)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=IDS)
+def test_the_first_code_cell_holds_the_parameters(path):
+    """One tagged cell, literals only, each with a comment that says what it is."""
+    cells = code_cells(path)
+    tagged = [cell for cell in cells if "parameters" in cell["metadata"].get("tags", [])]
+    assert tagged == cells[:1]
+    for line in source(cells[0]).splitlines():
+        (statement,) = ast.parse(line).body
+        assert isinstance(statement, ast.Assign), line
+        ast.literal_eval(statement.value)
+        assert "#" in line, f"not explained: {line}"
+
+
+def test_routerbench_takes_exactly_these_parameters():
+    (first, *_) = code_cells(FOLDER / "03_routerbench.ipynb")
+    values = {
+        statement.targets[0].id: ast.literal_eval(statement.value)
+        for statement in ast.parse(source(first)).body
+    }
+    assert values == {"DATA": "routerbench-standin", "SEEDS": 10, "T": 5000, "FIGURES": ""}
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=IDS)
+def test_cells_are_short_and_define_nothing(path):
+    for cell in code_cells(path):
+        text = source(cell)
+        assert len(text.splitlines()) <= MOST_LINES, text
+        for node in ast.walk(ast.parse(text)):
+            assert not isinstance(
+                node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda
+            ), text
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=IDS)
+def test_a_third_of_the_cells_at_least_is_prose_and_the_first_is_the_title(path):
+    cells = read(path)["cells"]
+    prose = [cell for cell in cells if cell["cell_type"] == "markdown"]
+    assert cells[0] == prose[0]
+    assert source(cells[0]).startswith("# ")
+    assert len(prose) >= len(cells) / 3
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=IDS)
+def test_committed_outputs_are_clean(path):
+    """Run in order in one go, no error, nothing on stderr, and nothing that nbval compares badly."""
+    cells = code_cells(path)
+    assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1))
+    for cell in cells:
+        for output in cell["outputs"]:
+            assert output["output_type"] in {"stream", "display_data"}, source(cell)
+            assert output.get("name", "stdout") == "stdout", printed(cell)
+            assert set(output.get("data", {})) <= {"image/png", "text/plain"}
+        assert not re.search(r"\bobject at\b|np\.float|Traceback", printed(cell))
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=IDS)
+def test_no_path_of_one_machine_is_printed(path):
+    said = "\n".join(printed(cell) for cell in code_cells(path))
+    assert str(ROOT) not in said
+    assert not re.search(r"(?<![\w.])/(?:\w+/)+\w", said)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=IDS)
+def test_metadata_name_the_kernel_and_hold_nothing_that_changes(path):
+    notebook = read(path)
+    assert notebook["metadata"]["kernelspec"]["name"] == "python3"
+    assert set(notebook["metadata"]) <= {"kernelspec", "language_info"}
+    assert set(notebook["metadata"]["language_info"]) == {"name"}
+    for cell in notebook["cells"]:
+        assert set(cell["metadata"]) <= {"tags"}
+
+
+def test_titles_say_what_is_made_up():
+    assert "stand-in" in source(read(FOLDER / "03_routerbench.ipynb")["cells"][0]).splitlines()[0]
+    for cell in code_cells(FOLDER / "03_routerbench.ipynb"):
+        if "table.name" in source(cell):
+            assert "stand-in" in printed(cell)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=IDS)
+def test_links_lead_somewhere(path):
+    prose = "\n".join(source(c) for c in read(path)["cells"] if c["cell_type"] == "markdown")
+    targets = re.findall(r"\]\((?!https?:)([^)#]+)", prose)
+    assert not [target for target in targets if not (FOLDER / target).exists()]
+
+
+def test_the_index_lists_every_notebook():
+    prose = "".join(source(cell) for cell in read(FOLDER / "00_start_here.ipynb")["cells"])
+    assert not [path.name for path in NOTEBOOKS if f"]({path.name})" not in prose]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=IDS)
+def test_every_figure_is_shown_and_kept_with_its_record(path):
+    names = figures_of(path)
+    assert names
+    assert len(set(names)) == len(names)
+    shown = [output for cell in code_cells(path) for output in cell["outputs"] if "data" in output]
+    assert len(shown) == len(names)
+    for name in names:
+        for kind in ("png", "pdf", "json"):
+            assert (ROOT / "figures" / f"{name}.{kind}").is_file()
+        record = json.loads((ROOT / "figures" / f"{name}.json").read_text("utf-8"))
+        assert record["notebook"] == path.stem
+        assert {"parameters", "created", "packages", "machine", "git"} <= set(record)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=IDS)
+def test_papermill_runs_it_with_other_parameters(path, tmp_path, monkeypatch):
+    """From its own folder, whatever the caller's, and everything goes where it was told to."""
+    if path.stem not in TINY:
+        pytest.skip("no tiny parameters are named for it")
+    monkeypatch.chdir(tmp_path)
+    output, drawn = tmp_path / "executed.ipynb", tmp_path / "drawn"
+    parameters = {**TINY[path.stem], "FIGURES": str(drawn)}
+    execute(path, output, parameters, {"CQB_RUNS": str(tmp_path / "runs")})
+    kinds = ("png", "pdf", "json")
+    wanted = {f"{name}.{kind}" for name in figures_of(path) for kind in kinds}
+    assert {file.name for file in drawn.iterdir()} == wanted
+    for cell in code_cells(output):
+        assert all(output.get("name", "stdout") == "stdout" for output in cell["outputs"])
+    for name in figures_of(path):
+        record = json.loads((drawn / f"{name}.json").read_text("utf-8"))
+        assert TINY[path.stem].items() <= record["parameters"].items()
+        assert str(tmp_path) not in json.dumps(record)
+
+
+def test_the_policy_that_the_index_shows_can_be_run():
+    prose = "".join(source(cell) for cell in read(FOLDER / "00_start_here.ipynb")["cells"])
+    (example,) = re.findall(r"```python\n(.*?)```", prose, re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(example, names)
+    (entry,) = [value for value in names.values() if isinstance(value, PolicyEntry)]
+    here, streams = world(), Streams(1)
+    service = Service(here.contexts, here.n_models, 2, 30, 0.7)
+    policy = entry.make(service, streams, here)
+    run = simulate(here, policy, 2, draw(streams, here.pool_size, 0.7, 30))
+    assert (run.pick >= 0).any()
+
+
+def test_settling_keeps_what_is_said_and_drops_what_varies():
+    pieces = [{"output_type": "stream", "name": "stdout", "text": text} for text in ("a\nb", "c\n")]
+    picture = {"output_type": "display_data", "data": {"image/png": "x"}, "metadata": {}}
+    cell = {
+        "cell_type": "code",
+        "source": "1",
+        "execution_count": 1,
+        "metadata": {"papermill": {"duration": 1}, "tags": ["papermill-x", "parameters"]},
+        "outputs": [*pieces, picture, pieces[1]],
+    }
+    notebook = {"cells": [cell], "metadata": {"papermill": {"start_time": "now"}}, "nbformat": 4}
+    after = settled(notebook)
+    (kept,) = after["cells"]
+    assert kept["metadata"] == {"tags": ["parameters"]}
+    assert kept["execution_count"] == 1
+    texts = [output.get("text") for output in kept["outputs"]]
+    assert texts == [["a\n", "bc\n"], None, ["c\n"]]
+    assert "papermill" not in after["metadata"]
+    assert settled(after) == after
+
+
+def test_a_notebook_that_does_not_exist_is_not_refreshed(capsys):
+    assert main(["99_nothing"]) == 1
+    assert "no notebook 99_nothing" in capsys.readouterr().err
