@@ -44,7 +44,7 @@ class Runs:
     sizes : for each of :data:`SIZES`, the number of seeds and T.
     """
 
-    run: Callable[[Task], list[Row] | pd.DataFrame]
+    run: Callable[[Task], Row | list[Row] | pd.DataFrame]
     cases: Iterable[Any]
     seconds: float
     sizes: tuple[tuple[int, int | tuple[int, ...]], ...]
@@ -110,7 +110,8 @@ JUDGED_BY = {"R2": ["R1"], "R3": ["R1"], "R4": ["R1"], "R7": ["E7"], "R10": ["R1
 
 def run(task: Task, data: None = None) -> pd.DataFrame:
     """The rows of one task, with the columns `check`, `seed` and `T`."""
-    rows = pd.DataFrame(RUNS[task.check].run(task))
+    found = RUNS[task.check].run(task)
+    rows = pd.DataFrame([found] if isinstance(found, dict) else found)
     named = {"check": task.check, "seed": task.seed, "T": task.T}
     return rows.assign(**{name: value for name, value in named.items() if name not in rows})
 

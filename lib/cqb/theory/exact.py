@@ -50,18 +50,16 @@ def judge_assortments(rows: pd.DataFrame) -> Check:
     )
 
 
-def service_orders(task: Task) -> list[Row]:
+def service_orders(task: Task) -> Row:
     """E2: the excess of two orders over the optimum, for all horizons to `task.T`."""
     rng = Streams(task.seed).generator("E2")
     rates, arrival_rate = rng.uniform(0.05, 0.95, 3), float(rng.uniform(0.2, 0.95))
     case = (rates, arrival_rate, rng.dirichlet(np.ones(3)), task.T)
-    return [
-        {
-            "arrival rate": arrival_rate,
-            "largest first": laws.terminal_queue_gap(*case),
-            "smallest first": laws.terminal_queue_gap(*case, order=np.argsort(rates)),
-        }
-    ]
+    return {
+        "arrival rate": arrival_rate,
+        "largest first": laws.terminal_queue_gap(*case),
+        "smallest first": laws.terminal_queue_gap(*case, order=np.argsort(rates)),
+    }
 
 
 def judge_orders(rows: pd.DataFrame) -> Check:
@@ -80,24 +78,22 @@ def judge_orders(rows: pd.DataFrame) -> Check:
     )
 
 
-def optimism(task: Task) -> list[Row]:
+def optimism(task: Task) -> Row:
     """E8: how often all K offered models are optimistic in T/K samples, truth one radius up."""
     (K,) = task.case
     M, trials = optimistic_draws(K), task.T // K
     share = float(optimistic_hits(K, M, 1.0, trials).mean())
     error = 2.0 * np.sqrt(max(share * (1 - share), 1e-12) / trials)
-    return [
-        {
-            "K": K,
-            "M": M,
-            "guaranteed": laws.guaranteed(M, K, laws.BOUND),
-            "with M - 1": laws.guaranteed(M - 1, K, laws.BOUND),
-            "exact at one radius": laws.all_optimistic(M, K, laws.exceed(1.0)),
-            "simulated": share,
-            "low": share - error,
-            "high": share + error,
-        }
-    ]
+    return {
+        "K": K,
+        "M": M,
+        "guaranteed": laws.guaranteed(M, K, laws.BOUND),
+        "with M - 1": laws.guaranteed(M - 1, K, laws.BOUND),
+        "exact at one radius": laws.all_optimistic(M, K, laws.exceed(1.0)),
+        "simulated": share,
+        "low": share - error,
+        "high": share + error,
+    }
 
 
 def optimistic_hits(K: int, M: int, distance: float, trials: int, seed: int = 8) -> np.ndarray:
@@ -118,16 +114,13 @@ def judge_optimism(rows: pd.DataFrame) -> Check:
     columns = ["K", "M", "guaranteed", "with M - 1", "exact at one radius"]
     table = rows[[*columns, "simulated", "low", "high"]]
     least = table.loc[table["simulated"].idxmin()]
-    sharp = bool(
-        (table["guaranteed"] >= laws.BOUND - 1e-12).all()
-        and (table["with M - 1"] < laws.BOUND).all()
-    )
-    agree = bool((np.abs(table["simulated"] - table["exact at one radius"]) < 0.02).all())
+    sharp = (table["guaranteed"] >= laws.BOUND - 1e-12) & (table["with M - 1"] < laws.BOUND)
+    agree = (table["simulated"] - table["exact at one radius"]).abs() < 0.02
     return Check(
         "M = 1, 9, 14, 17, 25 draws keep K = 1, 2, 3, 4, 8 models optimistic with P >= .0855",
         table,
         *estimate(least, "simulated"),
         f"M is the smallest that guarantees {laws.BOUND:.5f}, and simulated draws exceed it",
-        exact(sharp and agree and least["low"] > laws.BOUND),
+        exact((sharp & agree).all() and least["low"] > laws.BOUND),
         f"smallest at K = {int(least['K'])}",
     )

@@ -31,14 +31,11 @@ def information(task: Task) -> list[Row]:
     The contexts are uniform on the sphere, so sigma0^2 = 1/d. The matrix Chernoff bound on the chance
     of a shortfall is ``d exp(-n sigma0^2 / 8)``.
     """
-
-    def make(service: Service, streams: Streams, slack: float) -> Policy:
-        return anytime_acqb(service, streams, R8_C1)
-
-    pair = play(rate_world(task.seed), make, task.T, task.seed)
-    vectors = pair.world.environment.contexts[pair.world.environment.context_of]
+    world = rate_world(task.seed)
+    pair = play(world, lambda s, streams, _: anytime_acqb(s, streams, R8_C1), task.T, task.seed)
+    vectors = world.environment.contexts[world.environment.context_of]
     d, lambda0, rows = vectors.shape[1], TUNED.lambda0, []
-    for j in range(pair.world.environment.n_models):
+    for j in range(world.environment.n_models):
         mine = pair.learner.forced & (pair.learner.assortment == j).any(axis=1)
         x = vectors[pair.learner.row[mine]]
         n = int(mine.sum())
@@ -99,7 +96,7 @@ class Watched:
         self.ratios.append(max(distances) / radius)
 
 
-def coverage(task: Task) -> list[Row]:
+def coverage(task: Task) -> Row:
     """R9: with |theta*| = 1, the largest distance from the truth in one run, over the radius."""
     # The logistic slope at utilities up to 1 is at least 1/kappa.
     learner = TUNED.with_(kappa=float((1.0 + np.e) ** 2 / np.e))
@@ -111,7 +108,7 @@ def coverage(task: Task) -> list[Row]:
         return watched[0]
 
     play(world, make, task.T, task.seed, learner)
-    return [{"largest ratio": max(watched[0].ratios)}]
+    return {"largest ratio": max(watched[0].ratios)}
 
 
 def judge_coverage(rows: pd.DataFrame) -> Check:
@@ -132,12 +129,12 @@ def judge_coverage(rows: pd.DataFrame) -> Check:
     )
 
 
-def radius(task: Task) -> list[Row]:
+def radius(task: Task) -> Row:
     """R11: ACQB's regret with a multiple of the theoretical radius."""
     (coefficient,) = task.case
     learner = TUNED.with_(alpha_coef=coefficient)
     pair = play(rate_world(task.seed), "ACQB", task.T, task.seed, learner)
-    return [{"alpha_coef": coefficient, "regret": float(pair.learner.regret.sum())}]
+    return {"alpha_coef": coefficient, "regret": float(pair.learner.regret.sum())}
 
 
 def judge_radius(rows: pd.DataFrame) -> Check:
@@ -159,21 +156,21 @@ def judge_radius(rows: pd.DataFrame) -> Check:
     )
 
 
-def preset(task: Task) -> list[Row]:
+def preset(task: Task) -> Row:
     """R10: the oracle's largest stable arrival rate in an instance of the predecessor, T queries."""
     how = {"contexts": "cube", "parameters": "cube", "pool_size": task.T, "epsilon": 0.0}
-    return [{"capacity": linear_world(task.seed, N=5, d=5, **how).capacity}]
+    return {"capacity": linear_world(task.seed, N=5, d=5, **how).capacity}
 
 
 def plateau(task: Task) -> pd.DataFrame:
     """R10: the queues of CQB-eps and of the oracle in every round of one run."""
     (epsilon,) = task.case
     slack, pure = _plan(epsilon, task.T)
+    world = predecessor(task.seed, slack, published=epsilon == PUBLISHED)
 
     def make(service: Service, streams: Streams, _: float) -> Policy:
         return cqb_epsilon_ucb(service, streams, pure)
 
-    world = predecessor(task.seed, slack, published=epsilon == PUBLISHED)
     pair = play(world, make, task.T, task.seed, PLATEAU_LEARNER)
     queues = {"learner": pair.learner.queue, "oracle": pair.oracle.queue}
     return pd.DataFrame({"epsilon": epsilon, "t": np.arange(task.T + 1), **queues})

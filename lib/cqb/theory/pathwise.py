@@ -16,12 +16,12 @@ SWITCHED = ("ACQB", "CQB-eps", "CQB-Opt", "CQB-eta-2")
 BLOCKS = 20  # of rounds, in E7 and R7
 
 
-def switching(task: Task) -> list[Row]:
+def switching(task: Task) -> Row:
     """E6: how often psi is -1, 0 or 1, and how much of it and of its sum is off, on one path."""
     (policy,) = task.case
     psi, error = switch_terms(play(rate_world(task.seed), policy, task.T, task.seed))
     counts = {str(value): int((psi == value).sum()) for value in (-1, 0, 1)}
-    return [{"policy": policy, **counts, "broken": int((np.abs(psi) > 1).sum()) + error}]
+    return {"policy": policy, **counts, "broken": int((np.abs(psi) > 1).sum()) + error}
 
 
 def switch_terms(pair: Pair) -> tuple[np.ndarray, int]:
@@ -146,7 +146,7 @@ def judge_sum(rows: pd.DataFrame) -> Check:
     )
 
 
-def exploration(task: Task) -> list[Row]:
+def exploration(task: Task) -> Row:
     """E9: the number of ACQB's forced explorations in one run, and its standard score."""
     world = rate_world(task.seed)
     pair = play(world, "ACQB", task.T, task.seed)
@@ -155,14 +155,12 @@ def exploration(task: Task) -> list[Row]:
     chances = world.arrival_rate * eta
     count = int(pair.learner.forced.sum())
     deviation = np.sqrt((chances * (1 - chances)).sum())
-    return [
-        {
-            "forced": count,
-            "sum of lambda eta": float(chances.sum()),
-            "2 c1 lambda sqrt(T)": float(2 * C1 * world.arrival_rate * np.sqrt(task.T)),
-            "score": float((count - chances.sum()) / deviation),
-        }
-    ]
+    return {
+        "forced": count,
+        "sum of lambda eta": float(chances.sum()),
+        "2 c1 lambda sqrt(T)": float(2 * C1 * world.arrival_rate * np.sqrt(task.T)),
+        "score": float((count - chances.sum()) / deviation),
+    }
 
 
 def judge_exploration(rows: pd.DataFrame) -> Check:

@@ -84,7 +84,7 @@ def judge_one_queue(rows: pd.DataFrame) -> Check:
     )
 
 
-def idle_share(task: Task) -> list[Row]:
+def idle_share(task: Task) -> Row:
     """E4: the share of rounds without a queue, and the mean queue, under one order of service."""
     (name,) = task.case
     world = linear_world(4, N=4, d=3, scale=2.0, pool_size=500)
@@ -95,7 +95,7 @@ def idle_share(task: Task) -> list[Row]:
     offer = always([tuple(s) for s in environment.best_assortments(1).tolist()])
     queue = _settled(worlds.run(world, FixedRule(order, offer), task.seed, task.T).queue)
     idle, predicted = float(np.mean(queue == 0)), 1.0 - laws.load(world.arrival_rate, rates)
-    return [_row(name, predicted, idle, **{"mean queue": float(queue.mean())})]
+    return _row(name, predicted, idle, **{"mean queue": float(queue.mean())})
 
 
 def judge_idle_share(rows: pd.DataFrame) -> Check:
@@ -110,7 +110,7 @@ def judge_idle_share(rows: pd.DataFrame) -> Check:
     )
 
 
-def fixed_rules(task: Task) -> list[Row]:
+def fixed_rules(task: Task) -> Row:
     """E5: the idle share of a rule that offers a query the same models, near its own capacity."""
     (name,) = task.case
     world = linear_world(5, N=4, d=3, scale=2.0, pool_size=500)
@@ -129,7 +129,7 @@ def fixed_rules(task: Task) -> list[Row]:
         ),
     }[name]
     run = worlds.run(_at(world, E5_LOAD * capacity), policy, task.seed, task.T)
-    return [_row(name, 1.0 - E5_LOAD, float(np.mean(_settled(run.queue) == 0)), capacity=capacity)]
+    return _row(name, 1.0 - E5_LOAD, float(np.mean(_settled(run.queue) == 0)), capacity=capacity)
 
 
 def judge_fixed_rules(rows: pd.DataFrame) -> Check:
@@ -142,7 +142,7 @@ def judge_fixed_rules(rows: pd.DataFrame) -> Check:
     )
 
 
-def memory_serves(task: Task) -> list[Row]:
+def memory_serves(task: Task) -> Row:
     """E10: mean serves per departed query, each query served until it departs."""
     N, name = task.case
     formula, offer = MEMORIES[name]
@@ -152,7 +152,7 @@ def memory_serves(task: Task) -> list[Row]:
     run = worlds.run(world, FixedRule(worlds.first_come, offer(N, task.seed)), task.seed, task.T)
     serves = float((run.query >= 0).sum() / (run.departed > 0).sum())
     row = {"N": N, "rule": name, "predicted": predicted, "simulated": serves}
-    return [{**row, "capacity": 1.0 / predicted}]
+    return {**row, "capacity": 1.0 / predicted}
 
 
 def judge_memory(rows: pd.DataFrame) -> Check:
@@ -164,12 +164,12 @@ def judge_memory(rows: pd.DataFrame) -> Check:
         table,
         *estimate(last, "simulated"),
         f"all 6 intervals, jointly at 95%, cover the recursion (last: {last['predicted']:.3f})",
-        exact(_covered(table)),
+        exact(_covers(table).all()),
         "so one model per context for ever is worse than RANDOM, whatever was learned",
     )
 
 
-def growth(task: Task) -> list[Row]:
+def growth(task: Task) -> Row:
     """R6: queries per round by which a queue grows over the second half of its rounds, model 0 only."""
     name, order, load = task.case
     world = fixed_rates([0.2, 0.9], 0.5)
@@ -181,40 +181,33 @@ def growth(task: Task) -> list[Row]:
     policy = FixedRule(serve, cycling([0]))
     queue = worlds.run(replace(world, arrival_rate=rate), policy, task.seed, task.T).queue
     half = task.T // 2
-    return [
-        {
-            "world": name,
-            "order": order,
-            "rho": laws.load(rate, p),
-            "predicted": laws.growth(rate, p),
-            "simulated": float(queue[-1] - queue[half]) / (task.T - half),
-        }
-    ]
+    return {
+        "world": name,
+        "order": order,
+        "rho": laws.load(rate, p),
+        "predicted": laws.growth(rate, p),
+        "simulated": float(queue[-1] - queue[half]) / (task.T - half),
+    }
 
 
 def judge_growth(rows: pd.DataFrame) -> Check:
     """R6: beyond its capacity a random-order or FIFO queue grows at the root of an equation."""
     table = compared(rows, ["world", "order", "rho"])
     # A finite queue that has not quite settled still drifts a little: hence the thousandth.
-    covered = _covered(table, 1e-3)
-    wide = float((table["high"] - table["low"]).max())
-    first = table.iloc[1]
+    covered, first = _covers(table, 1e-3).all(), table.iloc[1]
     return Check(
         "RANDOM and FIFO with retries at the back: stable for rho < 1, else linear growth",
         table,
         *estimate(first, "simulated"),
         f"all 8 slopes cover the root of lambda E[1/(s + p)] = 1 (this one "
         f"{first['predicted']:.3f}) to .001, none wider than {WIDEST_GROWTH}",
-        FAILS if not covered else (HOLDS if wide <= WIDEST_GROWTH else OUT_OF_REACH),
+        _verdict(table, covered, WIDEST_GROWTH),
         f"{rows['seed'].nunique()} runs of {rows['T'].iloc[0]} rounds",
     )
 
 
 def _shares(prediction: str, table: pd.DataFrame, note: str, also: bool = True) -> Check:
     """Judge a table of predicted and simulated shares by its first row and all intervals."""
-    shares = table[table["predicted"] < 1.0]
-    width = float((shares["high"] - shares["low"]).max())
-    verdict = OUT_OF_REACH if width > WIDEST_SHARE else HOLDS
     first = table.iloc[0]
     return Check(
         prediction,
@@ -222,15 +215,20 @@ def _shares(prediction: str, table: pd.DataFrame, note: str, also: bool = True) 
         *estimate(first, "simulated"),
         f"all {len(table)} intervals, jointly at 95%, cover the closed form "
         f"(first: {first['predicted']:.3f}) and no share's is wider than {WIDEST_SHARE}",
-        verdict if _covered(table) and also else FAILS,
+        _verdict(table[table["predicted"] < 1.0], _covers(table).all() and also, WIDEST_SHARE),
         note,
     )
 
 
-def _covered(table: pd.DataFrame, by: float = 0.0) -> bool:
-    """Whether all intervals cover the closed form, up to `by`."""
-    above = table["low"] - by <= table["predicted"]
-    return bool((above & (table["predicted"] <= table["high"] + by)).all())
+def _verdict(table: pd.DataFrame, covered: bool, widest: float) -> str:
+    """Fails where not all intervals cover; out of reach where one in `table` is wider than `widest`."""
+    wide = float((table["high"] - table["low"]).max()) > widest
+    return FAILS if not covered else (OUT_OF_REACH if wide else HOLDS)
+
+
+def _covers(table: pd.DataFrame, by: float = 0.0) -> pd.Series:
+    """Which intervals cover the closed form, up to `by`."""
+    return table["predicted"].between(table["low"] - by, table["high"] + by)
 
 
 def _row(quantity: str, predicted: float, simulated: float, **also: float) -> Row:

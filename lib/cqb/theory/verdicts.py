@@ -129,12 +129,8 @@ def verdict_text(check: Check, decimals: int = 3) -> str:
     numbers = f"{check.estimate:.{decimals}f}"
     if check.low != check.high:
         numbers += f" ({check.low:.{decimals}f} to {check.high:.{decimals}f})"
-    lines = (
-        f"{check.id} {check.verdict.upper()}: {numbers}",
-        f"criterion: {check.criterion}",
-        check.note,
-    )
-    return "\n".join(lines)
+    verdict = f"{check.id} {check.verdict.upper()}: {numbers}"
+    return f"{verdict}\ncriterion: {check.criterion}\n{check.note}"
 
 
 def text(check: Check, decimals: int = 3) -> str:
@@ -145,18 +141,9 @@ def text(check: Check, decimals: int = 3) -> str:
 
 def records(checks: Sequence[Check]) -> pd.DataFrame:
     """A row per check: id, prediction, estimate, low, high, criterion, verdict, note, setting."""
-    names = (
-        "id",
-        "prediction",
-        "estimate",
-        "low",
-        "high",
-        "criterion",
-        "verdict",
-        "note",
-        "setting",
-    )
-    return pd.DataFrame([{name: getattr(check, name) for name in names} for check in checks])
+    table = pd.DataFrame([vars(check) for check in checks]).drop(columns="table")
+    table.insert(0, "id", table.pop("id"))
+    return table
 
 
 def summary(checks: Sequence[Check]) -> pd.DataFrame:

@@ -188,12 +188,7 @@ def by_rate(rates: np.ndarray, largest: bool = True) -> Order:
     """Largest (or smallest) departure rate first; `rates` (P,) by pool entry."""
     sign = 1.0 if largest else -1.0
     values = (sign * np.asarray(rates)).tolist()
-
-    def order(t: int, waiting: Waiting) -> int:
-        keys = [values[row] for row in waiting.row]
-        return keys.index(max(keys))
-
-    return order
+    return lambda t, waiting: int(np.argmax([values[row] for row in waiting.row]))
 
 
 def shuffled(streams: Streams) -> Order:
