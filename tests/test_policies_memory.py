@@ -19,7 +19,7 @@ from cqb.routing_table import split_rows
 from cqb.simulate import RETRY, Decision, Waiting, simulate
 from cqb.streams import Streams
 from cqb.synthetic import hidden_fit
-from cqb.theory.memory import greedy_memory_serves, random_model_serves
+from cqb.theory.laws import greedy_memory_serves, random_model_serves
 
 
 def _service(world, K, T, rate, **learner) -> Service:

@@ -117,10 +117,10 @@ def intervals(groups: Any, measures: Sequence[str], count: pd.Series) -> dict[st
     return columns
 
 
-def half_width(deviation: pd.Series, count: pd.Series) -> pd.Series:
-    """Half the 95% t-interval of a mean of `count` values; NaN for a single value."""
+def half_width(deviation: pd.Series, count: pd.Series, confidence: float = CONFIDENCE) -> pd.Series:
+    """Half the t-interval of a mean of `count` values; NaN for a single value."""
     freedom = count.where(count > 1) - 1
-    return stats.t.ppf(0.5 + CONFIDENCE / 2, freedom) * deviation / np.sqrt(count)
+    return stats.t.ppf(0.5 + confidence / 2, freedom) * deviation / np.sqrt(count)
 
 
 class Interval(NamedTuple):
@@ -137,10 +137,11 @@ class Interval(NamedTuple):
         return self.high - self.mean
 
 
-def interval(values: Any) -> Interval:
-    """The mean of `values`, (n,) float, with a 95% t-interval; NaN among them are left out."""
+def interval(values: Any, confidence: float = CONFIDENCE) -> Interval:
+    """The mean of `values`, (n,) float, with its t-interval; NaN among them are left out."""
     series = pd.Series(np.asarray(values, dtype=float)).dropna()
-    half = float(half_width(pd.Series([series.std()]), pd.Series([series.size])).iloc[0])
+    deviation, count = pd.Series([series.std()]), pd.Series([series.size])
+    half = float(half_width(deviation, count, confidence).iloc[0])
     mean = float(series.mean())
     return Interval(mean, mean - half, mean + half, series.size)
 
