@@ -67,15 +67,33 @@ def paired(tidy: pd.DataFrame, against: str = "ACQB", t: int | None = None) -> p
     rows = tidy[tidy["t"] == t]
     if rows.empty:
         raise ValueError(f"t: found {t}, expected one of the rounds in the table")
-    base = rows[rows["policy"] == against].set_index([*CELL, "seed"])[list(MEASURES)]
+    table = differences(rows, against, CELL, MEASURES)
+    table.insert(len(CELL) + 1, "t", t)
+    return table
+
+
+def differences(
+    rows: pd.DataFrame, against: str, cell: Sequence[str], measures: Sequence[str]
+) -> pd.DataFrame:
+    """Differences of measures to the policy `against` on the same seeds, by cell and other policy.
+
+    `rows` has one row for each cell, policy and seed. The columns are those of :func:`paired`, for these
+    measures and without `t`.
+
+    Raises
+    ------
+    ValueError
+        A cell or a seed without a run of `against`.
+    """
+    base = rows[rows["policy"] == against].set_index([*cell, "seed"])[list(measures)]
     others = rows[rows["policy"] != against]
-    keys = pd.MultiIndex.from_frame(others[[*CELL, "seed"]])
+    keys = pd.MultiIndex.from_frame(others[[*cell, "seed"]])
     if not keys.isin(base.index).all():
         raise ValueError(f"against: a cell or a seed has no run of {against!r}")
-    difference = others[list(MEASURES)] - base.loc[keys].to_numpy()
-    groups = difference.groupby([others[key] for key in [*CELL, "policy", "t"]], sort=False)
+    difference = others[list(measures)] - base.loc[keys].to_numpy()
+    groups = difference.groupby([others[key] for key in [*cell, "policy"]], sort=False)
     table = pd.DataFrame({"seeds": groups.size()})
-    for measure in MEASURES:
+    for measure in measures:
         mean, half = groups[measure].mean(), half_width(groups[measure].std(), table["seeds"])
         table[f"{measure}_difference"] = mean
         table[f"{measure}_low"], table[f"{measure}_high"] = mean - half, mean + half

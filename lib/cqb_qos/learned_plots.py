@@ -9,9 +9,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from cqb.house_style import DASHED, DOTTED, INK, SOLID, WIDTH, Look, style
+
 from . import plots
 from .synthetic import Load
-from .trainees import CONTROLS, MAIN, Trainee
+from .trained_models import CONTROLS, MAIN, TrainedModel
 
 KIND_LOOKS = {
     "DDQN": Look("#000000", SOLID, "*"),
@@ -47,7 +48,7 @@ def differences(paired: pd.DataFrame, against: str, loads: Sequence[Load]) -> Fi
     return plots.differences(paired, against, loads, shown)
 
 
-def _in_figure(rows: pd.DataFrame) -> list[Trainee]:
+def _in_figure(rows: pd.DataFrame) -> list[TrainedModel]:
     """Those with rows; the one that cannot tell experts apart lies far below the rest."""
     some = set(rows["policy"])
     return [t for t in MAIN + CONTROLS if t.policy in some and t.network != "arrived"]

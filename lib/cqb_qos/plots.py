@@ -13,11 +13,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from cqb.house_style import DASHED, DOTTED, FAINT, INK, SOLID, WIDTH, Look, style
-from .findings import load_names
+
 from .metrics import LENGTH_GROUPS
-from .sweep import DEFAULT
+from .studies import DEFAULT
+from .summaries import WORST, load_names
 from .synthetic import Load
-from .trainees import WORST
 
 BLUE, ORANGE, GREEN = "#0072B2", "#D55E00", "#009E73"
 LOOKS = {
