@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
-from ..artifact.toy import MODELS, Play, offer
+from ..toy import MODELS, Play, offer
 from ..simulate import RETRY
 from .style import FAINT, INK, LOOKS, WIDTH, style
 
