@@ -10,7 +10,7 @@ the horizon of the runs.
 
 The second study (theory E10) shows what memory is worth where contexts carry no information: each query
 has one good model, unknown, for ever. A rule without memory needs at best as many serves as a random
-model; the posterior-greedy rule needs those of a recursion (:mod:`cqb.theory.memory`).
+model; the posterior-greedy rule needs those of a recursion (:mod:`cqb.theory.laws`).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from ...simulate import Trajectory
 from ...streams import Streams
 from ...study import Study
 from ...synthetic import hidden_fit
-from ...theory import capacities, memory
+from ...theory import capacities, laws
 from .scenarios import serve
 
 POLICIES_COMPARED = (
@@ -42,9 +42,9 @@ QUICK = ("ORACLE", "TS-memory", "CYCLE", "INFORMED", "RANDOM")  # no model of th
 CLOSED_FORM = {"ORACLE": "oracle", "RANDOM": "RANDOM", "CYCLE": "cycle by mean score"}
 GROWTH = 0.01  # serves a round by which the work of a sustained load may grow
 MEMORY_RULES = {
-    "same model for ever": memory.same_model_serves,
-    "random model": memory.random_model_serves,
-    "greedy memory": memory.greedy_memory_serves,
+    "same model for ever": laws.same_model_serves,
+    "random model": laws.random_model_serves,
+    "greedy memory": laws.greedy_memory_serves,
 }
 HIDDEN_POLICIES = ("ACQB", "ACQB-M", "ACQB-M-query", "TS-memory", "CYCLE", "RANDOM")
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from ...house_style import in_order
+from ...figures.style import in_order
 from ...metrics import LONG_WAIT
 from ...stats import final, half_width, interval
 from ...tables import spread, text
