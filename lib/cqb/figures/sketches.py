@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
-from ..artifact.toy import MODELS, Play, offer
 from ..simulate import RETRY
+from ..toy import MODELS, Play, offer
 from .style import FAINT, INK, LOOKS, WIDTH, style
 
 ACCENT = LOOKS["ACQB"].colour

@@ -20,7 +20,7 @@ from concurrent.futures import Executor
 from .. import figure_records
 from ..files import write_text
 from ..paths import figures_dir
-from ..tables import csv
+from ..tables import file_text
 from . import data, replay, store
 from .provenance import cores
 from .registry import reports, studies
@@ -113,7 +113,7 @@ def run_studies(options: argparse.Namespace) -> int:
             study.store(rows)
     for path, report in reports().items():
         with contextlib.suppress(FileNotFoundError):
-            write_text(figures_dir() / path, csv(report()))
+            write_text(figures_dir() / path, file_text(path, report()))
     return 0
 
 
@@ -134,7 +134,7 @@ def verify_all(options: argparse.Namespace) -> int:
     extent = replay.Extent(options.all, *options.shard)
     with _executor(options.scheduler) as executor:
         how = {"workers": options.workers, "executor": executor}
-        verdicts = [_told(replay.replay(study, extent, **how)) for study in chosen]
+        verdicts = [_told(verdict) for verdict in replay.replay_all(chosen, extent, **how)]
     if not options.names:
         verdicts += [_told(verdict) for verdict in replay.strays(studies())]
         verdicts += [_told(verdict) for verdict in replay.rederive(reports())]
