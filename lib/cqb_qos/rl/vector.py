@@ -16,7 +16,7 @@ from gymnasium import spaces
 from stable_baselines3.common.vec_env import VecEnv
 
 from ..branches import Branches
-from ..encoder import pack, size
+from ..networks import pack, size
 from ..observe import observe
 from ..synthetic import KINDS, Load, workload
 from ..system import System
