@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cqb.beyond import plots, study_plots
+from cqb.figures import beyond as plots
 from cqb.studies.beyond import summaries as text
 from cqb.studies.beyond.comparison import WAITS
 from cqb.studies.beyond.laws import KINDS
@@ -104,7 +104,7 @@ def test_worlds_are_set_against_the_better_tuned_acqb():
     assert "ACQB-tuned 52; ACQB-M -5 ± 0" in one
     assert "ACQB-tuned (linear) 42; ACQB-M +5 ± 0" in two
     assert "ACQB-M 46; ACQB-tuned +5 ± 0" in text.worlds(table, ("ACQB-tuned",), "ACQB-M")
-    figure = study_plots.worlds(table, "made up")
+    figure = plots.worlds(table, "made up")
     assert len(figure.axes) == 2
 
 
@@ -117,4 +117,4 @@ def test_the_price_of_learning_the_law_is_taken_over_whole_logs():
     assert text.mixture(scores, "learned").startswith(
         "behind the best single law by 3.0 to 3.0 nats"
     )
-    assert len(study_plots.laws(scores, "made up").axes) == len(KINDS)
+    assert len(plots.laws(scores, "made up").axes) == len(KINDS)
