@@ -111,7 +111,11 @@ def test_worlds_are_set_against_the_better_tuned_acqb():
 def test_the_price_of_learning_the_law_is_taken_over_whole_logs():
     rows = [("a", 10, -1.0), ("b", 10, -2.0), ("learned", 10, -1.3)]
     scores = pd.DataFrame(
-        [(law, "TS-memory", "all", n, score, 0.0, 100) for law, n, score in rows],
+        [
+            (law, "TS-memory", kind, n, score, 0.0, 100)
+            for law, n, score in rows
+            for kind in ("all", *KINDS)
+        ],
         columns=["law", "log", "kind", "rounds", "score", "lam", "seed"],
     )
     assert text.mixture(scores, "learned").startswith(
