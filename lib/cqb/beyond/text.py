@@ -8,7 +8,7 @@ import pandas as pd
 from ..experiment.findings import last_round
 from ..experiment.metrics import LONG_WAIT
 from ..experiment.summary import half_width
-from ..house_style import in_order
+from ..figures.style import in_order
 from .claims import CELL, by_cell, judge
 from .tuning import LINEAR, Place, chosen
 from .world_study import ACQB_LINEAR
