@@ -78,7 +78,14 @@ def lp_and_dual(
     second = {"xlabel": f"score less priced cost, {names[0]}", "ylabel": f"the same, {names[1]}"}
     panels = [
         panel(columns, table, "factor", told, title=best, axis=first),
-        panel(_rule, worth, look, title=rule, axis=second, key=legend(look, "marker")),
+        panel(
+            _rule,
+            worth,
+            look,
+            title=rule,
+            axis=second,
+            key=legend(look, "marker", loc="lower right"),
+        ),
     ]
     return sheet([panels], 3.2)
 
@@ -109,12 +116,12 @@ def shadow_prices(worth: pd.DataFrame, title: str) -> Figure:
     def bars(ax: Axes) -> None:
         sns.barplot(rows, saturation=1, errorbar=None, ax=ax, **about)
 
-    return sheet([[panel(bars, title=title, axis=axis, key=legend(colours))]], 2.8)
+    return sheet([[panel(bars, title=title, axis=axis, log="x", key=legend(colours))]], 2.8)
 
 
 def sweeps(summary: pd.DataFrame, where: str) -> Figure:
     """Perf over the LP optimum against volume, budget, number of models and first phase."""
-    rows = estimates(select(summary, experiment=list(SWEEPS)), "lpr")
+    rows = estimates(select(summary, experiment=list(SWEEPS), policy=list(LOOKS)), "lpr")
     rows = rows.assign(setting=rows["setting"].astype(float))
 
     def make(experiment: str) -> Panel:
@@ -143,16 +150,18 @@ def spreads(tidy: pd.DataFrame, where: str) -> Figure:
 
 
 def _boxes(ax: Axes, rows: pd.DataFrame) -> None:
-    palette = {policy: look.colour for policy, look in _looks(rows).items()}
-    about = {"hue": "policy", "palette": palette, "order": list(palette), "width": 0.6}
-    sns.boxplot(rows, x="lpr", y="policy", boxprops={"alpha": 0.6}, ax=ax, **about)
-    names_down(ax, list(palette))
-    ax.set_ylabel("")
+    look = _looks(rows)
+    values = [select(rows, policy=policy)["lpr"] for policy in look]
+    about = {"orientation": "horizontal", "patch_artist": True, "medianprops": {"color": INK}}
+    boxes = ax.boxplot(values, positions=range(len(look)), widths=0.6, **about)["boxes"]
+    for box, one in zip(boxes, look.values(), strict=True):
+        box.set(facecolor=one.colour, alpha=0.5)
+    names_down(ax, list(look))
 
 
 def settings(summary: pd.DataFrame, where: str) -> Figure:
     """Perf over the LP optimum of the main policies in every compared setting, with intervals."""
-    rows = estimates(select(summary, experiment=["split", "sorted"]), "lpr")
+    rows = estimates(select(summary, experiment=["split", "sorted"], policy=list(LOOKS)), "lpr")
     names = rows["setting"].where(rows["experiment"] == "split", "sorted")
     ticks, look = list(dict.fromkeys(names)), _looks(rows)
     shift = rows["policy"].map(list(look).index) - len(look) / 2

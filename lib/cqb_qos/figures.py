@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from cqb.figures.kinds import columns, dots, estimates, forest, lines, names_down, stacked
-from cqb.figures.sheets import Panel, each, legend, panel, sheet
+from cqb.figures.sheets import Panel, legend, panel, sheet
 from cqb.figures.style import BLUE, DASHED, DOTTED, FAINT, GREEN, INK, ORANGE, SOLID, WIDTH, Look
 from cqb.tables import select
 
@@ -37,7 +37,10 @@ TRAINED = {
 }
 SYSTEM = "default"
 MILLI = 1000.0
-TIMES = {"first_token": "time to first token (ms)", "token_time": "time per later token (ms)"}
+TIMES = {
+    "first_token": "time to first token (ms)\ndot: mean; upright: 95% quantile",
+    "token_time": "time per later token (ms)\ndot: mean; upright: 95% quantile",
+}
 LENGTHS = ("up to 60", "60 to 90", "90 to 150", "over 150")  # tokens of a response
 
 
@@ -101,18 +104,26 @@ def _delays(ax: Axes, rows: pd.DataFrame, look: Mapping[str, Look]) -> None:
 
 
 def loads(summary: pd.DataFrame) -> Figure:
-    """Average QoS against the rate, Poisson and Gamma arrivals, with 95% bands."""
+    """Average QoS against the rate, Poisson and Gamma arrivals, with 95% bands.
+
+    The simple rules are in the upper panels, the better policies below, on a scale of their own.
+    """
     rows = estimates(select(summary, system=SYSTEM, policy=list(LOOKS)), "qos")
     rows["low"] = rows["low"].clip(lower=0.0)
+    names = list(LOOKS)
 
-    def make(kind: str, here: pd.DataFrame) -> Panel:
-        about = {"ticks": here["rate"], "axis": {"xlabel": "arrival rate (requests per second)"}}
-        return panel(lines, here, "rate", LOOKS, markers=True, title=f"{kind} arrivals", **about)
+    def make(kind: str, here: pd.DataFrame, upper: bool) -> Panel:
+        axis = {"xlabel": "" if upper else "arrival rate (requests per second)"}
+        about = {"title": f"{kind} arrivals" if upper else "", "ticks": here["rate"], "axis": axis}
+        here = select(here, policy=names[:6] if upper else names[6:])
+        return panel(lines, here, "rate", LOOKS, markers=True, **about)
 
+    kinds = list(rows.groupby("kind", sort=False))
     return sheet(
-        [each(rows, "kind", make)],
-        3.8,
-        sharey=True,
+        [[make(*kind, upper) for kind in kinds] for upper in (True, False)],
+        2.3,
+        sharey="row",
+        sharex="col",
         ylabel="average QoS over all arrivals",
         title=f"Synthetic workload: average QoS, mean of {rows['seeds'].max()} seeds",
         key=legend(LOOKS, "line, marker", loc="outside right center", ncols=1),
@@ -182,20 +193,20 @@ def waits(summary: pd.DataFrame, load: str) -> Figure:
     rows = rows.loc[list(_looks(rows.index))]
     lengths = {"xlabel": "response length (tokens)", "ylabel": "dropped (%)"}
     panels = [
-        *(panel(_times, rows, metric, text) for metric, text in TIMES.items()),
+        *(panel(_times, rows, time, axis={"xlabel": text}) for time, text in TIMES.items()),
         panel(_drops, rows[rows["dropped_mean"] > 0.0], axis=lengths),
     ]
     return sheet([panels], 3.0, title=f"Synthetic workload, {load}: waiting, and who is dropped")
 
 
-def _times(ax: Axes, rows: pd.DataFrame, metric: str, text: str) -> None:
+def _times(ax: Axes, rows: pd.DataFrame, metric: str) -> None:
     """Mean and 95% quantile of a time for each policy, in milliseconds."""
-    colours = [LOOKS[policy].colour for policy in rows.index]
+    about = {"c": [LOOKS[policy].colour for policy in rows.index], "linewidths": 1.8}
     for column, marker, size in ((f"{metric}_mean", "o", 30), (f"{metric}_p95_mean", "|", 130)):
-        ax.scatter(MILLI * rows[column], range(len(rows)), size, colours, marker, linewidths=1.8)
+        ax.scatter(MILLI * rows[column], range(len(rows)), s=size, marker=marker, **about)
     names_down(ax, list(rows.index))
     ax.tick_params(labelleft=metric == "first_token")
-    ax.set(xlim=(0.0, None), title=f"{text}\ndot: mean; upright: 95% quantile")
+    ax.set_xlim(0.0, None)
 
 
 def _drops(ax: Axes, rows: pd.DataFrame) -> None:

@@ -98,14 +98,15 @@ def columns(ax: Axes, table: pd.DataFrame, x: str, told: Mapping[str, tuple[str,
     """A line for each column of `told`, which gives its label and look, and their legend."""
     for column, (label, one) in told.items():
         ax.plot(table[x], table[column], label=label, **one.line())
-    ax.legend()
+    if len(told) > 1:
+        ax.legend()
 
 
 def dots(
     ax: Axes, rows: pd.DataFrame, x: str, y: str, look: Mapping[str, Look], by: str, **about: Any
 ) -> None:
     """A dot for each row, with the look of its name in the column `by`."""
-    sns.scatterplot(rows, x=x, y=y, ax=ax, **styled(by, look), **{"s": 34, "lw": 0, **about})
+    sns.scatterplot(rows, x=x, y=y, ax=ax, **styled(by, look), **{"s": 40, "lw": 0, **about})
 
 
 def forest(
