@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cqb import figures, house_style
-from cqb.artifact import sketches, toy
-from cqb.experiment.summary import paired, summarise
+from cqb import figures, toy
+from cqb.figures import kinds, sketches
+from cqb.figures.style import LOOKS, SPARE, STYLE, looks, style
+from cqb.stats import paired, summarise
 from made_up import POLICIES, made_up
 
 mpl.use("agg")
@@ -86,7 +87,7 @@ def test_curves_start_at_zero_and_end_at_the_mean_inside_the_band():
 
 
 def test_line_labels_never_overlap_and_stand_in_the_order_of_final_values():
-    tidy = made_up(policies=tuple(house_style.LOOKS), cells=[(1, lam, 0.5) for lam in (0, 1, 5)])
+    tidy = made_up(policies=tuple(LOOKS), cells=[(1, lam, 0.5) for lam in (0, 1, 5)])
     tidy.loc[tidy["policy"] != "ORACLE", "regret"] = tidy["t"] + 1e-3 * tidy.index
     summary = summarise(tidy)
     figure = figures.curves(summary, K=1, value="regret")
@@ -123,9 +124,7 @@ def test_differences_show_the_paired_difference_and_its_interval():
     wanted = table[(table["K"] == 1) & (table["lam"] == 0)].set_index("policy")
     ax = figure.axes[0]
     names = [label.get_text() for label in ax.get_yticklabels()]
-    dots = {
-        names[int(y[0])]: x[0] for x, y in (line.get_data() for line in ax.lines) if len(x) == 1
-    }
+    dots = {names[int(y)]: x for x, y in ax.collections[1].get_offsets()}
     assert dots["ACQB"] == 0.0
     for name in set(POLICIES) - {"ORACLE", "ACQB"}:
         assert dots[name] == pytest.approx(wanted.loc[name, "regret_difference"])
@@ -137,15 +136,15 @@ def test_one_seed_has_no_interval_but_still_a_figure(tmp_path):
 
 
 def test_policies_keep_their_looks_and_strangers_get_their_own():
-    alone, together = house_style.looks(["ACQB"]), house_style.looks(["ZEBRA", "ACQB", "APE"])
+    alone, together = looks(["ACQB"]), looks(["ZEBRA", "ACQB", "APE"])
     assert together["ACQB"] == alone["ACQB"]
     assert list(together) == ["ACQB", "APE", "ZEBRA"]
     assert together["APE"] != together["ZEBRA"]
 
 
 def test_no_two_policies_look_alike():
-    looks = list(house_style.LOOKS.values()) + list(house_style.SPARE)
-    assert len({look.colour for look in looks}) == len(looks)
+    every = [*LOOKS.values(), *SPARE]
+    assert len({look.colour for look in every}) == len(every)
 
 
 @given(
@@ -153,7 +152,7 @@ def test_no_two_policies_look_alike():
     st.floats(0.0, 0.08),
 )
 def test_spread_keeps_order_and_distance_and_moves_nothing_without_need(at, gap):
-    moved = house_style.spread(np.array(at), gap)
+    moved = kinds.spread(np.array(at), gap)
     assert np.all(np.diff(moved) >= gap - 1e-12)
     assert np.all((moved >= -1e-12) & (moved <= 1 + 1e-12))
     inside = all(0 <= a <= 1 for a in at)
@@ -162,28 +161,40 @@ def test_spread_keeps_order_and_distance_and_moves_nothing_without_need(at, gap)
 
 
 def test_spread_centres_a_crowd_where_it_stood():
-    assert house_style.spread(np.array([0.5, 0.5, 0.5]), 0.1) == pytest.approx([0.4, 0.5, 0.6])
+    assert kinds.spread(np.array([0.5, 0.5, 0.5]), 0.1) == pytest.approx([0.4, 0.5, 0.6])
 
 
 def test_style_puts_back_what_it_changed():
     before = dict(mpl.rcParams)
-    with house_style.style():
-        assert mpl.rcParams["font.size"] == house_style.STYLE["font.size"]
+    with style():
+        assert mpl.rcParams["font.size"] == STYLE["font.size"]
     assert dict(mpl.rcParams) == before
 
 
-def test_save_writes_picture_print_and_record(tmp_path):
+def test_save_writes_pictures_and_adds_the_record_to_the_manifest(tmp_path):
     folder = tmp_path / "new" / "folder"
     png = figures.save(figures.waiting(made_up()), "waiting", {"seeds": [1, 2]}, folder)
     assert png == folder / "waiting.png"
-    assert sorted(path.name for path in folder.iterdir()) == [
-        f"waiting.{x}" for x in ("json", "pdf", "png")
-    ]
-    assert json.loads((folder / "waiting.json").read_text()) == {
-        "figure": "waiting",
-        "seeds": [1, 2],
-    }
+    figures.save(plt.figure(), "other", {"seeds": [3]}, folder)
+    seen = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
+    assert seen == {"manifest.json", "other.pdf", "other.png", "waiting.pdf", "waiting.png"}
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest == {"other": {"seeds": [3]}, "waiting": {"seeds": [1, 2]}}
     assert b"CreationDate" not in (folder / "waiting.pdf").read_bytes()
+
+
+def test_what_did_not_change_is_not_written_again(tmp_path):
+    def stamps():
+        return {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+
+    figures.save(plt.figure(), "f", {"seeds": [1], "created": "first"}, tmp_path)
+    before = stamps()
+    figures.save(plt.figure(), "f", {"seeds": [1], "created": "second"}, tmp_path)
+    assert {name: stamp for name, stamp in stamps().items() if not name.endswith(".lock")} == {
+        name: stamp for name, stamp in before.items() if not name.endswith(".lock")
+    }
+    figures.save(plt.figure(figsize=(2, 2)), "f", {"seeds": [2]}, tmp_path)
+    assert all(stamps()[name] > before[name] for name in ("f.png", "f.pdf", "manifest.json"))
 
 
 def test_the_same_figure_gives_the_same_bytes(tmp_path):

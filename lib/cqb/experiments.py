@@ -128,7 +128,15 @@ class Experiment:
         )
 
     def check(self, world: World) -> None:
-        """Raise ValueError for what would stop every run on `world`."""
+        """Raise ValueError for what would stop a run on `world`."""
+        for cell in self.cells:
+            if isinstance(world, Environment) and cell.lam != 0:
+                raise ValueError(f"lam: found {cell.lam}, but an environment has no costs to weigh")
+            if left_out := set(self.policies) - set(self.policies_in(cell)):
+                raise ValueError(
+                    f"policy: {', '.join(sorted(left_out))} is defined for K = 1 only, "
+                    f"found K = {cell.K}"
+                )
         n_models = world.n_models if isinstance(world, Environment) else len(world.models)
         for cell in self.cells:
             check_assortment_size(cell.K, n_models)
@@ -213,35 +221,32 @@ def run(
         A setting is out of range, a policy is unknown or not defined for this K, the table is not
         encoded or too small.
     """
-    if isinstance(world, Environment) and lam != 0:
-        raise ValueError(f"lam: found {lam}, but an environment has no costs to weigh")
     cell = Cell(K, float(lam), float(arrival_rate))
-    if policies is None:
-        policies = [
-            name
-            for name in PAPER_POLICIES
-            if isinstance(world, RoutingTable) or not POLICIES[name].needs_table
-        ]
-        policies = [name for name in policies if K == 1 or not POLICIES[name].k1_only]
     experiment = Experiment(
         world.name,
         (cell,),
-        tuple(policies),
+        tuple(_papers_policies(world, K) if policies is None else policies),
         tuple(seeds),
         T,
         pool_size,
         learner or LearnerSettings(),
         checkpoints,
     )
-    if left_out := set(experiment.policies) - set(experiment.policies_in(cell)):
-        raise ValueError(
-            f"policy: {', '.join(sorted(left_out))} is defined for K = 1 only, found K = {K}"
-        )
     experiment.check(world)
     how = {"workers": workers, "executor": executor, "progress": progress}
     rows = functools.partial(run_rows, count=checkpoints)
     frames = run_tasks(experiment.tasks(), rows, world, cost=seconds_of, **how)
     return experiment.table(pd.concat(frames, ignore_index=True))
+
+
+def _papers_policies(world: World, K: int) -> list[str]:
+    """The paper's policies that K and the world allow for."""
+    return [
+        name
+        for name in PAPER_POLICIES
+        if (K == 1 or not POLICIES[name].k1_only)
+        and (isinstance(world, RoutingTable) or not POLICIES[name].needs_table)
+    ]
 
 
 def _distinct(name: str, values: Iterable[Any]) -> tuple[Any, ...]:

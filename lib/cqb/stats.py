@@ -67,15 +67,33 @@ def paired(tidy: pd.DataFrame, against: str = "ACQB", t: int | None = None) -> p
     rows = tidy[tidy["t"] == t]
     if rows.empty:
         raise ValueError(f"t: found {t}, expected one of the rounds in the table")
-    base = rows[rows["policy"] == against].set_index([*CELL, "seed"])[list(MEASURES)]
+    table = differences(rows, against, CELL, MEASURES)
+    table.insert(len(CELL) + 1, "t", t)
+    return table
+
+
+def differences(
+    rows: pd.DataFrame, against: str, cell: Sequence[str], measures: Sequence[str]
+) -> pd.DataFrame:
+    """Differences of measures to the policy `against` on the same seeds, by cell and other policy.
+
+    `rows` has one row for each cell, policy and seed. The columns are those of :func:`paired`, for these
+    measures and without `t`.
+
+    Raises
+    ------
+    ValueError
+        A cell or a seed without a run of `against`.
+    """
+    base = rows[rows["policy"] == against].set_index([*cell, "seed"])[list(measures)]
     others = rows[rows["policy"] != against]
-    keys = pd.MultiIndex.from_frame(others[[*CELL, "seed"]])
+    keys = pd.MultiIndex.from_frame(others[[*cell, "seed"]])
     if not keys.isin(base.index).all():
         raise ValueError(f"against: a cell or a seed has no run of {against!r}")
-    difference = others[list(MEASURES)] - base.loc[keys].to_numpy()
-    groups = difference.groupby([others[key] for key in [*CELL, "policy", "t"]], sort=False)
+    difference = others[list(measures)] - base.loc[keys].to_numpy()
+    groups = difference.groupby([others[key] for key in [*cell, "policy"]], sort=False)
     table = pd.DataFrame({"seeds": groups.size()})
-    for measure in MEASURES:
+    for measure in measures:
         mean, half = groups[measure].mean(), half_width(groups[measure].std(), table["seeds"])
         table[f"{measure}_difference"] = mean
         table[f"{measure}_low"], table[f"{measure}_high"] = mean - half, mean + half
@@ -166,3 +184,28 @@ def holm(p: np.ndarray, level: float = 0.05) -> np.ndarray:
 def paired_p(differences: Any) -> float:
     """The p-value of a two-sided paired t-test on `differences`, (n,) float."""
     return float(stats.ttest_1samp(np.asarray(differences, dtype=float), 0.0).pvalue)
+
+
+def kaplan_meier(wait: np.ndarray, left: np.ndarray, at: Sequence[int]) -> np.ndarray:
+    """The product-limit estimate (Kaplan and Meier, 1958) of the probability that a wait exceeds `at`.
+
+    A query that still waits when a run ends has waited at least so long. Leaving it out, or taking its
+    wait so far for the whole, makes waits look short for just the policies that starve queries.
+
+    Parameters
+    ----------
+    wait : (n,) rounds. left : (n,) bool, False where the wait is known only to be at least so long.
+
+    Returns
+    -------
+    float64, one for each of `at`; NaN beyond the longest wait seen.
+    """
+    wait, left, at = np.asarray(wait), np.asarray(left, dtype=bool), np.asarray(at)
+    if wait.size == 0:
+        return np.full(at.size, np.nan)
+    times, leaving = np.unique(wait[left], return_counts=True)
+    # Who is censored at a time is still at risk then.
+    at_risk = wait.size - np.searchsorted(np.sort(wait), times, side="left")
+    survival = np.concatenate([[1.0], np.cumprod(1.0 - leaving / at_risk)])
+    found = survival[np.searchsorted(times, at, side="right")]
+    return np.where(at <= wait.max(), found, np.where(found == 0.0, 0.0, np.nan))

@@ -1,15 +1,22 @@
-"""PORT: online routing under token budgets, without training (arXiv 2509.02718).
+"""PORT: routing queries to language models under hard token budgets (arXiv 2509.02718).
 
-Arrays are (M, n): M models, n queries. A :class:`~.features.History` gives estimates, a router
-chooses by them, a :class:`~.session.Session` admits under hard budgets, :func:`~.metrics.measure`
-says what came of it.
+Queries arrive one by one. Every model has a budget in dollars; a router sends each query to one
+model or to none. PORT estimates scores and costs from similar queries of a history, fits one price
+per model on its first queries, and then takes the model of largest score less priced cost.
+
+- :mod:`.features`, :mod:`.predictors`: estimates of scores and costs, arrays (M, n) for M models
+- :mod:`.dual`: the prices, from the dual of the routing programme
+- :mod:`.router`, :mod:`.adaptive`, :mod:`.baselines`: the published router, ours, and all others
+- :mod:`.session`: admission under the budgets, and the metrics of a run
+- :mod:`.queueing`, :mod:`.queue_policies`: PORT and ACQB in one queue with retrials
+- :mod:`.registry`, :mod:`.scenario`, :mod:`.studies`, :mod:`.summaries`: the comparison
+
+``python -m cqb run port-comparison-routerbench`` runs a study; ``python -m cqb list`` names them all.
 """
 
-from .admission import Ledger
 from .features import Estimates, ExactIndex, History, NearestNeighbours
-from .metrics import Metrics, measure
 from .router import Port, PortSettings
-from .session import Outcome, Session, replay
+from .session import Ledger, Metrics, Outcome, Session, measure, replay
 
 __all__ = [
     "Estimates",

@@ -1,8 +1,9 @@
-"""The baselines of arXiv 2509.02718; which estimates they are given makes Greedy, KNN or Roberta.
+"""The baselines and oracles of arXiv 2509.02718; the estimates make Greedy, KNN or Roberta of them.
 
 Greedy-* are the rules on neighbours of an approximate index, KNN-* the same on exact neighbours,
 and Roberta-* the same on the predictions of a trained encoder: any matrices of estimates will do.
-All go through the same admission, and none has a fallback.
+The oracles plan with the whole stream at hand. All go through the same admission, none has a
+fallback.
 """
 
 from __future__ import annotations
@@ -12,41 +13,40 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import coo_array
 
 from . import checks
-from .admission import DECLINED
 from .features import Estimates
+from .router import DECLINED, Router
 
 BATCH = 256  # BatchSplit's mini-batch
 # Limits in nodes, not seconds: a result must not depend on how busy the machine is.
 MILP_OPTIONS = {"mip_rel_gap": 1e-2, "node_limit": 200}
 
 
-class RandomRouter:
+class Planned(Router):
+    """Follows choices (N,) that were made beforehand, query by query."""
+
+    def __init__(self, choices: np.ndarray) -> None:
+        self._rest = np.asarray(choices)
+
+    def choose(self, estimates: Estimates, left: np.ndarray) -> np.ndarray:
+        now, self._rest = np.split(self._rest, [estimates.scores.shape[1]])
+        return now
+
+
+class RandomRouter(Planned):
     """A uniformly random model for every query."""
 
     def __init__(self, budgets: np.ndarray, horizon: int, *, random: np.random.Generator) -> None:
-        self._draws = random.integers(0, len(budgets), size=horizon)
-        self._arrived = 0
-
-    def block(self, arrived: int) -> int:
-        return self._draws.size
-
-    def choose(self, estimates: Estimates, left: np.ndarray) -> np.ndarray:
-        n = estimates.scores.shape[1]
-        self._arrived += n
-        return self._draws[self._arrived - n : self._arrived]
+        super().__init__(random.integers(0, len(budgets), size=horizon))
 
 
-class PerfRouter:
+class PerfRouter(Router):
     """Greedy-Perf, KNN-Perf: the model of largest estimated score, whatever it costs."""
-
-    def block(self, arrived: int) -> int:
-        return 1 << 30
 
     def choose(self, estimates: Estimates, left: np.ndarray) -> np.ndarray:
         return estimates.scores.argmax(axis=0)
 
 
-class CostRouter:
+class CostRouter(Router):
     """Greedy-Cost, KNN-Cost: the model with the largest budget left by its own estimates.
 
     The estimated cost is charged even where admission then drops the query, so this follows
@@ -55,9 +55,6 @@ class CostRouter:
 
     def __init__(self, budgets: np.ndarray) -> None:
         self._believed = checks.budgets(budgets).tolist()
-
-    def block(self, arrived: int) -> int:
-        return 1 << 30
 
     def choose(self, estimates: Estimates, left: np.ndarray) -> np.ndarray:
         choices, believed = [], self._believed
@@ -68,10 +65,10 @@ class CostRouter:
         return np.array(choices, np.int64)
 
 
-class BatchSplit:
+class BatchSplit(Router):
     """Solves each mini-batch as a binary programme under the budgets that it believes are left.
 
-    Admission is apart, under the true budgets; queries that the programme leaves out are lost.
+    Admission is separate, under the true budgets; queries that the programme leaves out are lost.
     A batch is what is handed over, cut at 256 queries.
     """
 
@@ -87,10 +84,24 @@ class BatchSplit:
         return np.where(x.any(axis=0), x.argmax(axis=0), DECLINED)
 
 
+def optimal_plan(estimates: Estimates, budgets: np.ndarray) -> np.ndarray:
+    """The linear programme's choice for every query, (n,): argmax_i x_ij, -1 where all are 0.
+
+    On estimates this is Approx Optimum, on true scores and costs Optimum; admission comes after.
+    """
+    x = assign(*estimates, budgets, integral=False)
+    return np.where(x.max(axis=0) > 1e-9, x.argmax(axis=0), DECLINED)
+
+
+def lp_value(scores: np.ndarray, costs: np.ndarray, budgets: np.ndarray) -> float:
+    """The optimum of the linear programme on true scores and costs (M, n), by HiGHS."""
+    return float((assign(scores, costs, budgets, integral=False) * scores).sum())
+
+
 def assign(
     scores: np.ndarray, costs: np.ndarray, budgets: np.ndarray, *, integral: bool
 ) -> np.ndarray:
-    """The best split of queries over models, x (M, n), by HiGHS: scores up, budgets kept.
+    """The split of queries over models of largest score under the budgets, x (M, n), by HiGHS.
 
     With `integral`, x is 0 or 1 (to a relative gap of 1e-2); else the linear programme's optimum.
 

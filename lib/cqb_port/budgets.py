@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from . import checks
 
 SPLITS = ("weighted", "cost", "perf", "uniform", "random", "extreme")
-EXTREME_SHARE = 0.8  # of the budget, for the h models in favour
+EXTREME_SHARE = 0.8  # of the budget, for the h favoured models
 
 
 def total_budget(costs: np.ndarray, c: float = 1.0) -> float:
@@ -23,12 +21,7 @@ def total_budget(costs: np.ndarray, c: float = 1.0) -> float:
     g = checks.costs("costs", costs)
     if not (np.isfinite(c) and c > 0):
         raise ValueError(f"c: found {c}, expected a positive number")
-    if not (totals := g.sum(axis=1)).min() > 0:
-        raise ValueError(
-            f"costs: model {int(totals.argmin())} is free, so a budget relative to the cheapest "
-            "model is 0; give absolute budgets instead"
-        )
-    return float(c * totals.min())
+    return float(c * _priced("costs", g.sum(axis=1)).min())
 
 
 def weights(
@@ -55,42 +48,44 @@ def weights(
     """
     p, q = np.asarray(mean_scores, float), np.asarray(mean_costs, float)
     checks.same_shape("mean_scores", p, "mean_costs", q)
-    rules: dict[str, Callable[[], np.ndarray]] = {
-        "weighted": lambda: np.sqrt(p / _priced(q)),
-        "cost": lambda: np.sqrt(1.0 / _priced(q)),
-        "perf": lambda: p,
-        "uniform": lambda: np.ones_like(p),
-        "random": lambda: _drawn(p.size, random),
-        "extreme": lambda: _extreme(p, q, h),
-    }
-    if split not in rules:
-        raise ValueError(f"split: found {split!r}, expected one of {', '.join(SPLITS)}")
-    w = rules[split]()
+    match split:
+        case "weighted":
+            w = np.sqrt(p / _priced("mean_costs", q))
+        case "cost":
+            w = np.sqrt(1.0 / _priced("mean_costs", q))
+        case "perf":
+            w = p
+        case "uniform":
+            w = np.ones_like(p)
+        case "random":
+            if random is None:
+                raise ValueError("random: the split 'random' needs a generator")
+            w = random.uniform(5.0, 30.0, size=p.size)
+        case "extreme":
+            w = _extreme(p / _priced("mean_costs", q), h)
+        case _:
+            raise ValueError(f"split: found {split!r}, expected one of {', '.join(SPLITS)}")
     if not w.sum() > 0:
         raise ValueError(f"split {split!r}: every weight is 0; give absolute budgets instead")
     return w / w.sum()
 
 
-def _priced(q: np.ndarray) -> np.ndarray:
-    if not q.min() > 0:
+def _priced(name: str, costs: np.ndarray) -> np.ndarray:
+    """The costs (M,) of all models, which must not be free."""
+    if not costs.min() > 0:
         raise ValueError(
-            f"mean_costs: model {int(q.argmin())} is free and this split divides by cost; give "
-            "absolute budgets instead"
+            f"{name}: model {int(costs.argmin())} is free, so a budget relative to costs is not "
+            "defined; give absolute budgets instead"
         )
-    return q
+    return costs
 
 
-def _drawn(M: int, random: np.random.Generator | None) -> np.ndarray:
-    if random is None:
-        raise ValueError("random: the split 'random' needs a generator")
-    return random.uniform(5.0, 30.0, size=M)
-
-
-def _extreme(p: np.ndarray, q: np.ndarray, h: int) -> np.ndarray:
-    M = p.size
+def _extreme(value: np.ndarray, h: int) -> np.ndarray:
+    """Weights (M,) that favour the h models of smallest sqrt(value), score over cost."""
+    M = value.size
     if not 1 <= h < M:
         raise ValueError(f"h: found {h}, expected at least 1 and fewer than the {M} models")
-    favoured = np.argsort(np.sqrt(p / _priced(q)), kind="stable")[:h]
+    favoured = np.argsort(np.sqrt(value), kind="stable")[:h]
     w = np.full(M, (1.0 - EXTREME_SHARE) / (M - h))
     w[favoured] = EXTREME_SHARE / h
     return w

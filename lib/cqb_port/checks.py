@@ -1,12 +1,18 @@
-"""Bad input is refused at the door, by the argument's name."""
+"""Checks of arguments: errors name the argument, what was found and what was expected."""
 
 from __future__ import annotations
 
 import numpy as np
 
 
-def matrix(name: str, values: np.ndarray, rows: int | None = None) -> np.ndarray:
-    """`values` as float64 in C order, with two axes and finite entries, or ValueError.
+def matrix(
+    name: str,
+    values: np.ndarray,
+    rows: int | None = None,
+    low: float = -np.inf,
+    high: float = np.inf,
+) -> np.ndarray:
+    """`values` as float64 in C order, with two axes and finite entries from low to high, or ValueError.
 
     One order in memory means one order of summation, so equal inputs give equal bits.
     """
@@ -15,7 +21,21 @@ def matrix(name: str, values: np.ndarray, rows: int | None = None) -> np.ndarray
         wanted = f"({'M' if rows is None else rows}, queries)"
         raise ValueError(f"{name}: found shape {array.shape}, expected {wanted}")
     finite(name, array)
+    if array.size and not low <= array.min() <= array.max() <= high:
+        raise ValueError(
+            f"{name}: found values from {array.min():g} to {array.max():g}, expected {low:g} to {high:g}"
+        )
     return array
+
+
+def scores(name: str, values: np.ndarray, rows: int | None = None) -> np.ndarray:
+    """True scores: a matrix with entries in [0, 1]."""
+    return matrix(name, values, rows, 0.0, 1.0)
+
+
+def costs(name: str, values: np.ndarray, rows: int | None = None) -> np.ndarray:
+    """True costs in dollars: a matrix with entries of at least 0."""
+    return matrix(name, values, rows, 0.0)
 
 
 def finite(name: str, array: np.ndarray) -> None:
@@ -23,24 +43,6 @@ def finite(name: str, array: np.ndarray) -> None:
     if not np.isfinite(array).all():
         place = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
         raise ValueError(f"{name}: found {array[place]} at {place}, expected finite numbers")
-
-
-def scores(name: str, values: np.ndarray, rows: int | None = None) -> np.ndarray:
-    """True scores: a matrix with entries in [0, 1]."""
-    array = matrix(name, values, rows)
-    if array.size and not (array.min() >= 0.0 and array.max() <= 1.0):
-        raise ValueError(
-            f"{name}: found values from {array.min():g} to {array.max():g}, expected scores in [0, 1]"
-        )
-    return array
-
-
-def costs(name: str, values: np.ndarray, rows: int | None = None) -> np.ndarray:
-    """True costs: a matrix with entries of at least 0."""
-    array = matrix(name, values, rows)
-    if array.size and array.min() < 0.0:
-        raise ValueError(f"{name}: found {array.min():g}, expected costs of at least 0")
-    return array
 
 
 def budgets(values: np.ndarray, models: int | None = None) -> np.ndarray:

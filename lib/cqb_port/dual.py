@@ -9,7 +9,7 @@ prices gamma alone,
 Mode "reference" leaves out the 0, as the published code does: no query may be declined, and prices
 are kept in [0, 1] on the scale of alpha * d. The sum of maxima is smoothed with a temperature that
 falls level by level, each level solved by Newton's method inside the box. Where that leaves too wide a
-gap (a handful of queries, say), a solver of linear programmes has the last word.
+gap (a handful of queries, say), a solver of linear programmes decides.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from scipy.optimize import linprog
+from scipy.sparse import coo_array
 
 from . import checks
-from .exact_prices import exact_prices
 
 MODES = ("dual", "reference")
 HOTTEST, COOLING, LEVELS = 0.3, 0.35, 14  # temperatures, in units of the largest score
@@ -43,14 +44,12 @@ class Prices:
     gamma : (M,) on the scale of alpha = 1: score per dollar.
     value : F(gamma), an upper bound of the programme. bound : value of a feasible point of it.
     unlimited : what the programme would reach without budgets.
-    steps : Newton steps taken.
     """
 
     gamma: np.ndarray
     value: float
     bound: float
     unlimited: float
-    steps: int
 
     @property
     def gap(self) -> float:
@@ -113,20 +112,25 @@ def solve(
         raise ValueError("scores: found no queries; the prices of an empty sample are not defined")
     problem, unit = _scaled(d, g, B, mode, alpha)
     scale = max(float(np.abs(d).max()), 1e-12)
+    unlimited = abs(dual_value(np.zeros(len(B)), d, g, B, mode=mode))
+
+    def certified(u: np.ndarray, bound: float) -> Prices:
+        gamma = u / unit
+        return Prices(gamma, dual_value(gamma, d, g, B, mode=mode), bound, unlimited)
+
     starts = [(d.mean(axis=1), COLD, ACCEPTED_GAP)]
     if near is not None:
         starts.insert(0, (near * unit, WARM, WANTED_GAP))
     for start, levels, enough in starts:
-        u, steps = _minimise(problem, np.clip(start, 0.0, problem.upper), scale, levels)
-        gamma = u / unit
-        value, free = (dual_value(y, d, g, B, mode=mode) for y in (gamma, np.zeros_like(gamma)))
-        bound = _primal(problem, u, _temperature(scale, levels[-1]))
-        prices = Prices(gamma, value, bound, abs(free), steps)
+        u = np.clip(start, 0.0, problem.upper)
+        for level in levels:
+            tau = HOTTEST * scale * COOLING**level
+            u = _newton(problem, u, tau)
+        prices = certified(u, _primal(problem, u, tau))
         if prices.gap <= enough:
             return prices
     if (found := exact_prices(*problem[:4], declines=problem.declines)) is not None:
-        gamma, least = np.clip(found[0], 0.0, problem.upper) / unit, found[1]
-        prices = Prices(gamma, dual_value(gamma, d, g, B, mode=mode), least, abs(free), steps)
+        prices = certified(np.clip(found[0], 0.0, problem.upper), found[1])
         if abs(prices.gap) <= ACCEPTED_GAP:
             return prices
     raise SolverError(f"the prices have a relative gap of {prices.gap:.2g}, above {ACCEPTED_GAP}")
@@ -153,29 +157,16 @@ def _scaled(
     return _Problem(d, c, b, np.maximum(ratio.max(axis=1), 0.0), declines=True), unit
 
 
-def _minimise(p: _Problem, u: np.ndarray, scale: float, levels: range) -> tuple[np.ndarray, int]:
-    """Newton at ever lower temperatures, from u; returns u and the steps taken."""
-    steps = 0
-    for level in levels:
-        u, taken = _newton(p, u, _temperature(scale, level))
-        steps += taken
-    return u, steps
-
-
-def _temperature(scale: float, level: int) -> float:
-    return HOTTEST * scale * COOLING**level
-
-
-def _newton(p: _Problem, u: np.ndarray, tau: float) -> tuple[np.ndarray, int]:
+def _newton(p: _Problem, u: np.ndarray, tau: float) -> np.ndarray:
     """Projected Newton with Armijo backtracking at one temperature."""
     enough = 1e-9 * np.maximum(p.b, p.c.max(axis=1))
     value, share = _smooth(p, u, tau)
-    for step in range(MAX_NEWTON):
+    for _ in range(MAX_NEWTON):
         spent = share * p.c
         gradient = p.b - spent.sum(axis=1)
         free = ~(((u <= 0.0) & (gradient > 0)) | ((u >= p.upper) & (gradient < 0)))
         if not free.any() or (np.abs(gradient) <= enough)[free].all():
-            return u, step
+            return u
         move = _direction(p, spent, gradient, free, tau)
         size, slope = 1.0, 1e-4
         while True:
@@ -186,9 +177,9 @@ def _newton(p: _Problem, u: np.ndarray, tau: float) -> tuple[np.ndarray, int]:
                 break
             size *= 0.5
             if size < 1e-12:
-                return u, step
+                return u
         u, value, share = trial, new_value, new_share
-    return u, MAX_NEWTON
+    return u
 
 
 def _direction(
@@ -228,3 +219,33 @@ def _primal(p: _Problem, u: np.ndarray, tau: float) -> float:
         return paid
     keep = np.divide(p.b, spent, out=np.ones_like(spent), where=spent > p.b)
     return max(paid, float((keep[:, None] * share * p.d).sum()))
+
+
+def exact_prices(
+    scores: np.ndarray, costs: np.ndarray, budgets: np.ndarray, upper: np.ndarray, *, declines: bool
+) -> tuple[np.ndarray, float] | None:
+    """Prices (M,) and the dual's least value, by HiGHS; None if it finds none.
+
+    The dual is a linear programme itself: minimise ``gamma . B + sum_j t_j`` with
+    ``t_j >= d_ij - gamma_i g_ij``, prices in their box, and ``t_j >= 0`` where a query may be declined.
+
+    Parameters
+    ----------
+    scores, costs : (M, L), costs of about 1. budgets, upper : (M,), the latter largest prices.
+    declines : whether a query may be declined.
+    """
+    M, L = scores.shape
+    model, query = np.divmod(np.arange(M * L), L)
+    rows = np.tile(np.arange(M * L), 2)
+    values = np.concatenate([-costs.reshape(-1), -np.ones(M * L)])
+    columns = np.concatenate([model, M + query])
+    table = coo_array((values, (rows, columns)), shape=(M * L, M + L)).tocsr()
+    least = 0.0 if declines else None
+    found = linprog(
+        np.concatenate([budgets, np.ones(L)]),
+        A_ub=table,
+        b_ub=-scores.reshape(-1),
+        bounds=[(0.0, top) for top in upper] + [(least, None)] * L,
+        method="highs",
+    )
+    return None if found.x is None else (found.x[:M], float(found.fun))

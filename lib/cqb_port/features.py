@@ -8,17 +8,18 @@ the batch nor the backend can change which rows are the nearest.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from cqb import arrays
+
 from . import checks
 
 CHUNK = 512  # queries in one product: 54 MB against 26,497 historical rows
 PAIRS = 16_384  # pairs compared again at a time
 BLOCKS = 16  # historical rows per block maximum
+TRAINING = 64  # historical rows per list of the approximate index that its centre is learnt from
 
 
 class Estimates(NamedTuple):
@@ -32,14 +33,17 @@ class Estimates(NamedTuple):
         return Estimates(self.scores[:, start:stop], self.costs[:, start:stop])
 
 
-@dataclass(frozen=True, eq=False)
 class History:
     """Queries whose outcomes with every model are on record.
 
     Attributes
     ----------
-    embeddings : (E, D), kept as float32 rows of length 1.
-    scores : (M, E) in [0, 1]. costs : (M, E) dollars, at least 0.
+    vectors : (E, D) float32 rows of length 1. scores : (M, E) in [0, 1].
+    costs : (M, E) dollars, at least 0.
+
+    Parameters
+    ----------
+    embeddings : (E, D) vectors of any length but 0.
 
     Raises
     ------
@@ -47,18 +51,11 @@ class History:
         No queries, NaN, a zero vector, values out of range or shapes that do not fit.
     """
 
-    embeddings: np.ndarray
-    scores: np.ndarray
-    costs: np.ndarray
-    vectors: np.ndarray = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "scores", checks.scores("history scores", self.scores))
-        object.__setattr__(self, "costs", checks.costs("history costs", self.costs))
+    def __init__(self, embeddings: np.ndarray, scores: np.ndarray, costs: np.ndarray) -> None:
+        self.scores = checks.scores("history scores", scores)
+        self.costs = checks.costs("history costs", costs)
         checks.same_shape("history scores", self.scores, "history costs", self.costs)
-        object.__setattr__(
-            self, "vectors", checks.embeddings("history embeddings", self.embeddings)
-        )
+        self.vectors = checks.embeddings("history embeddings", embeddings)
         if self.scores.size == 0 or len(self.vectors) == 0:
             raise ValueError("history: found no queries, expected at least one")
         if len(self.vectors) != self.scores.shape[1]:
@@ -69,11 +66,6 @@ class History:
 
     def __len__(self) -> int:
         return len(self.vectors)
-
-    @property
-    def models(self) -> int:
-        """M, the number of models."""
-        return self.scores.shape[0]
 
 
 class Index(Protocol):
@@ -110,9 +102,10 @@ class ExactIndex:
             k is less than 1 or more than the rows there are to find.
         """
         check_k(k, len(self._host) - (exclude is not None))
+        parts = [slice(at, at + self._chunk) for at in range(0, len(queries), self._chunk)]
         found = [
-            self._chunk_nearest(queries[at : at + self._chunk], k, _part(exclude, at, self._chunk))
-            for at in range(0, len(queries), self._chunk)
+            self._chunk_nearest(queries[part], k, None if exclude is None else exclude[part])
+            for part in parts
         ]
         return np.concatenate(found) if found else np.empty((0, k), np.int64)
 
@@ -124,9 +117,9 @@ class ExactIndex:
             columns = arrays.asarray(np.arange(similar.shape[1]), self._vectors)
             itself = arrays.asarray(exclude, self._vectors)[:, None] == columns
             similar = xp.where(itself, xp.full_like(similar, -2.0), similar)
-        # No rounding of a float32 sum of D products of unit vectors is larger than the slack.
-        slack = 2.0 * queries.shape[1] * float(np.finfo(np.float32).eps)
-        edge = xp.clip(_kth_largest(xp, similar, k) - slack, min=-1.5)
+        # No rounding of a float32 sum of D products of unit vectors is larger than this.
+        error = 2.0 * queries.shape[1] * float(np.finfo(np.float32).eps)
+        edge = xp.clip(_kth_largest(xp, similar, k) - error, min=-1.5)
         row, column = xp.nonzero(similar >= edge[:, None])
         row, column = arrays.to_numpy(row), arrays.to_numpy(column)
         return self._by_true_similarity(queries, row, column, k)
@@ -154,8 +147,61 @@ def _kth_largest(xp: Any, similar: Any, k: int) -> Any:
     return xp.sort(maxima, axis=1)[:, E // BLOCKS - k]
 
 
-def _part(values: np.ndarray | None, at: int, size: int) -> np.ndarray | None:
-    return None if values is None else values[at : at + size]
+class ApproximateIndex:
+    """Searches only the lists whose centres are nearest to the query.
+
+    Parameters
+    ----------
+    vectors : (E, D) float32 unit rows.
+    lists : how many; by default about the square root of E. probes : lists searched per query.
+
+    Raises
+    ------
+    ImportError
+        The extra `index` is not installed.
+    """
+
+    def __init__(self, vectors: np.ndarray, lists: int | None = None, probes: int = 8) -> None:
+        faiss = _faiss()
+        lists = lists or max(1, int(np.sqrt(len(vectors))))
+        self._size, d = vectors.shape
+        self._coarse = faiss.IndexFlatIP(d)
+        self._index = faiss.IndexIVFFlat(self._coarse, d, lists, faiss.METRIC_INNER_PRODUCT)
+        self._index.cp.max_points_per_centroid = TRAINING
+        self._index.cp.min_points_per_centroid = 1
+        self._index.train(vectors)
+        self._index.add(vectors)
+        self._index.nprobe = min(probes, lists)
+        self._lists = lists
+
+    def nearest(self, queries: np.ndarray, k: int) -> np.ndarray:
+        """Rows of the history, int64 (n, k); queries that found too few search every list."""
+        check_k(k, self._size)
+        _, found = self._index.search(queries, k)
+        short = (found < 0).any(axis=1)
+        if short.any():
+            probes, self._index.nprobe = self._index.nprobe, self._lists
+            found[short] = self._index.search(queries[short], k)[1]
+            self._index.nprobe = probes
+        return found
+
+
+def recall(found: np.ndarray, exact: np.ndarray) -> float:
+    """The share of the exact neighbours (n, k) that are among those found (n, k)."""
+    return float(
+        np.mean([len(set(a) & set(b)) / len(b) for a, b in zip(found, exact, strict=True)])
+    )
+
+
+def _faiss() -> Any:
+    try:
+        import faiss
+    except ImportError as error:
+        raise ImportError(
+            "the approximate index needs Faiss: install it with `pip install 'cqb[index]'`, or use "
+            f"the exact search ({error})"
+        ) from error
+    return faiss
 
 
 def _mean(values: np.ndarray, columns: np.ndarray) -> np.ndarray:

@@ -10,18 +10,10 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from cqb.figures.kinds import estimates, forest, grid, legend, lines, names_down, styled, ticks
-from cqb.figures.style import (
-    BLUE,
-    DASHED,
-    DOTTED,
-    FAINT,
-    INK,
-    ORANGE,
-    SOLID,
-    Look,
-    style,
-)
+from cqb.figures.kinds import columns, dots, estimates, forest, lines, names_down
+from cqb.figures.sheets import Panel, legend, panel, sheet
+from cqb.figures.style import BLUE, DASHED, DOTTED, FAINT, INK, ORANGE, SOLID, Look
+from cqb.tables import select
 
 from .dual import Prices, dual_value
 
@@ -36,7 +28,6 @@ LOOKS = {
     "KNN-Cost": Look("#E69F00", DOTTED, "v"),
     "Approx Optimum": Look("#000000", SOLID, "X"),
 }
-DECLINED_COLOUR = "#bbbbbb"
 SWEEPS = {
     "volume": "queries in the stream N",
     "budget": "budget factor c",
@@ -52,12 +43,14 @@ MEASURES = {
 }
 
 
+PRICES = (Look(BLUE), Look(ORANGE))
+
+
 def _looks(rows: pd.DataFrame) -> dict[str, Look]:
     present = set(rows["policy"])
     return {policy: look for policy, look in LOOKS.items() if policy in present}
 
 
-@style()
 def lp_and_dual(
     scores: np.ndarray, costs: np.ndarray, budgets: np.ndarray, prices: Prices, names: Sequence[str]
 ) -> Figure:
@@ -65,133 +58,135 @@ def lp_and_dual(
 
     `scores` and `costs` are (2, queries), `budgets` (2,).
     """
-    colours = (BLUE, ORANGE)
-
-    def along(ax: Axes) -> None:
-        factors = np.linspace(0.0, 3.0, 121)
-        for i, name in enumerate(names):
-            gamma = np.tile(prices.gamma, (len(factors), 1))
-            gamma[:, i] *= factors
-            F = [dual_value(y, scores, costs, budgets, mode="dual") for y in gamma]
-            ax.plot(factors, F, color=colours[i], label=f"price of {name}")
-        ax.axhline(prices.bound, color=INK, ls=":", lw=1.0, label="optimum of the programme")
-        ax.set(xlabel="price, in units of the optimal one", ylabel="F (score)")
-        ax.legend()
-
-    def rule(ax: Axes) -> None:
-        worth = scores - prices.gamma[:, None] * costs
-        look = {f"to {name}": Look(colour) for name, colour in zip(names, colours, strict=True)}
-        look = {"declined": Look(DECLINED_COLOUR), **look}
-        _rule(ax, worth, look)
-        ax.set(xlabel=f"score less priced cost, {names[0]}", ylabel=f"the same, {names[1]}")
-
-    panels = {
-        "Every price gives an upper bound; the best one is tight": along,
-        "The routing rule: the largest one, if above 0": rule,
+    factors = np.linspace(0.0, 3.0, 121)
+    table = pd.DataFrame({"factor": factors, "optimum": prices.bound})
+    told = {"optimum": ("optimum of the programme", Look(INK, DOTTED, ""))}
+    for i, name in enumerate(names):
+        along = np.tile(prices.gamma, (len(factors), 1))
+        along[:, i] *= factors
+        table[name] = [dual_value(y, scores, costs, budgets, mode="dual") for y in along]
+        told[name] = (f"price of {name}", PRICES[i]._replace(marker=""))
+    worth = scores - prices.gamma[:, None] * costs
+    look = {"declined": Look("#bbbbbb")} | {
+        f"to {name}": one for name, one in zip(names, PRICES, strict=True)
     }
-    return grid([list(panels)], lambda ax, heading: panels[heading](ax), 3.2)[0]
+    best, rule = (
+        "Every price gives an upper bound; the best one is tight",
+        "The routing rule: the largest one, if above 0",
+    )
+    first = {"xlabel": "price, in units of the optimal one", "ylabel": "F (score)"}
+    second = {"xlabel": f"score less priced cost, {names[0]}", "ylabel": f"the same, {names[1]}"}
+    panels = [
+        panel(columns, table, "factor", told, title=best, axis=first),
+        panel(
+            _rule,
+            worth,
+            look,
+            title=rule,
+            axis=second,
+            key=legend(look, "marker", loc="lower right"),
+        ),
+    ]
+    return sheet([panels], 3.2)
 
 
 def _rule(ax: Axes, worth: np.ndarray, look: Mapping[str, Look]) -> None:
     """Queries by their worth (2, queries) at each model, and the borders between the decisions."""
     choice = np.where(worth.max(axis=0) > 0, 1 + worth.argmax(axis=0), 0)
-    chosen = np.array(list(look))[choice]
-    rows = pd.DataFrame({"x": worth[0], "y": worth[1], "chosen": chosen})
-    about = {"s": 12, "linewidth": 0, "alpha": 0.7, "legend": False, "ax": ax}
-    sns.scatterplot(rows, x="x", y="y", **styled("chosen", look), **about)
+    rows = pd.DataFrame({"x": worth[0], "y": worth[1], "chosen": np.array(list(look))[choice]})
+    dots(ax, rows, "x", "y", look, "chosen", s=12, alpha=0.7)
     low, high = worth.min(), worth.max()
     for x, y in (([0, high], [0, high]), ([low, 0], [0, 0]), ([0, 0], [low, 0])):
         ax.plot(x, y, color=FAINT, lw=0.8)
     left, bottom = np.quantile(worth, 0.02, axis=1)
     ax.set(xlim=(left, high + 0.05), ylim=(bottom, high + 0.05))
-    legend(ax, look, "marker")
 
 
-@style()
 def shadow_prices(worth: pd.DataFrame, title: str) -> Figure:
     """What an average query costs at each model in points of score; columns: modes, index: models."""
     rows = worth.rename_axis("model").reset_index().melt("model", var_name="mode")
+    axis = {
+        "xlabel": "price x mean cost (points of score; log scale)",
+        "xscale": "log",
+        "ylabel": "",
+    }
     colours = {mode: LOOKS[mode].colour for mode in worth}
+    about = {"x": "value", "y": "model", "hue": "mode", "palette": colours, "legend": False}
 
-    def panel(ax: Axes, _: str) -> None:
-        about = {"palette": colours, "saturation": 1, "ax": ax}
-        sns.barplot(rows, x="value", y="model", hue="mode", errorbar=None, **about)
-        label = "price x mean cost (points of score; log scale)"
-        ax.set(xscale="log", xlabel=label, ylabel="")
-        ax.legend(title=None)
+    def bars(ax: Axes) -> None:
+        sns.barplot(rows, saturation=1, errorbar=None, ax=ax, **about)
 
-    return grid([[title]], panel, 2.8)[0]
+    return sheet([[panel(bars, title=title, axis=axis, log="x", key=legend(colours))]], 2.8)
 
 
-@style()
 def sweeps(summary: pd.DataFrame, where: str) -> Figure:
     """Perf over the LP optimum against volume, budget, number of models and first phase."""
-    rows = estimates(summary[summary["experiment"].isin(SWEEPS)], "lpr")
+    rows = estimates(select(summary, experiment=list(SWEEPS), policy=list(LOOKS)), "lpr")
     rows = rows.assign(setting=rows["setting"].astype(float))
 
-    def panel(ax: Axes, experiment: str) -> None:
-        here = rows[rows["experiment"] == experiment]
-        lines(ax, here, "setting", _looks(here), error="bars", markers=True)
-        ticks(ax, here["setting"], log=True)
-        ax.set_xlabel(SWEEPS[experiment])
+    def make(experiment: str) -> Panel:
+        here = select(rows, experiment=experiment)
+        heading = f"Perf / LP optimum, {where}" if experiment == "volume" else ""
+        about = {"log": "x", "ticks": here["setting"], "axis": {"xlabel": SWEEPS[experiment]}}
+        about |= {"error": "bars", "markers": True, "title": heading}
+        return panel(lines, here, "setting", _looks(here), **about)
 
-    names = list(SWEEPS)
-    figure, axes = grid([names[:3], names[3:]], panel, 2.5, title=lambda _: "")
-    axes[0, 0].set_title(f"Perf / LP optimum, {where}")
-    legend(axes[1, 2], _looks(rows), "line, marker", loc="center", fontsize=8.5)
-    return figure
+    names = [make(experiment) for experiment in SWEEPS]
+    key = legend(_looks(rows), "line, marker", loc="center", fontsize=8.5)
+    return sheet([names[:3], [*names[3:], panel(Axes.set_axis_off, key=key)]], 2.5)
 
 
-@style()
 def spreads(tidy: pd.DataFrame, where: str) -> Figure:
     """Perf over the LP optimum over 100 orders of one stream, and over 100 random splits."""
 
-    def panel(ax: Axes, experiment: str) -> None:
-        rows = tidy[tidy["experiment"] == experiment]
-        palette = {policy: look.colour for policy, look in _looks(rows).items()}
-        about = {"hue": "policy", "palette": palette, "order": list(palette), "width": 0.6}
-        sns.boxplot(rows, x="lpr", y="policy", boxprops={"alpha": 0.6}, ax=ax, **about)
-        names_down(ax, list(palette))
-        ax.set_xlabel("Perf / LP optimum")
+    def make(experiment: str) -> Panel:
+        axis = {"xlabel": "Perf / LP optimum"}
+        rows = select(tidy, experiment=experiment)
+        return panel(_boxes, rows, title=f"{experiment}, {where}", axis=axis)
 
-    experiments = ["100 orders", "100 splits"]
-    heading = ("{}, " + where).format
-    return grid([experiments], panel, 2.6, title=heading, sharey=True)[0]
+    return sheet(
+        [[make(experiment) for experiment in ("100 orders", "100 splits")]], 2.6, sharey=True
+    )
 
 
-@style()
+def _boxes(ax: Axes, rows: pd.DataFrame) -> None:
+    look = _looks(rows)
+    values = [select(rows, policy=policy)["lpr"] for policy in look]
+    about = {"orientation": "horizontal", "patch_artist": True, "medianprops": {"color": INK}}
+    boxes = ax.boxplot(values, positions=range(len(look)), widths=0.6, **about)["boxes"]
+    for box, one in zip(boxes, look.values(), strict=True):
+        box.set(facecolor=one.colour, alpha=0.5)
+    names_down(ax, list(look))
+
+
 def settings(summary: pd.DataFrame, where: str) -> Figure:
     """Perf over the LP optimum of the main policies in every compared setting, with intervals."""
-    rows = estimates(summary[summary["experiment"].isin(["split", "sorted"])], "lpr")
-    columns = rows["setting"].where(rows["experiment"] == "split", "sorted")
-    names, look = list(dict.fromkeys(columns)), _looks(rows)
-    shift = rows["policy"].map({name: i - len(look) / 2 for i, name in enumerate(look)})
-    rows = rows.assign(at=columns.map(names.index) + 0.08 * shift)
-
-    def panel(ax: Axes, _: str) -> None:
-        colours = [look[policy].colour for policy in rows["policy"]]
-        ax.vlines(rows["at"], rows["low"], rows["high"], colors=colours, lw=0.9)
-        about = {"s": 42, "linewidth": 0, "legend": False, "ax": ax}
-        sns.scatterplot(rows, x="at", y="mean", **styled("policy", look), **about)
-        ax.set_xticks(range(len(names)), names)
-        ax.grid(visible=False, axis="x")
-        ax.set(ylabel="Perf / LP optimum", xlabel="split of the budget (sorted: weighted)")
-
+    rows = estimates(select(summary, experiment=["split", "sorted"], policy=list(LOOKS)), "lpr")
+    names = rows["setting"].where(rows["experiment"] == "split", "sorted")
+    ticks, look = list(dict.fromkeys(names)), _looks(rows)
+    shift = rows["policy"].map(list(look).index) - len(look) / 2
+    rows = rows.assign(at=names.map(ticks.index) + 0.08 * shift)
+    axis = {"xlabel": "split of the budget (sorted: weighted)", "ylabel": "Perf / LP optimum"}
     heading = f"Eight splits and the family-sorted stream, {where}"
-    figure, _ = grid([[heading]], panel, 3.8)
-    legend(figure, look, "marker", ncols=len(look))
-    return figure
+    one = panel(_settings, rows, ticks, look, title=heading, axis=axis)
+    return sheet([[one]], 3.8, key=legend(look, "marker", ncols=len(look)))
 
 
-@style()
+def _settings(ax: Axes, rows: pd.DataFrame, names: list[str], look: Mapping[str, Look]) -> None:
+    colours = [look[policy].colour for policy in rows["policy"]]
+    ax.vlines(rows["at"], rows["low"], rows["high"], colors=colours, lw=0.9)
+    dots(ax, rows, "at", "mean", look, "policy", s=42)
+    ax.set_xticks(range(len(names)), names)
+    ax.grid(visible=False, axis="x")
+
+
 def queue(summary: pd.DataFrame, where: str) -> Figure:
     """What each system wins and loses in the queue: Perf, dollars, lost, waiting, with intervals."""
     look = dict.fromkeys(summary["policy"], Look(ORANGE))
 
-    def panel(ax: Axes, measure: str) -> None:
-        forest(ax, estimates(summary, measure), look)
-        ax.set(xlim=(0.0, None), xlabel=MEASURES[measure])
+    def make(measure: str) -> Panel:
+        heading = f"One queue, one budget, {where}" if measure == "perf" else ""
+        axis = {"xlim": (0.0, None), "xlabel": MEASURES[measure]}
+        return panel(forest, estimates(summary, measure), look, title=heading, axis=axis)
 
-    figure, axes = grid([list(MEASURES)], panel, 2.4, title=lambda _: "", sharey=True)
-    axes[0, 0].set_title(f"One queue, one budget, {where}")
-    return figure
+    return sheet([[make(measure) for measure in MEASURES]], 2.4, sharey=True)

@@ -1,10 +1,10 @@
 """A small trained predictor: ridge regression on similarities, cross-validated part by part.
 
-It stands where arXiv 2509.02718 fine-tunes a text encoder (its Roberta baselines): anything that
-makes (M, n) matrices of scores and costs fits the routers.
+It replaces the text encoder that arXiv 2509.02718 fine-tunes (its Roberta baselines): the routers
+take any (M, n) matrices of scores and costs.
 
-What models have in common (how hard a query is) can be predicted better than what tells them apart,
-and wants a weaker penalty. So the models' scores are turned into their principal components, and so
+What models have in common (how hard a query is) can be predicted better than how they differ, and
+needs a weaker penalty. So the models' scores are turned into their principal components, and so
 are their costs, and each component gets the width and the penalty of the least leave-one-out error.
 That error follows in closed form (residual over one minus leverage), from the history alone: no
 width or penalty is chosen on a reported query.
@@ -63,8 +63,10 @@ class SimilarityRidge:
 
     Parameters
     ----------
-    widths, ridges : candidates, of which leave-one-out errors choose. anchors : at most so many.
-    bases : those of another predictor on the same vectors and widths, which take most of the time.
+    widths, ridges : candidates; the leave-one-out errors select among them.
+    anchors : largest number of historical queries that similarities are taken to.
+    shared : :func:`similarities` of the same vectors, which take most of the time; they replace
+        `widths` and `anchors`.
 
     Raises
     ------
@@ -78,17 +80,14 @@ class SimilarityRidge:
         widths: Sequence[float] = WIDTHS,
         ridges: Sequence[float] = RIDGES,
         anchors: int = ANCHORS,
-        bases: Sequence[Basis] | None = None,
+        shared: Similarities | None = None,
     ) -> None:
         for name, value in (("widths", min(widths)), ("ridges", min(ridges)), ("anchors", anchors)):
             if not value > 0:
                 raise ValueError(f"{name}: found {value}, expected a positive number")
-        vectors = history.vectors.astype(np.float64)
-        chosen = np.linspace(0, len(vectors) - 1, min(anchors, len(vectors))).astype(int)
-        self._anchors = vectors[chosen]
-        self.bases = bases or [basis(vectors, self._anchors, width) for width in widths]
-        self.scores = cross_validated(self.bases, history.scores.T, ridges)
-        self.costs = cross_validated(self.bases, history.costs.T, ridges)
+        self._anchors, bases = shared or similarities(history.vectors, widths, anchors)
+        self.scores = cross_validated(bases, history.scores.T, ridges)
+        self.costs = cross_validated(bases, history.costs.T, ridges)
 
     def estimate(self, embeddings: np.ndarray) -> Estimates:
         """Predictions for queries with the vectors (n, D), of any length but 0."""
@@ -111,6 +110,18 @@ class Basis(NamedTuple):
     features: np.ndarray
     spectrum: np.ndarray
     back: np.ndarray
+
+
+Similarities = tuple[np.ndarray, list[Basis]]
+
+
+def similarities(
+    vectors: np.ndarray, widths: Sequence[float] = WIDTHS, anchors: int = ANCHORS
+) -> Similarities:
+    """Evenly spaced anchors (a, D) among unit rows (E, D), and the basis of each width."""
+    rows = vectors.astype(np.float64)
+    chosen = np.linspace(0, len(rows) - 1, min(anchors, len(rows))).astype(int)
+    return rows[chosen], [basis(rows, rows[chosen], width) for width in widths]
 
 
 def basis(vectors: np.ndarray, anchors: np.ndarray, width: float) -> Basis:

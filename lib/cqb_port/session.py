@@ -1,4 +1,7 @@
-"""A router at work: choices, admission and what came of them, batch by batch."""
+"""A router at work: choices, admission under hard budgets, and metrics (arXiv 2509.02718).
+
+A model serves a query only if its true cost still fits its budget.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,56 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import checks
-from .admission import Ledger
 from .features import Estimates
-from .router import Router
+from .router import DECLINED, Router
+
+
+class Ledger:
+    """What each model may spend and has spent, and the queries it served or lost; readable any time.
+
+    Attributes
+    ----------
+    budgets, spent : (M,) dollars. served, lost : (M,) queries.
+    """
+
+    def __init__(self, budgets: np.ndarray, spent: np.ndarray | None = None) -> None:
+        self.budgets = checks.budgets(budgets)
+        self.spent = np.zeros_like(self.budgets) if spent is None else np.array(spent, float)
+        self.served = np.zeros(self.budgets.size, np.int64)
+        self.lost = np.zeros(self.budgets.size, np.int64)
+
+    @property
+    def left(self) -> np.ndarray:
+        """Budget that remains, (M,) dollars."""
+        return self.budgets - self.spent
+
+    def admit(self, choices: np.ndarray, costs: np.ndarray) -> np.ndarray:
+        """Serve choices (n,) in order of arrival with true costs (M, n); bool (n,) of those served.
+
+        Money is added one query at a time in float64, so no budget is ever exceeded, not even by
+        rounding. A query that does not fit is lost, without charge; a later, cheaper one may fit.
+        """
+        spent, budgets = self.spent.tolist(), self.budgets.tolist()
+        admitted = np.zeros(len(choices), bool)
+        chosen_cost = costs[choices, np.arange(len(choices))].tolist()
+        for place, (model, cost) in enumerate(zip(choices.tolist(), chosen_cost, strict=True)):
+            if model != DECLINED and (total := spent[model] + cost) <= budgets[model]:
+                spent[model] = total
+                admitted[place] = True
+        self.spent = np.array(spent)
+        rejected = (choices != DECLINED) & ~admitted
+        self.served += np.bincount(choices[admitted], minlength=self.budgets.size)
+        self.lost += np.bincount(choices[rejected], minlength=self.budgets.size)
+        return admitted
+
+    def charge(self, models: tuple[int, ...], costs: np.ndarray) -> bool:
+        """Charge every one of `models` its cost, (M,) dollars, if all of them fit; whether they did."""
+        these = list(models)
+        total = self.spent[these] + costs[these]
+        if (total > self.budgets[these]).any():
+            return False
+        self.spent[these] = total
+        return True
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,16 +137,28 @@ def replay(
     estimates: Estimates,
     scores: np.ndarray,
     costs: np.ndarray,
-    batch: int = 256,
 ) -> Outcome:
-    """A whole stream through one router, in batches; the horizon is the length of the stream."""
-    n = scores.shape[1]
-    session = Session(router, budgets, n)
-    parts = [
-        session.serve(
-            estimates.part(at, at + batch), scores[:, at : at + batch], costs[:, at : at + batch]
-        )
-        for at in range(0, n, batch)
-    ]
-    joined = (np.concatenate([getattr(p, name) for p in parts]) for name in Outcome.__annotations__)
-    return Outcome(*joined)
+    """A whole stream (M, n) through one router; the horizon is the length of the stream."""
+    return Session(router, budgets, scores.shape[1]).serve(estimates, scores, costs)
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Perf: total score of served queries. cost: dollars. ppc: Perf per dollar, 0 without cost.
+    throughput: queries served. declined, lost: queries refused by the router, by admission."""
+
+    perf: float
+    cost: float
+    ppc: float
+    throughput: int
+    declined: int
+    lost: int
+
+
+def measure(outcome: Outcome) -> Metrics:
+    """The metrics of an outcome."""
+    perf, cost = float(outcome.scores.sum()), float(outcome.costs.sum())
+    declined = int((outcome.choices == DECLINED).sum())
+    served = int(outcome.admitted.sum())
+    lost = outcome.choices.size - served - declined
+    return Metrics(perf, cost, perf / cost if cost > 0 else 0.0, served, declined, lost)

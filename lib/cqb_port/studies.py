@@ -1,5 +1,169 @@
-"""The studies of this package, by name."""
+"""The studies of PORT, and their reports.
 
+- comparison: every router in eight splits of the budget, on a stream sorted by family, and in many
+  orders of one fixed stream
+- sweeps: volume, budget, number of models, first phase, neighbours; many orders, many random splits
+- queue: PORT and ACQB in one queue with retrials
+
+All routers of a scenario share history, stream and budgets, so differences between them are paired.
+On the stand-in the studies are shorter: it supports no claim.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import pandas as pd
+
+from cqb.routing_table import RoutingTable
 from cqb.study import Study
 
-STUDIES: dict[str, Study] = {}
+from . import registry, summaries
+from .baselines import lp_value
+from .queueing import queue_scenario, serve
+from .router import few_samples_expected
+from .scenario import SPLITS, Task, scenario
+from .session import Ledger
+
+REAL, STAND_IN = "routerbench", "routerbench-standin"
+SEEDS = tuple(range(42, 62))
+# In the sweeps: the published router in both modes, the best of ours, and three to compare with.
+SWEPT = ("PORT", "PORT-ref", "PORT-RH+", "Random", "KNN-Cost", "Approx Optimum")
+VOLUMES, BUDGETS = (100, 200, 400, 800), (0.25, 0.5, 1.0, 2.0)
+MODELS, SHARES, NEIGHBOURS = (2, 4, 8, 11), (0.025, 0.05, 0.1, 0.2), (3, 5, 7, 10)
+FIXED_SEED = SEEDS[0]  # of the stream whose order alone varies
+ARRIVAL_RATE = 0.5  # queries per round, as in the ACQB paper's comparison for K = 1
+# CPU seconds of the slower policies; the predictor of a seed takes as long as several scenarios.
+SECONDS = {"PORT-R": 0.15, "PORT-RH": 0.25, "PORT-RH+": 0.55, "BatchSplit": 0.35}
+SECONDS |= {"ACQB + prices": 1.5}
+PREDICTING, PREDICTOR_SECONDS = {"PORT-RH+", "ACQB + prices"}, 5.5
+
+
+def comparison(seeds: Sequence[int] = SEEDS) -> list[Task]:
+    """All routers: eight splits of the budget, the family-sorted stream, orders of one fixed stream."""
+    everyone = tuple(registry.ROUTERS)
+    return [
+        *(Task("split", s, seed, everyone, split=s) for s in SPLITS for seed in seeds),
+        *(Task("sorted", "weighted", seed, everyone, by_family=True) for seed in seeds),
+        *(Task("order", "fixed deal", FIXED_SEED, everyone, order=seed) for seed in seeds),
+    ]
+
+
+def sweeps(seeds: Sequence[int] = SEEDS[:5], orders: int = 100) -> list[Task]:
+    """Volume, budget, number of models, first phase, neighbours; many orders, many random splits."""
+    published = tuple(registry.PUBLISHED)
+    base = partial(Task, seed=0, policies=SWEPT)
+    varied = [
+        *(base("volume", f"{n}", queries=n) for n in VOLUMES),
+        *(base("budget", f"{c:g}", c=c) for c in BUDGETS),
+        *(base("models", f"{m}", models=m) for m in MODELS),
+        *(base("epsilon", f"{e:g}", epsilon=e, policies=published) for e in SHARES),
+        *(base("k", f"{k}", k=k, policies=(*published, "PORT-RH")) for k in NEIGHBOURS),
+    ]
+    order = Task("100 orders", "fixed deal", FIXED_SEED, SWEPT)
+    split = Task("100 splits", "random", FIXED_SEED, SWEPT, split="random")
+    return [
+        *(replace(task, seed=seed) for seed in seeds for task in varied),
+        *(replace(order, order=1000 + o) for o in range(orders)),
+        *(replace(split, order=1000 + o) for o in range(orders)),
+    ]
+
+
+def queue(seeds: Sequence[int] = SEEDS[:10]) -> list[Task]:
+    """One scenario a seed, on the weighted split of the budget; a task for each system."""
+    setting = f"arrival rate {ARRIVAL_RATE:g}"
+    return [Task("queue", setting, seed, (name,)) for seed in seeds for name in registry.SYSTEMS]
+
+
+def run(task: Task, table: RoutingTable) -> pd.DataFrame:
+    """A row per policy of a task: its metrics, rp and lpr.
+
+    rp is Perf over that of Approx Optimum, lpr over the optimum of the linear programme on true scores
+    and costs.
+    """
+    here = scenario(task, table)
+    bound = lp_value(here.scores, here.costs, here.budgets)
+    names = dict.fromkeys((*task.policies, registry.REFERENCE))
+    found = {name: vars(registry.play(name, here)) for name in names}
+    reference = found[registry.REFERENCE]["perf"]
+    rows = {
+        name: {
+            **found[name],
+            "rp": found[name]["perf"] / reference,
+            "lpr": found[name]["perf"] / bound,
+        }
+        for name in task.policies
+    }
+    return _table(task, table, rows)
+
+
+def run_queue(task: Task, table: RoutingTable) -> pd.DataFrame:
+    """A row per system of a task, with the fields of :class:`.queueing.Report`."""
+    here = scenario(task, table)
+    queued = queue_scenario(here, ARRIVAL_RATE)
+    rows = {}
+    for name in task.policies:
+        ledger = Ledger(here.budgets)
+        with few_samples_expected():
+            policy = registry.SYSTEMS[name](here, queued, ledger)
+        rows[name] = serve(queued, policy, ledger)._asdict()
+    return _table(task, table, rows)
+
+
+def _table(task: Task, table: RoutingTable, rows: dict[str, dict[str, Any]]) -> pd.DataFrame:
+    """The rows of a task, by policy, with the columns that name them."""
+    about = {
+        "dataset": table.name,
+        "stand_in": table.stand_in,
+        "experiment": task.experiment,
+        "setting": task.setting,
+        "seed": task.noise_seed,
+    }
+    return pd.DataFrame([{**about, "policy": name, **row} for name, row in rows.items()])
+
+
+def cost(task: Task) -> float:
+    """Rough CPU seconds of a task; many tasks share the predictor of the fixed seed."""
+    own = task.seed != FIXED_SEED and not PREDICTING.isdisjoint(task.policies)
+    return 0.15 + own * PREDICTOR_SECONDS + sum(SECONDS.get(name, 0.0) for name in task.policies)
+
+
+def stratum(task: Task) -> tuple[str, ...]:
+    """What a short replay runs once: an experiment with one way of splitting the budget."""
+    system = task.policies if task.experiment == "queue" else ()
+    return task.experiment, task.split.split()[0], *system
+
+
+def _study(part: str, dataset: str, tasks: list[Task]) -> Study:
+    play = run_queue if part == "queue" else run
+    name = f"port-{part}-{dataset}"
+    return Study(name, 1, dataset, tuple(tasks), play, stratum=stratum, cost=cost)
+
+
+STUDIES = {
+    study.name: study
+    for study in (
+        _study("comparison", REAL, comparison()),
+        _study("sweeps", REAL, sweeps()),
+        _study("queue", REAL, queue()),
+        _study("comparison", STAND_IN, comparison(SEEDS[:5])),
+        _study("queue", STAND_IN, queue()),
+    )
+}
+
+
+def _report(name: str) -> pd.DataFrame:
+    """The summary of a study's table."""
+    return summaries.summarise(STUDIES[name].table())
+
+
+REPORTS = {
+    "real/port_summary.csv": partial(_report, "port-comparison-routerbench"),
+    "real/port_sweeps.csv": partial(_report, "port-sweeps-routerbench"),
+    "real/port_queue.csv": partial(_report, "port-queue-routerbench"),
+    "port_summary.csv": partial(_report, "port-comparison-routerbench-standin"),
+    "port_queue.csv": partial(_report, "port-queue-routerbench-standin"),
+}

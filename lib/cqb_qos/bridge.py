@@ -2,16 +2,16 @@
 
 A user accepts an answer with a probability that grows with its utility: the score if it came in time, 0
 if not; else the request comes back to the router the moment its answer is done. A retry keeps its
-arrival time, so a request that is late once stays late. Users give up after a few answers. ACQB
-(one model at a time, K = 1) is told the topic of a request and whether its user accepted, and
-nothing of lengths, queues or latencies; it never drops.
+arrival time, so a request that is late once remains late. Users give up after a few answers. ACQB
+(one model at a time, K = 1) learns from the topic of a request and whether its user accepted; it
+knows nothing of lengths, queues or latencies, and never drops.
 """
 
 from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
@@ -21,31 +21,29 @@ from cqb.policies import LearnerSettings, Service
 from cqb.policies.acqb import acqb
 from cqb.simulate import RETRY, Waiting
 from cqb.streams import Streams
-from .decision import Decision, Policy
-from .leap import duration
+
+from .fast_forward import duration
 from .policies import POLICIES
-from .simulator import Experts
+from .simulator import Decision, Experts, Policy
 from .synthetic import TOPICS, Load, topics, workload
 from .system import System
 from .workload import Batch, Workload
 
 PATIENCE = 5  # answers that a user waits for, at most
 LEAST, MOST = 0.1, 0.99  # chance that an answer of utility 0, or 1, is accepted
-FIRST_ROUND = 2  # ACQB's coin of a round is tossed in the one before
+FIRST_ROUND = 2  # ACQB draws the coin of a round in the round before
 
-MEANS = ("qos", "answers", "accepted", "dropped")  # what a comparison shows of a run
-
-Told = Callable[[int, int, bool], None]
-"""Tells a router that request k, answered by expert n, was accepted or not."""
+Update = Callable[[int, int, bool], None]
+"""Called with request k, the expert n that answered it, and whether the user accepted."""
 
 
 @dataclass(frozen=True)
 class Retrials:
-    """What became of T requests whose users retry, (T,) each.
+    """The outcome of T requests whose users retry, (T,) each.
 
     Attributes
     ----------
-    answers : int, how many were given. accepted, dropped : bool; neither: the user gave up.
+    answers : int, the number of answers. accepted, dropped : bool; neither: the user gave up.
     qos : the score of the accepted answer if it was in time, else 0.
     finish : seconds at which the last answer was done, NaN for a request without one.
     """
@@ -83,61 +81,57 @@ class AcqbRouter:
         self._round += 1
         return np.array([choice.assortment[0]])
 
-    def told(self, number: int, expert: int, accepted: bool) -> None:
+    def update(self, number: int, expert: int, accepted: bool) -> None:
         """Learn from an answer."""
         pick = expert if accepted else RETRY
         self._learner.observe(self._round, number, self._topics[number], (expert,), pick)
 
 
-@dataclass
-class _Service:
+class _Run:
     """One run: slot a T + k of the simulator is request k's attempt a."""
 
-    one: Workload
-    system: System
-    policy: Policy
-    told: Told | None
-    uniforms: np.ndarray
-    returns: list[tuple[float, int]] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        fields = (
-            "arrivals",
-            "prompts",
-            "lengths",
-            "scores",
-            "predicted_scores",
-            "predicted_lengths",
-        )
-        tiled = (np.concatenate([getattr(self.one, f)] * PATIENCE, axis=-1)[None] for f in fields)
-        self.batch = Batch(*tiled)
-        self.experts = Experts(self.batch, self.system)
-        T = self.one.T
-        self.expert = np.full(T * PATIENCE, self.system.N)
+    def __init__(
+        self,
+        one: Workload,
+        system: System,
+        policy: Policy,
+        uniforms: np.ndarray,
+        update: Update | None,
+    ) -> None:
+        self.one, self.system, self.policy = one, system, policy
+        self.uniforms, self.update = uniforms, update
+        arrays = (np.concatenate([getattr(one, n)] * PATIENCE, axis=-1) for n in Batch._fields)
+        self.experts = Experts(Batch(*(array[None] for array in arrays)), system)
+        T = one.T
+        self.expert = np.full(T * PATIENCE, system.N)
         self.done = np.zeros(T * PATIENCE, bool)
-        self.answers, self.qos = np.zeros(T, np.int64), np.zeros(T)
-        self.accepted, self.dropped = np.zeros((2, T), bool)
-        self.finish = np.full(T, np.nan)
+        self.returns: list[tuple[float, int]] = []
+        self.outcome = Retrials(
+            answers=np.zeros(T, np.int64),
+            accepted=np.zeros(T, bool),
+            dropped=np.zeros(T, bool),
+            qos=np.zeros(T),
+            finish=np.full(T, np.nan),
+        )
 
-    def run(self) -> Retrials:
-        """Arrivals and returns in order of time, until nobody is left."""
-        upcoming = self.one.arrivals.tolist()
+    def serve(self) -> Retrials:
+        """Arrivals and returns in order of time, until no request is left."""
+        upcoming = [*self.one.arrivals.tolist(), np.inf]
         k = 0
         while True:
-            arrival = upcoming[k] if k < self.one.T else np.inf
             back = self.returns[0][0] if self.returns else np.inf
-            now = min(arrival, back, self._next_completion())
+            now = min(upcoming[k], back, self._next_completion())
             if np.isinf(now):
-                return Retrials(self.answers, self.accepted, self.dropped, self.qos, self.finish)
+                return self.outcome
             self._advance(now)
-            if arrival <= now:
+            if upcoming[k] <= now:
                 self._route(k, now)
                 k += 1
             elif back <= now:
                 self._judge(heapq.heappop(self.returns)[1], now)
 
     def _next_completion(self) -> float:
-        """No request that is in hand completes before this time, in seconds."""
+        """A time before which no present request completes, in seconds."""
         experts = self.experts
         if not (rows := np.flatnonzero(experts.working)).size:
             return np.inf
@@ -145,12 +139,11 @@ class _Service:
         c0, k2 = experts.constants.c0[rows], experts.constants.k2[rows]
         busy = duration(left, experts.context[rows], experts.running[rows], c0, k2)
         # Where requests wait, a prefill may come first; the clock itself is a safe bound.
-        alone = experts.waiting[rows] == 0
-        clock = experts.clock[rows]
+        alone, clock = experts.waiting[rows] == 0, experts.clock[rows]
         return float(np.min(np.where(alone, clock + busy, np.nextafter(clock, np.inf))))
 
     def _advance(self, now: float) -> None:
-        """Run the experts up to now and note what they completed."""
+        """Run the experts up to now and note the requests that they completed."""
         self.experts.advance(np.array([now]))
         finished = np.flatnonzero(~np.isnan(self.experts.finish[0]) & ~self.done)
         self.done[finished] = True
@@ -158,19 +151,11 @@ class _Service:
             heapq.heappush(self.returns, (float(self.experts.finish[0, slot]), slot))
 
     def _route(self, slot: int, now: float) -> None:
-        """Ask the policy, which sees a retry as a request that arrived when it first did."""
-        batch, experts = self.batch, self.experts
-        decision = Decision(
-            slot,
-            batch.arrivals[:, slot],
-            batch.prompts[:, slot],
-            batch.predicted_scores[:, :, slot],
-            batch.predicted_lengths[:, :, slot],
-            experts,
-        )
-        action = int(self.policy(decision)[0])
+        """Ask the policy, which sees a retry as a request with its first arrival time."""
+        experts = self.experts
+        action = int(self.policy(experts.decision(slot))[0])
         self.expert[slot] = action
-        self.dropped[slot % self.one.T] = action == self.system.N
+        self.outcome.dropped[slot % self.one.T] = action == self.system.N
         idle = ~experts.working
         experts.clock[idle] = np.maximum(experts.clock[idle], now)
         experts.add(slot, np.array([action]))
@@ -178,17 +163,17 @@ class _Service:
     def _judge(self, slot: int, now: float) -> None:
         """The user accepts, gives up, or sends the request back."""
         attempt, k = divmod(slot, self.one.T)
-        expert = int(self.expert[slot])
+        expert, outcome = int(self.expert[slot]), self.outcome
         latency = (now - self.one.arrivals[k]) / self.one.lengths[expert, k]
         score = float(self.one.scores[expert, k])
         accepted = bool(self.uniforms[k, attempt] < accepts(score, latency, self.system.limit))
-        self.answers[k] += 1
-        self.finish[k] = now
-        self.accepted[k] = accepted
+        outcome.answers[k] += 1
+        outcome.finish[k] = now
+        outcome.accepted[k] = accepted
         if accepted and latency < self.system.limit:
-            self.qos[k] = score
-        if self.told:
-            self.told(k, expert, accepted)
+            outcome.qos[k] = score
+        if self.update:
+            self.update(k, expert, accepted)
         if not accepted and attempt + 1 < PATIENCE:
             self._route(slot + self.one.T, now)
 
@@ -198,17 +183,17 @@ def retrials(
     system: System,
     policy: Policy,
     uniforms: np.ndarray,
-    told: Told | None = None,
+    update: Update | None = None,
 ) -> Retrials:
     """Serve a workload whose users retry.
 
     Parameters
     ----------
     policy : sees a decision for each answer; its index is ``a T + k`` for request k's attempt a.
-    uniforms : (T, PATIENCE) on [0, 1), what decides whether a user accepts an answer.
-    told : hears of every answer when it is done.
+    uniforms : (T, PATIENCE) on [0, 1), which decide whether a user accepts an answer.
+    update : called for every answer when it is done.
     """
-    return _Service(one, system, policy, told, uniforms).run()
+    return _Run(one, system, policy, uniforms, update).serve()
 
 
 def play(policy: str, price: float, load: Load, seed: int, T: int, system: System) -> Retrials:
@@ -218,7 +203,7 @@ def play(policy: str, price: float, load: Load, seed: int, T: int, system: Syste
     uniforms = Streams(seed).uniforms("users", T * PATIENCE).reshape(T, PATIENCE)
     if policy == "ACQB":
         router = AcqbRouter(seed, T, system.N)
-        return retrials(one, system, router, uniforms, router.told)
+        return retrials(one, system, router, uniforms, router.update)
     return retrials(one, system, POLICIES[policy]((seed,), T * PATIENCE, price), uniforms)
 
 
@@ -236,9 +221,9 @@ def compare(
     rows = []
     for load, (policy, price), seed in product(loads, prices.items(), seeds):
         run = play(policy, price, load, seed, T, system)
-        means = {name: getattr(run, name).mean() for name in MEANS}
-        gave_up = (~run.accepted & ~run.dropped).mean()
-        rows.append(
-            {"policy": policy, "load": str(load), "seed": seed, **means, "gave_up": gave_up}
-        )
+        shares = {"accepted": run.accepted, "dropped": run.dropped}
+        shares["gave_up"] = ~run.accepted & ~run.dropped
+        means = {"qos": run.qos, "answers": run.answers, **shares}
+        about = {"policy": policy, "load": str(load), "seed": seed}
+        rows.append(about | {name: values.mean() for name, values in means.items()})
     return pd.DataFrame(rows)

@@ -1,9 +1,8 @@
-"""Decisions one by one: what a router sees, what it answers, what it is paid (arXiv 2508.00234).
+"""Episodes: decisions one by one, their actions and their rewards (arXiv 2508.00234).
 
 The reward of a decision is the QoS of the requests that finish before the next one, less `beta` times
-the decision's impact (:mod:`.impact`). The experts advance first and the reward is paid after, and
-the last decision is paid all that is still to finish: with beta = 0 an episode's rewards add up to
-requests x average QoS.
+the decision's impact (:func:`.forecast.impact`). The last decision is also paid for all requests that
+are still to finish: with beta = 0 an episode's rewards add up to requests x average QoS.
 """
 
 from __future__ import annotations
@@ -12,20 +11,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .decision import Decision, Policy
-from .impact import impact
-from .simulator import Experts
+from .forecast import true_impacts
+from .simulator import Decision, Experts, Policy
 from .system import System
 from .workload import Batch
 
 
 class InvalidAction(ValueError):
-    """A policy answered something that is neither an expert nor N, the drop."""
+    """The action of a policy is neither an expert nor N, the drop."""
 
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """What became of T requests in B environments.
+    """The outcome of T requests in B environments.
 
     Attributes
     ----------
@@ -67,7 +65,7 @@ class Episodes:
         self.actions, self.rewards = np.full((B, T), -1), np.zeros(B)
         self.index = 0
         self.experts.advance(self.batch.arrivals[:, 0])
-        self.decision = self._decision()
+        self.decision = self.experts.decision(0)
         return self.decision
 
     def step(self, actions: np.ndarray) -> tuple[Decision | None, np.ndarray]:
@@ -80,43 +78,25 @@ class Episodes:
         """
         actions = self._checked(actions)
         B, _, T = self.batch.shape
-        impact = self._impact(actions)
+        impact = true_impacts(self.decision, self.beta)[np.arange(B), actions]
         before = self.experts.earned.copy()
         self.actions[:, self.index] = actions
         self.experts.add(self.index, actions)
         self.index += 1
         last = self.index == T
         self.experts.advance(np.full(B, np.inf) if last else self.batch.arrivals[:, self.index])
-        reward = self.experts.earned - before - self.beta * impact
+        reward = self.experts.earned - before - impact
         self.rewards += reward
-        self.decision = None if last else self._decision()
+        self.decision = None if last else self.experts.decision(self.index)
         return self.decision, reward
 
     def outcome(self) -> Outcome:
-        """What became of the requests so far."""
+        """The outcome of the requests so far."""
         B, N, _ = self.batch.shape
         experts = self.experts
         rows = (r.reshape(B, N) for r in (experts.busy, experts.evictions, experts.peak))
-        return Outcome(
-            self.batch,
-            self.system,
-            self.actions,
-            experts.first,
-            experts.finish,
-            *rows,
-            self.rewards,
-        )
-
-    def _decision(self) -> Decision:
-        k, batch = self.index, self.batch
-        return Decision(
-            k,
-            batch.arrivals[:, k],
-            batch.prompts[:, k],
-            batch.predicted_scores[:, :, k],
-            batch.predicted_lengths[:, :, k],
-            self.experts,
-        )
+        times = experts.first, experts.finish
+        return Outcome(self.batch, self.system, self.actions, *times, *rows, self.rewards)
 
     def _checked(self, actions: np.ndarray) -> np.ndarray:
         B, N, _ = self.batch.shape
@@ -134,17 +114,9 @@ class Episodes:
             )
         return found.astype(np.int64)
 
-    def _impact(self, actions: np.ndarray) -> np.ndarray:
-        """The true impact of the actions, (B,); 0 where a request is dropped, or unused."""
-        B = self.batch.shape[0]
-        if self.beta == 0.0:
-            return np.zeros(B)
-        every = np.append(impact(self.decision, truth=True), np.zeros((B, 1)), axis=1)
-        return every[np.arange(B), actions]
-
 
 def serve(batch: Batch, system: System, policy: Policy, beta: float = 0.0) -> Outcome:
-    """A policy's episodes from the first request to the last token."""
+    """The outcome of a policy's episodes, from the first request to the last token."""
     episodes = Episodes(batch, system, beta)
     decision: Decision | None = episodes.decision
     while decision is not None:

@@ -5,36 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from cqb.figures.kinds import (
-    estimates,
-    forest,
-    grid,
-    legend,
-    lines,
-    log_axis,
-    names_down,
-    stacked,
-    styled,
-    words,
-)
-from cqb.figures.style import (
-    BLUE,
-    DASHED,
-    DOTTED,
-    FAINT,
-    GREEN,
-    INK,
-    ORANGE,
-    SOLID,
-    WIDTH,
-    Look,
-    style,
-)
+from cqb.figures.kinds import columns, dots, estimates, forest, lines, names_down, stacked
+from cqb.figures.sheets import Panel, legend, panel, sheet
+from cqb.figures.style import BLUE, DASHED, DOTTED, FAINT, GREEN, INK, ORANGE, SOLID, WIDTH, Look
+from cqb.tables import select
 
 LOOKS = {
     "RANDOM": Look("#777777", DOTTED, "d"),
@@ -59,6 +37,10 @@ TRAINED = {
 }
 SYSTEM = "default"
 MILLI = 1000.0
+TIMES = {
+    "first_token": "time to first token (ms)\ndot: mean; upright: 95% quantile",
+    "token_time": "time per later token (ms)\ndot: mean; upright: 95% quantile",
+}
 LENGTHS = ("up to 60", "60 to 90", "90 to 150", "over 150")  # tokens of a response
 
 
@@ -72,107 +54,106 @@ def _loads(rows: pd.DataFrame) -> pd.Series:
     return rows["kind"] + " " + rows["rate"].map("{:g}".format)
 
 
-@style()
 def one_expert(knee: pd.DataFrame, interference: pd.DataFrame, limit: float, most: float) -> Figure:
     """Latency against the rate up to the largest possible one, and against how many share a batch."""
-    bound = {"limit L": Look(INK, (3.7, 1.6), "")}
-
-    def latency(ax: Axes) -> None:
-        rows = estimates(knee, "latency", MILLI).assign(what="simulated, 95% interval")
-        look = {"simulated, 95% interval": Look(BLUE)}
-        lines(ax, rows, "rate", look, by="what", markers=True)
-        ax.axvline(most, color=FAINT, ls=":")
-        ax.set(xlabel="arrival rate (requests per second)", ylabel="latency (ms per token)")
-        log_axis(ax, "y")
-        told = {"no batch can serve more than this": Look(FAINT, DOTTED, "")}
-        legend(ax, look | told | bound, "line, marker")
-
-    def together(ax: Axes) -> None:
-        ax.plot(interference["requests"], MILLI * interference["closed form"], color=ORANGE)
-        ax.plot(interference["requests"], MILLI * interference["simulated"], "o", color=BLUE)
-        ax.set_xlabel("equal requests in one batch")
-        told = {"closed form": Look(ORANGE, SOLID, ""), "simulated": Look(BLUE, (0, 9), "o")}
-        legend(ax, told | bound, "line, marker")
-
-    panels = {
-        "one expert under Poisson arrivals": latency,
-        "interference: requests that start together": together,
+    bound = ("y", MILLI * limit, {"color": INK, "ls": "--"})
+    end = ("x", most, {"ls": ":"})
+    look = {"simulated, 95% interval": Look(BLUE)}
+    told = look | {"no batch can serve more than this": Look(FAINT, DOTTED, "")}
+    told |= {"limit L": Look(INK, DASHED, "")}
+    rows = estimates(knee, "latency", MILLI).assign(what="simulated, 95% interval")
+    batch = interference.assign(limit=MILLI * limit)
+    batch[["closed form", "simulated"]] *= MILLI
+    both = {
+        "closed form": ("closed form", Look(ORANGE, SOLID, "")),
+        "simulated": ("simulated", Look(BLUE, None, "o")),
+        "limit": ("limit L", Look(INK, DASHED, "")),
     }
-    figure, axes = grid([list(panels)], lambda ax, heading: panels[heading](ax), 2.7)
-    for ax in axes.flat:
-        ax.axhline(MILLI * limit, color=INK, lw=0.8, ls="--")
-    words(figure, "Synthetic workload: latency of a single expert")
-    return figure
+    axis = {"xlabel": "arrival rate (requests per second)", "ylabel": "latency (ms per token)"}
+    first = {"axis": axis, "log": "y", "guides": [bound, end], "key": legend(told, "line, marker")}
+    second = {"xlabel": "equal requests in one batch", "ylabel": ""}
+    titles = "one expert under Poisson arrivals", "interference: requests that start together"
+    panels = [
+        panel(lines, rows, "rate", look, by="what", markers=True, title=titles[0], **first),
+        panel(columns, batch, "requests", both, title=titles[1], axis=second),
+    ]
+    return sheet([panels], 2.7, title="Synthetic workload: latency of a single expert")
 
 
-@style()
 def impact(delays: pd.DataFrame, flags: pd.DataFrame) -> Figure:
     """Estimated delays against simulated ones, and what each form flags."""
     look = {"published": Look(ORANGE, SOLID, "v"), "ours": Look(BLUE)}
     colours = {"right": GREEN, "missed": "#56B4E9", "false": ORANGE}
     rows = MILLI * delays[["simulated", *look]]
     rows = rows.melt("simulated", var_name="form", value_name="estimate")
-
-    def panel(ax: Axes, heading: str) -> None:
-        if heading.startswith("delay"):
-            ax.axline((0.0, 0.0), slope=1.0, color=FAINT, lw=0.8)
-            about = {"s": 14, "linewidth": 0, "legend": False, "ax": ax}
-            sns.scatterplot(rows, x="simulated", y="estimate", **styled("form", look), **about)
-            ax.set(xlabel="simulated delay (ms per token)", ylabel="estimate (ms per token)")
-            legend(ax, look, "marker")
-            return
-        table = flags[list(colours)].rename(lambda name: name.replace(", ", ",\n"))
-        stacked(ax, table, list(colours.values()), height=0.55)
-        ax.set_xlabel("requests made late, or said to be")
-        legend(ax, colours)
-
-    headings = ["delay of a running request, frozen system", "flags of each estimate"]
-    figure, _ = grid([headings], panel, 2.7)
-    words(figure, "Synthetic workload: the impact of one more request")
-    return figure
+    axis = {"xlabel": "simulated delay (ms per token)", "ylabel": "estimate (ms per token)"}
+    first = {"title": "delay of a running request, frozen system", "axis": axis}
+    counts = flags[list(colours)].rename(lambda name: name.replace(", ", ",\n"))
+    axis = {"xlabel": "requests made late, or said to be", "ylabel": ""}
+    second = {"title": "flags of each estimate", "axis": axis, "height": 0.55}
+    panels = [
+        panel(_delays, rows, look, key=legend(look, "marker"), **first),
+        panel(stacked, counts, colours, key=legend(colours), **second),
+    ]
+    return sheet([panels], 2.7, title="Synthetic workload: the impact of one more request")
 
 
-@style()
+def _delays(ax: Axes, rows: pd.DataFrame, look: Mapping[str, Look]) -> None:
+    ax.axline((0.0, 0.0), slope=1.0, color=FAINT, lw=0.8)
+    dots(ax, rows, "simulated", "estimate", look, "form", s=14)
+
+
 def loads(summary: pd.DataFrame) -> Figure:
-    """Average QoS against the rate, Poisson and Gamma arrivals, with 95% bands."""
-    rows = estimates(summary[summary["system"] == SYSTEM], "qos")
+    """Average QoS against the rate, Poisson and Gamma arrivals, with 95% bands.
+
+    The simple rules are in the upper panels, the better policies below, on a scale of their own.
+    """
+    rows = estimates(select(summary, system=SYSTEM, policy=list(LOOKS)), "qos")
     rows["low"] = rows["low"].clip(lower=0.0)
+    names = list(LOOKS)
 
-    def panel(ax: Axes, kind: str) -> None:
-        here = rows[(rows["kind"] == kind) & rows["policy"].isin(LOOKS)]
-        lines(ax, here, "rate", LOOKS, markers=True)
-        ax.set_xticks(sorted(set(here["rate"])))
-        ax.set_xlabel("arrival rate (requests per second)")
+    def make(kind: str, here: pd.DataFrame, upper: bool) -> Panel:
+        axis = {"xlabel": "" if upper else "arrival rate (requests per second)"}
+        about = {"title": f"{kind} arrivals" if upper else "", "ticks": here["rate"], "axis": axis}
+        here = select(here, policy=names[:6] if upper else names[6:])
+        return panel(lines, here, "rate", LOOKS, markers=True, **about)
 
-    kinds = list(dict.fromkeys(rows["kind"]))
-    figure, axes = grid([kinds], panel, 3.8, title="{} arrivals".format, sharey=True)
-    axes[0, 0].set_ylabel("average QoS over all arrivals")
-    legend(figure, LOOKS, "line, marker", loc="outside right center", ncols=1)
-    words(figure, f"Synthetic workload: average QoS, mean of {rows['seeds'].max()} seeds")
-    return figure
+    kinds = list(rows.groupby("kind", sort=False))
+    return sheet(
+        [[make(*kind, upper) for kind in kinds] for upper in (True, False)],
+        2.3,
+        sharey="row",
+        sharex="col",
+        ylabel="average QoS over all arrivals",
+        title=f"Synthetic workload: average QoS, mean of {rows['seeds'].max()} seeds",
+        key=legend(LOOKS, "line, marker", loc="outside right center", ncols=1),
+    )
 
 
-@style()
 def differences(
     paired: pd.DataFrame, against: str, loads: Sequence[object], looks: Mapping[str, Look] = LOOKS
 ) -> Figure:
     """Differences in average QoS to one policy on the same seeds, with 95% intervals, by load."""
-    rows = paired[(paired["system"] == SYSTEM) & paired["policy"].isin(looks)]
+    rows = select(paired, system=SYSTEM, policy=list(looks))
     rows = rows.assign(load=_loads, mean=rows["difference"])
     look = _looks(rows["policy"], looks)
 
-    def panel(ax: Axes, load: object) -> None:
-        forest(ax, rows[rows["load"] == str(load)], look, line=0.0)
-        ax.xaxis.set_major_locator(MaxNLocator(5))
+    def make(load: str) -> Panel:
+        return panel(_forest, select(rows, load=load), look, title=load, guides=[("x", 0.0, {})])
 
-    figure, _ = grid([loads], panel, 2.8, sharey=True)
-    words(
-        figure,
-        f"Synthetic workload: average QoS less that of {against}",
-        f"difference on the same {rows['seeds'].max()} seeds, mean and 95% interval; right of the "
-        "line is better",
+    return sheet(
+        [[make(str(load)) for load in loads]],
+        2.8,
+        sharey=True,
+        title=f"Synthetic workload: average QoS less that of {against}",
+        caption=f"difference on the same {rows['seeds'].max()} seeds, mean and 95% interval; right "
+        "of the line is better",
     )
-    return figure
+
+
+def _forest(ax: Axes, rows: pd.DataFrame, look: Mapping[str, Look]) -> None:
+    forest(ax, rows, look)
+    ax.xaxis.set_major_locator(MaxNLocator(5))
 
 
 def learned_differences(paired: pd.DataFrame, against: str, loads: Sequence[object]) -> Figure:
@@ -183,69 +164,57 @@ def learned_differences(paired: pd.DataFrame, against: str, loads: Sequence[obje
 def _trained(rows: pd.DataFrame) -> dict[str, Look]:
     """Looks of the trained policies in a table, which are named by kind and training seed."""
     kinds = {policy: policy.rpartition(" #")[0] for policy in sorted(set(rows["policy"]))}
-    return {
-        policy: look for kind, look in TRAINED.items() for policy in kinds if kinds[policy] == kind
-    }
+    return {name: TRAINED[of] for kind in TRAINED for name, of in kinds.items() if of == kind}
 
 
-@style()
 def training(histories: pd.DataFrame, rule: str, level: float) -> Figure:
     """Validation QoS of each training against the frames it has seen, and that of a rule."""
-    look = _trained(histories)
-    rows = histories[histories["policy"].isin(look)]
-    rows = rows.assign(thousands=rows["frames"] / MILLI, mean=rows["validation"])
-    own = {rule: Look(LOOKS[rule].colour, (3.7, 1.6), "")}
-
-    def panel(ax: Axes, _: str) -> None:
-        lines(ax, rows, "thousands", look, error=None, markers=True)
-        ax.axhline(level, color=LOOKS[rule].colour, lw=1.2, ls="--")
-        ax.set_xlabel("decisions trained on (thousands)")
-        ax.set_ylabel("average QoS, validation workloads")
-        kinds = {policy.rpartition(" #")[0] for policy in look}
-        told = {f"{kind}, by training seed": TRAINED[kind] for kind in TRAINED if kind in kinds}
-        legend(ax, told | own, "line, marker")
-
-    figure, _ = grid([[""]], panel, 2.9, width=0.75 * WIDTH)
-    words(figure, "Synthetic workload: training, mean of three loads")
-    return figure
+    look, colour = _trained(histories), LOOKS[rule].colour
+    rows = select(histories, policy=list(look))
+    rows = rows.assign(thousands=rows["frames"] / 1000, mean=rows["validation"])
+    present = set(look.values())
+    told = {f"{kind}, by training seed": one for kind, one in TRAINED.items() if one in present}
+    told[rule] = Look(colour, DASHED, "")
+    axis = {
+        "xlabel": "decisions trained on (thousands)",
+        "ylabel": "average QoS, validation workloads",
+    }
+    guides = [("y", level, {"color": colour, "lw": 1.2, "ls": "--"})]
+    about = {"error": None, "markers": True, "axis": axis, "guides": guides}
+    one = panel(lines, rows, "thousands", look, key=legend(told, "line, marker"), **about)
+    heading = "Synthetic workload: training, mean of three loads"
+    return sheet([[one]], 2.9, width=0.75 * WIDTH, title=heading)
 
 
-@style()
 def waits(summary: pd.DataFrame, load: str) -> Figure:
     """Time to first token, time per later token and drops by length under one load."""
     rows = summary[(summary["system"] == SYSTEM) & (_loads(summary) == load)]
     rows = rows.set_index("policy")
     rows = rows.loc[list(_looks(rows.index))]
+    lengths = {"xlabel": "response length (tokens)", "ylabel": "dropped (%)"}
+    panels = [
+        *(panel(_times, rows, time, axis={"xlabel": text}) for time, text in TIMES.items()),
+        panel(_drops, rows[rows["dropped_mean"] > 0.0], axis=lengths),
+    ]
+    return sheet([panels], 3.0, title=f"Synthetic workload, {load}: waiting, and who is dropped")
 
-    def panel(ax: Axes, metric: str) -> None:
-        if metric == "dropped":
-            _drops(ax, rows)
-            return
-        about = {
-            "first_token": "time to first token (ms)",
-            "token_time": "time per later token (ms)",
-        }
-        for place, (name, row) in enumerate(rows.iterrows()):
-            colour = LOOKS[name].colour
-            ax.plot(MILLI * row[f"{metric}_mean"], place, "o", color=colour, ms=5)
-            ax.plot(MILLI * row[f"{metric}_p95_mean"], place, "|", color=colour, ms=11, mew=1.8)
-        names_down(ax, list(rows.index))
-        ax.set(xlim=(0.0, None), xlabel=f"{about[metric]}\ndot: mean; upright: 95% quantile")
 
-    metrics = ["first_token", "token_time", "dropped"]
-    figure, axes = grid([metrics], panel, 3.0, title=lambda _: "")
-    axes[0, 1].tick_params(labelleft=False)
-    words(figure, f"Synthetic workload, {load}: waiting, and who is dropped")
-    return figure
+def _times(ax: Axes, rows: pd.DataFrame, metric: str) -> None:
+    """Mean and 95% quantile of a time for each policy, in milliseconds."""
+    about = {"c": [LOOKS[policy].colour for policy in rows.index], "linewidths": 1.8}
+    for column, marker, size in ((f"{metric}_mean", "o", 30), (f"{metric}_p95_mean", "|", 130)):
+        ax.scatter(MILLI * rows[column], range(len(rows)), s=size, marker=marker, **about)
+    names_down(ax, list(rows.index))
+    ax.tick_params(labelleft=metric == "first_token")
+    ax.set_xlim(0.0, None)
 
 
 def _drops(ax: Axes, rows: pd.DataFrame) -> None:
     """The dropped share of each group of lengths, for the policies that drop."""
-    columns = [f"dropped_{length.replace(' ', '_')}_mean" for length in LENGTHS]
-    drops = 100.0 * rows.loc[rows["dropped_mean"] > 0.0, columns].set_axis(LENGTHS, axis=1)
-    look = _looks(drops.index)
+    columns = {f"dropped_{length.replace(' ', '_')}_mean": length for length in LENGTHS}
+    drops = 100.0 * rows[list(columns)].rename(columns=columns)
+    look, most = _looks(drops.index), float(drops.to_numpy().max(initial=0.0))
     part = drops.reset_index().melt("policy", var_name="length", value_name="mean")
     lines(ax, part, "length", look, error=None, markers=True)
-    top = 1.9 * drops.to_numpy().max() if drops.to_numpy().any() else None  # room for the legend
-    ax.set(xlabel="response length (tokens)", ylabel="dropped (%)", ylim=(0.0, top))
-    legend(ax, look, "line, marker", loc="upper left")
+    ax.set_ylim(0.0, 1.9 * most if most else None)  # room above the lines for the legend
+    legend(look, "line, marker", loc="upper left")(ax)

@@ -1,15 +1,25 @@
-"""What would happen to running requests if nothing more arrived, and the quick forecasts of policies.
+"""Forecasts for a frozen system, and the impact of an action on running requests (arXiv 2508.00234).
 
-In a frozen system (no later arrivals, nobody waiting, memory that does not bind) an expert's requests
-finish in order of their remaining tokens, so their finishing times follow from sorted sums.
+In a frozen system (no later arrivals, no waiting requests, memory that does not bind) the requests of an
+expert finish in the order of their remaining tokens, so their finishing times follow from sorted sums.
+
+A request that joins an expert delays those that run there, once by its prefill and then in each decode
+iteration that they share. The *impact* of the action is the QoS of the requests that it makes late.
+:func:`impact` is exact in a frozen system. :func:`published_impact` is the form in the published code:
+it adds the final delay to a latency so far, and leaves out the constant part of an iteration.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
-from .decision import Decision
-from .simulator import Running
+from .simulator import Decision, Running
+
+NEVER = np.iinfo(np.int64).max  # sorts an empty slot last
+Form = Callable[[Decision, Running, np.ndarray], np.ndarray]
+"""Flags (B, N, S) of running requests that the arriving one, of lengths (B, N), would make late."""
 
 
 def remaining(running: Running) -> np.ndarray:
@@ -26,33 +36,47 @@ def held(running: Running) -> np.ndarray:
     return np.where(running.here, running.prompt + running.emitted, 0)
 
 
-def frozen_finish(decision: Decision, running: Running) -> np.ndarray:
-    """When each running request would finish in a frozen system, (B, N, S) seconds.
+def finish_times(
+    left: np.ndarray,
+    tokens: np.ndarray,
+    here: np.ndarray,
+    start: np.ndarray,
+    c0: np.ndarray,
+    k2: np.ndarray,
+) -> np.ndarray:
+    """When each request of a frozen expert finishes, (..., S) seconds; arbitrary for empty slots.
 
-    With r tokens remaining and c in memory, a request adds c, c + 1, ... to the r decode iterations that
-    it takes part in; request j waits for r_j of them, and for the shares that others add to those.
-    Empty slots have arbitrary values.
+    With r tokens left and c in memory, a request adds c, c + 1, ... to the r decode iterations that it
+    takes part in; request j waits for r_j of them, and for the shares that others add to those.
+
+    Parameters
+    ----------
+    left, tokens, here : (..., S) r, c, and whether the slot is taken.
+    start, c0, k2 : (..., 1) seconds, of each expert.
     """
-    r, c = remaining(running), held(running)
-    order = np.argsort(np.where(running.here, r, np.iinfo(np.int64).max), axis=-1)
-    r, c = np.take_along_axis(r, order, -1), np.take_along_axis(c, order, -1)
+    order = np.argsort(np.where(here, left, NEVER), axis=-1)
+    r, c = np.take_along_axis(left, order, -1), np.take_along_axis(tokens, order, -1)
     triangle = r * (r - 1) // 2
     earlier = np.cumsum(r * c + triangle, axis=-1)
     younger = c.sum(axis=-1, keepdims=True) - np.cumsum(c, axis=-1)
-    count = running.here.sum(axis=-1, keepdims=True) - 1 - np.arange(r.shape[-1])
+    count = here.sum(axis=-1, keepdims=True) - 1 - np.arange(r.shape[-1])
     shares = earlier + r * younger + count * triangle
-    constants = decision.experts.constants
-    clock, c0, k2 = (
-        decision.per_expert(values)[..., None]
-        for values in (decision.experts.clock, constants.c0, constants.k2)
-    )
     finish = np.empty(r.shape)
-    np.put_along_axis(finish, order, clock + r * c0 + k2 * shares, -1)
+    np.put_along_axis(finish, order, start + r * c0 + k2 * shares, -1)
     return finish
 
 
+def final_latency(decision: Decision, running: Running) -> np.ndarray:
+    """Each running request's latency in a frozen system, (B, N, S) seconds per token."""
+    constants = decision.experts.constants
+    rows = (decision.experts.clock, constants.c0, constants.k2)
+    of_expert = (decision.per_expert(values)[..., None] for values in rows)
+    finish = finish_times(remaining(running), held(running), running.here, *of_expert)
+    return (finish - running.arrival) / _final_length(running)
+
+
 def overshoot(decision: Decision) -> np.ndarray:
-    """How long each expert's iteration in progress still takes, (B, N) seconds."""
+    """The time until each expert's current iteration ends, (B, N) seconds."""
     ahead = decision.per_expert(decision.experts.clock) - decision.time[:, None]
     return np.maximum(ahead, 0.0)
 
@@ -60,7 +84,7 @@ def overshoot(decision: Decision) -> np.ndarray:
 def own_latency(decision: Decision) -> np.ndarray:
     """A quick forecast of the arriving request's latency at each expert, (B, N) seconds per token.
 
-    As if all that is there now stayed for as long as the request does, with its predicted length:
+    As if all requests of now stayed for as long as the new one does, with its predicted length:
     ``c0 + k2 (used + w + p + d/2) + (overshoot + k1 (p + w) + c0) / d``, w the tokens that wait.
     """
     experts, d = decision.experts, decision.lengths
@@ -74,7 +98,7 @@ def own_latency(decision: Decision) -> np.ndarray:
 def frozen_own_latency(decision: Decision, running: Running) -> np.ndarray:
     """The arriving request's latency at each expert in a frozen system, (B, N) seconds per token.
 
-    Requests that wait are counted as if they were prefilled with it and stayed as long.
+    Waiting requests are counted as if they were prefilled with it and stayed as long.
     """
     experts, d, p = decision.experts, decision.lengths, decision.prompt[:, None]
     c0, k1, k2 = (decision.per_expert(c) for c in experts.constants[:3])
@@ -85,3 +109,91 @@ def frozen_own_latency(decision: Decision, running: Running) -> np.ndarray:
     own = steps * (p + 1) + steps * (steps - 1) // 2
     decode = steps * c0 + k2 * (others + own + steps * waiting)
     return (overshoot(decision) + c0 + k1 * (p + waiting) + decode) / d
+
+
+def delays(decision: Decision, running: Running, lengths: np.ndarray) -> np.ndarray:
+    """What the arriving request adds to each running request's latency, (B, N, S) seconds per token.
+
+    ``(c0 + k1 p + k2 sum_{k=1}^{m} (p + k)) / d_j`` with ``m = min(d_j - o_j, d - 1)``: the prefill,
+    and the tokens it holds during the m decode iterations that both take part in.
+
+    Parameters
+    ----------
+    lengths : (B, N), d, the length of its answer at each expert.
+    """
+    constants = decision.experts.constants
+    c0, k1, k2 = (decision.per_expert(c)[..., None] for c in constants[:3])
+    p = decision.prompt[:, None, None]
+    m = np.minimum(remaining(running), lengths[..., None] - 1)
+    return (c0 + k1 * p + k2 * (m * p + m * (m + 1) // 2)) / _final_length(running)
+
+
+def made_late(decision: Decision, running: Running, lengths: np.ndarray) -> np.ndarray:
+    """Running requests that the arriving one, of lengths (B, N), makes late, (B, N, S) bool."""
+    limit = decision.experts.system.limit
+    before = final_latency(decision, running)
+    after = before + delays(decision, running, lengths)
+    return running.here & (before < limit) & (after >= limit)
+
+
+def published_delays(decision: Decision, running: Running, lengths: np.ndarray) -> np.ndarray:
+    """The published delay of each running request, (B, N, S) seconds per token.
+
+    ``(k1 p + k2 sum_{k=1}^{m} (p + k)) / d_j`` with ``m = min(d_j - o_j, d) - 1``.
+    """
+    k1, k2 = (decision.per_expert(c)[..., None] for c in decision.experts.constants[1:3])
+    p = decision.prompt[:, None, None]
+    m = np.minimum(remaining(running), lengths[..., None]) - 1
+    return (k1 * p + k2 * (m * p + m * (m + 1) // 2)) / _final_length(running)
+
+
+def published_late(decision: Decision, running: Running, lengths: np.ndarray) -> np.ndarray:
+    """Running requests that the published form flags, (B, N, S) bool.
+
+    It adds the delay to the latency per token so far, which is 0 before the first token.
+    """
+    experts, emitted = decision.experts, running.emitted
+    clock = decision.per_expert(experts.clock)[..., None]
+    so_far = np.where(emitted > 0, (clock - running.arrival) / np.maximum(emitted, 1), 0.0)
+    forecast = so_far + published_delays(decision, running, lengths)
+    return running.here & (forecast > experts.system.limit)
+
+
+def flagged(decision: Decision, form: Form, *, truth: bool) -> tuple[np.ndarray, Running]:
+    """The requests that a form flags at each expert, (B, N, S) bool, and the running requests.
+
+    Parameters
+    ----------
+    truth : use true scores and lengths (for training and tests), or predictions (to decide).
+    """
+    running = decision.experts.running_requests(truth=truth)
+    batch = decision.experts.batch
+    lengths = batch.lengths[:, :, decision.index] if truth else decision.lengths
+    return form(decision, running, lengths), running
+
+
+def impact(decision: Decision, *, truth: bool, form: Form = made_late) -> np.ndarray:
+    """QoS lost at each expert if it takes the request, (B, N): ``sum s_j [l_j < L <= l_j + delay_j]``.
+
+    l_j is the final latency of running request j in a frozen system without the new request. `truth` is
+    as in :func:`flagged`.
+    """
+    late, running = flagged(decision, form, truth=truth)
+    return np.where(late, running.score, 0.0).sum(axis=-1)
+
+
+def published_impact(decision: Decision, *, truth: bool) -> np.ndarray:
+    """The published estimate at each expert, (B, N): scores of requests forecast above L."""
+    return impact(decision, truth=truth, form=published_late)
+
+
+def true_impacts(decision: Decision, beta: float) -> np.ndarray:
+    """beta times the true impact of every action, (B, N + 1); a drop has none."""
+    if beta == 0.0:
+        return np.zeros((len(decision.time), decision.scores.shape[1] + 1))
+    return beta * np.pad(impact(decision, truth=True), ((0, 0), (0, 1)))
+
+
+def _final_length(running: Running) -> np.ndarray:
+    """The length each running request ends with: as predicted, or one more token than it has."""
+    return np.where(running.here, np.maximum(running.length, running.emitted + 1), 1)

@@ -2,7 +2,7 @@
 
 ``reset(seed=s)`` serves the generated workload of seed s, the one that the sweep runs under that seed; a
 reset without a seed draws a new workload. An episode ends with the last request, whose reward
-includes all that was still to finish.
+includes the QoS of all requests that are still to finish.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .episodes import Episodes
-from .evaluate import batch_of
+from .networks import ARRIVED, EXPERT, RATE, RUNNING, WAITING
 from .observe import SHOWN, Observation, observe
-from .synthetic import Load
+from .synthetic import Load, batch_of
 from .system import System
 
 try:
@@ -70,21 +70,20 @@ class QosEnv(gymnasium.Env):
 
 def _as_dict(seen: Observation) -> dict[str, np.ndarray]:
     """One environment's arrays by name."""
-    arrays = {name: values[0] for name, values in seen._asdict().items()}
     return {
-        name: np.asarray(a, np.int8 if a.dtype == bool else np.float32)
-        for name, a in arrays.items()
+        name: values[0].astype(np.int8 if values.dtype == bool else np.float32)
+        for name, values in seen._asdict().items()
     }
 
 
 def _spaces(N: int) -> dict[str, spaces.Space]:
     """The space of each array of an observation."""
     shapes = {
-        "arrived": (N, 9),
-        "experts": (N, 4),
-        "running": (N, SHOWN, 8),
-        "waiting": (N, SHOWN, 6),
-        "rate": (2,),
+        "arrived": (N, ARRIVED),
+        "experts": (N, EXPERT),
+        "running": (N, SHOWN, RUNNING),
+        "waiting": (N, SHOWN, WAITING),
+        "rate": (RATE,),
     }
     found: dict[str, spaces.Space] = {
         name: spaces.Box(-np.inf, np.inf, shape, np.float32) for name, shape in shapes.items()

@@ -1,4 +1,4 @@
-"""What a run is judged by. The paper's outcomes are average QoS and efficiency; definitions are ours.
+"""The metrics of a run. The paper's outcomes are average QoS and efficiency; the definitions are ours.
 
 A request that is dropped, or late, counts 0 in the average over all arrivals.
 """
@@ -12,6 +12,13 @@ from .episodes import Outcome
 
 LENGTH_EDGES = (60, 90, 150)  # tokens, between the groups of response lengths
 LENGTH_GROUPS = ("up to 60", "60 to 90", "90 to 150", "over 150")
+
+
+def column_of(group: str) -> str:
+    """The metric that holds the dropped share of a group of response lengths."""
+    return f"dropped_{group.replace(' ', '_')}"
+
+
 METRICS = (
     "qos",
     "qos_per_busy_second",
@@ -26,7 +33,7 @@ METRICS = (
     "token_time_p95",
     "utilisation",
     "evictions",
-    *(f"dropped_{group.replace(' ', '_')}" for group in LENGTH_GROUPS),
+    *map(column_of, LENGTH_GROUPS),
 )
 
 
@@ -105,5 +112,5 @@ def _dropped_by_length(outcome: Outcome, kept: np.ndarray) -> dict[str, np.ndarr
     for number, name in enumerate(LENGTH_GROUPS):
         inside = group == number
         count = np.where(inside.any(axis=1), inside.sum(axis=1), np.nan)
-        shares[f"dropped_{name.replace(' ', '_')}"] = (inside & ~kept).sum(axis=1) / count
+        shares[column_of(name)] = (inside & ~kept).sum(axis=1) / count
     return shares

@@ -1,23 +1,194 @@
-"""The networks that can be trained, by name: the graph encoder, and two controls without it.
+"""Networks from an observation to the value of every action: the graph encoder and two controls.
 
-"flat" reads the same observation as one vector and learns nothing from one expert about another; it too
-corrects the priced rollout. "arrived" decides from the published readout alone, so that it cannot tell
-which expert is busy.
+The graph encoder embeds four relations of each expert: the expert itself, the arriving request as this
+expert would serve it, and the requests that run and that wait there, pooled by attention. Attention over
+the four gives the expert's embedding; the mean over experts is the context. An expert's value is made
+from both, that of a drop from the context alone: permuting the experts permutes the values, and any
+number of experts will do. (arXiv 2508.00234 compresses the same graph by a HAN and reads it out at the
+arriving request, which cannot tell the experts apart: :func:`arrived_readout` is that form.)
+
+Controls: "flat" reads the same observation as one vector and learns nothing from one expert about
+another; "arrived" decides from the published readout alone. The values of "graph" and "flat" are
+corrections to those of the priced rollout, so an untrained network is that rule. All are written once on
+the array namespace of their inputs: NumPy to decide, PyTorch to learn.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 from array_api_compat import array_namespace
 
-from . import encoder
-from .encoder import WIDTH, Array, Weights
+from .observe import SHOWN, Observation
 
+Array = Any
+Weights = Mapping[str, Array]
+
+ARRIVED, EXPERT, RUNNING, WAITING, RATE = 9, 4, 8, 6, 2  # features
+GAIN, TOLL = 7, 8  # of the arriving request's features, those that the priced rollout weighs
+PRICE = 0.5  # of the priced rollout, as chosen on the training seeds
+QUEUED = 2  # waiting requests that are read: more are rare, and the experts' features count them
+WIDTH, INNER, HEADS = 64, 32, 4
 FLAT_WIDTH = 128
+
+
+def size(N: int) -> int:
+    """Numbers in a packed observation of N experts."""
+    return N * (ARRIVED + EXPERT + SHOWN * (RUNNING + 1) + QUEUED * (WAITING + 1)) + RATE
+
+
+def pack(seen: Observation) -> np.ndarray:
+    """An observation as one vector per environment, (B, size(N)) float32."""
+    read = seen._replace(
+        waiting=seen.waiting[:, :, :QUEUED], waiting_mask=seen.waiting_mask[:, :, :QUEUED]
+    )
+    flat = [part.reshape(len(seen.rate), -1) for part in read]
+    return np.concatenate(flat, axis=1, dtype=np.float32)
+
+
+def unpack(packed: Array) -> Observation:
+    """A packed observation as float32 arrays, with :data:`QUEUED` waiting requests; masks are 0 or 1."""
+    B, total = packed.shape
+    N = (total - RATE) // (size(1) - RATE)
+    running, waiting = (N, SHOWN, RUNNING), (N, QUEUED, WAITING)
+    shapes = (N, ARRIVED), (N, EXPERT), running, running[:2], waiting, waiting[:2], (RATE,)
+    xp, start, parts = array_namespace(packed), 0, []
+    for shape in shapes:
+        end = start + math.prod(shape)
+        parts.append(xp.reshape(packed[:, start:end], (B, *shape)))
+        start = end
+    return Observation(*parts)
+
+
+def embedding_layers() -> dict[str, tuple[int, int]]:
+    """Inputs and outputs of each linear layer of the embedding, by name."""
+    layers: dict[str, tuple[int, int]] = {}
+    for name, inputs in (("self", EXPERT + RATE), ("arrived", ARRIVED)):
+        layers |= {f"{name}.0": (inputs, WIDTH), f"{name}.1": (WIDTH, WIDTH)}
+    for name, inputs in (("running", RUNNING), ("waiting", WAITING)):
+        layers |= {
+            f"{name}.0": (inputs, INNER),
+            f"{name}.1": (INNER, INNER),
+            f"{name}.source": (INNER, HEADS),
+            f"{name}.target": (WIDTH, HEADS),
+            f"{name}.out": (2 * INNER, WIDTH),
+        }
+    return layers | {"relation": (WIDTH, INNER), "relation.score": (INNER, HEADS)}
+
+
+def graph_layers(N: int) -> dict[str, tuple[int, int]]:
+    """Inputs and outputs of each linear layer of the graph encoder, which do not depend on N."""
+    return embedding_layers() | {
+        "expert.0": (2 * WIDTH, WIDTH),
+        "expert.1": (WIDTH, WIDTH),
+        "expert.out": (WIDTH, 1),
+        "context.0": (WIDTH, WIDTH),
+        "context.1": (WIDTH, WIDTH),
+        "context.out": (WIDTH, 2),  # the advantage of a drop, and the state's value
+    }
+
+
+def graph_values(weights: Weights, packed: Array) -> Array:
+    """The value of every action, (B, N + 1), of a packed observation: experts in order, then the drop.
+
+    A state's value and the actions' advantages, which average to 0, have outputs of their own.
+    """
+    graph = unpack(packed)
+    xp = array_namespace(packed)
+    nodes, context = embed(weights, graph)
+    wide = xp.broadcast_to(context[:, None, :], nodes.shape)
+    each = mlp(weights, "expert", xp.concat((nodes, wide), axis=-1))
+    both = linear(weights, "context.out", mlp(weights, "context", context))
+    expert = linear(weights, "expert.out", each)[..., 0] + rollout(graph)
+    return dueling(xp.concat((expert, both[:, :1]), axis=1), both[:, 1:])
+
+
+def dueling(advantage: Array, state: Array) -> Array:
+    """Values (B, N + 1) from advantages (B, N + 1) and a state's value (B, 1)."""
+    xp = array_namespace(advantage)
+    return state + advantage - xp.mean(advantage, axis=1, keepdims=True)
+
+
+def rollout(graph: Observation) -> Array:
+    """The priced rollout's value of each expert, (B, N); that of a drop is 0."""
+    return graph.arrived[..., GAIN] - PRICE * graph.arrived[..., TOLL]
+
+
+def embed(weights: Weights, graph: Observation) -> tuple[Array, Array]:
+    """The experts' embeddings (B, N, WIDTH) and their mean (B, WIDTH)."""
+    xp = array_namespace(graph.arrived)
+    B, N, _ = graph.arrived.shape
+    rate = xp.broadcast_to(graph.rate[:, None, :], (B, N, RATE))
+    own = mlp(weights, "self", xp.concat((graph.experts, rate), axis=-1))
+    arrived = mlp(weights, "arrived", graph.arrived)
+    target = own + arrived
+    running = _pooled(weights, "running", graph.running, graph.running_mask, target)
+    waiting = _pooled(weights, "waiting", graph.waiting, graph.waiting_mask, target)
+    nodes = _over_relations(weights, xp.stack((own, arrived, running, waiting), axis=2))
+    return nodes, xp.mean(nodes, axis=1)
+
+
+def arrived_readout(weights: Weights, graph: Observation) -> Array:
+    """The published readout, (B, WIDTH): the arriving request's node, which attends to the experts.
+
+    Without a term of each expert's own, attention is a sum over a set: it is blind to which is which.
+    """
+    xp = array_namespace(graph.arrived)
+    nodes, _ = embed(weights, graph)
+    score = linear(weights, "relation.score", xp.tanh(linear(weights, "relation", nodes)))
+    return weighted(xp, score, nodes, axis=1)
+
+
+def _pooled(weights: Weights, name: str, requests: Array, mask: Array, target: Array) -> Array:
+    """A set of requests as one embedding per expert, (B, N, WIDTH): attention by heads, and a sum.
+
+    Scores are LeakyReLU(a source + b target), as in a graph attention layer; a softmax loses the number
+    of requests, hence the sum (in tens).
+    """
+    xp = array_namespace(requests)
+    each = mlp(weights, name, requests)
+    target = linear(weights, f"{name}.target", target)[:, :, None, :]
+    score = linear(weights, f"{name}.source", each) + target
+    score = xp.where(score > 0.0, score, 0.2 * score) - 1e4 * (1.0 - mask[..., None])
+    mean = weighted(xp, score, each, axis=2, mask=mask)
+    total = xp.sum(each * mask[..., None], axis=2) / 10.0
+    return relu(linear(weights, f"{name}.out", xp.concat((mean, total), axis=-1)))
+
+
+def _over_relations(weights: Weights, relations: Array) -> Array:
+    """Attention over relations (B, N, 4, WIDTH), each head for its share of the width."""
+    xp = array_namespace(relations)
+    score = linear(weights, "relation.score", xp.tanh(linear(weights, "relation", relations)))
+    return weighted(xp, score, relations, axis=2)
+
+
+def weighted(xp: Any, score: Array, each: Array, axis: int, mask: Array | None = None) -> Array:
+    """Softmax-weighted sum over an axis; scores (..., HEADS), a head for each share of the width."""
+    score = xp.exp(score - xp.max(score, axis=axis, keepdims=True))
+    if mask is not None:
+        score = score * mask[..., None]
+    share = score / (xp.sum(score, axis=axis, keepdims=True) + 1e-9)
+    split = xp.reshape(each, (*each.shape[:-1], HEADS, each.shape[-1] // HEADS))
+    pooled = xp.sum(split * share[..., None], axis=axis)
+    return xp.reshape(pooled, (*pooled.shape[:-2], each.shape[-1]))
+
+
+def mlp(weights: Weights, name: str, x: Array) -> Array:
+    """Two layers with ReLU after each."""
+    return relu(linear(weights, f"{name}.1", relu(linear(weights, f"{name}.0", x))))
+
+
+def linear(weights: Weights, name: str, x: Array) -> Array:
+    """The layer `name` of the last axis."""
+    return x @ weights[f"{name}.w"] + weights[f"{name}.b"]
+
+
+def relu(x: Array) -> Array:
+    """The positive part, in a form that every namespace has."""
+    return 0.5 * (x + abs(x))
 
 
 class Network(NamedTuple):
@@ -38,7 +209,7 @@ def initial(network: str, N: int, random: np.random.Generator) -> dict[str, np.n
 
 
 def check(network: str, N: int, weights: dict[str, Any]) -> None:
-    """ValueError if these are not that network's weights; the message names the first that is not."""
+    """ValueError if these are not that network's weights; the message names the first wrong one."""
     if network not in NETWORKS:
         raise ValueError(f"network: found {network!r}, expected one of {', '.join(NETWORKS)}")
     wanted = {}
@@ -55,7 +226,7 @@ def check(network: str, N: int, weights: dict[str, Any]) -> None:
 
 def _flat_layers(N: int) -> dict[str, tuple[int, int]]:
     return {
-        "hidden.0": (encoder.size(N), FLAT_WIDTH),
+        "hidden.0": (size(N), FLAT_WIDTH),
         "hidden.1": (FLAT_WIDTH, FLAT_WIDTH),
         "flat.out": (FLAT_WIDTH, N + 2),
     }
@@ -63,24 +234,24 @@ def _flat_layers(N: int) -> dict[str, tuple[int, int]]:
 
 def _flat_values(weights: Weights, packed: Array) -> Array:
     xp = array_namespace(packed)
-    ends = encoder.linear(weights, "flat.out", encoder.mlp(weights, "hidden", packed))
-    expert = ends[:, :-2] + encoder.rollout(encoder.unpack(packed))
-    return encoder.dueling(xp.concat((expert, ends[:, -2:-1]), axis=1), ends[:, -1:])
+    ends = linear(weights, "flat.out", mlp(weights, "hidden", packed))
+    expert = ends[:, :-2] + rollout(unpack(packed))
+    return dueling(xp.concat((expert, ends[:, -2:-1]), axis=1), ends[:, -1:])
 
 
 def _arrived_layers(N: int) -> dict[str, tuple[int, int]]:
     heads = {"context.0": (WIDTH, WIDTH), "context.1": (WIDTH, WIDTH)}
-    return encoder.embedding_layers() | heads | {"actions.out": (WIDTH, N + 2)}
+    return embedding_layers() | heads | {"actions.out": (WIDTH, N + 2)}
 
 
 def _arrived_values(weights: Weights, packed: Array) -> Array:
-    readout = encoder.arrived_readout(weights, encoder.unpack(packed))
-    ends = encoder.linear(weights, "actions.out", encoder.mlp(weights, "context", readout))
-    return encoder.dueling(ends[:, :-1], ends[:, -1:])
+    readout = arrived_readout(weights, unpack(packed))
+    ends = linear(weights, "actions.out", mlp(weights, "context", readout))
+    return dueling(ends[:, :-1], ends[:, -1:])
 
 
 NETWORKS = {
-    "graph": Network(encoder.layers, encoder.values),
+    "graph": Network(graph_layers, graph_values),
     "flat": Network(_flat_layers, _flat_values),
     "arrived": Network(_arrived_layers, _arrived_values),
 }

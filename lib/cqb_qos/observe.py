@@ -5,10 +5,10 @@ the first requests that run and wait there. Lengths and prompts are divided by t
 by L, and tokens in memory by those at which a decode iteration alone takes L. Only predictions are
 shown. Nothing depends on the order of the experts but their places on axis 1.
 
-Beyond the published features it shows what the frozen system foretells: of each running request its
-final latency and what the arriving one would add to it, and of each expert the impact, the soft gain and
-the toll that the priced rollout weighs. A length is also shown pooled, as the geometric mean of what is
-predicted for all experts: their errors are independent, the request's own length is not.
+Beyond the published features it shows forecasts for the frozen system: of each running request the final
+latency and what the arriving one would add to it, and of each expert the impact, the soft gain and the
+toll that the priced rollout weighs. A length is also shown pooled, as the geometric mean of the
+predictions for all experts: their errors are independent, the request's own length is not.
 """
 
 from __future__ import annotations
@@ -17,21 +17,19 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .decision import Decision
-from .forecast import frozen_own_latency, overshoot, own_latency
-from .impact import delays, final_latency
-from .policies import softly_met
-from .simulator import Running
+from .forecast import delays, final_latency, frozen_own_latency, overshoot, own_latency
+from .policies import soft_gain, toll
+from .simulator import Decision, Running
 
 PROMPT, LENGTH = 100.0, 150.0  # tokens
 SHOWN = 10  # running and waiting requests of each expert
 FAR_LATE = 10.0  # latencies above this multiple of L look alike
 RECENT = (20, 100)  # gaps over which the rate of arrivals is taken
-FASTEST = 20.0  # arrivals per second: what the first few gaps say may be far above
+FASTEST = 20.0  # arrivals per second: a rate taken from a few gaps may be far above
 
 
 class Observation(NamedTuple):
-    """What B decisions look like, float64; a request's features are 0 where `mask` is.
+    """B decisions as arrays, float64; a request's features are 0 where `mask` is.
 
     arrived : (B, N, 9): prompt, predicted score, predicted length, pooled length, quick and frozen
         forecast of its own latency, impact, soft gain, toll (seconds).
@@ -62,7 +60,7 @@ def observe(decision: Decision) -> Observation:
     return Observation(
         _arrived(decision, now, final, added),
         _experts(decision),
-        np.concatenate((running, _foretold(decision, now, final, added)), axis=-1),
+        np.concatenate((running, _forecasts(decision, now, final, added)), axis=-1),
         running_mask,
         waiting,
         waiting_mask,
@@ -77,10 +75,6 @@ def _arrived(decision: Decision, now: Running, final: np.ndarray, added: np.ndar
     pooled = np.exp(np.log(decision.lengths).mean(axis=1, keepdims=True))
     own = frozen_own_latency(decision, now)
     late = now.here & (final < limit) & (final + added >= limit)
-    lost = softly_met(final, limit) - softly_met(final + added, limit)
-    worth = now.score * np.where(now.here, 1.0, 0.0)
-    gain = decision.scores * softly_met(own, limit) - (worth * lost).sum(axis=-1)
-    k2 = decision.per_expert(decision.experts.constants.k2)
     columns = (
         prompt / PROMPT,
         decision.scores,
@@ -88,9 +82,9 @@ def _arrived(decision: Decision, now: Running, final: np.ndarray, added: np.ndar
         np.broadcast_to(pooled / LENGTH, prompt.shape),
         np.minimum(own_latency(decision) / limit, FAR_LATE),
         np.minimum(own / limit, FAR_LATE),
-        (worth * late).sum(axis=-1),
-        gain,
-        k2 * (prompt + 0.5 * decision.lengths) * decision.lengths,
+        np.where(late, now.score, 0.0).sum(axis=-1),
+        soft_gain(decision, now, own, final, added),
+        toll(decision),
     )
     return np.stack(columns, axis=-1)
 
@@ -108,7 +102,9 @@ def _experts(decision: Decision) -> np.ndarray:
     return np.stack(columns, axis=-1)
 
 
-def _foretold(decision: Decision, now: Running, final: np.ndarray, added: np.ndarray) -> np.ndarray:
+def _forecasts(
+    decision: Decision, now: Running, final: np.ndarray, added: np.ndarray
+) -> np.ndarray:
     """Final latencies of the first running requests and what is added to them, (B, N, SHOWN, 2)."""
     both = np.stack((final, added), axis=-1) / decision.experts.system.limit
     both = np.where(now.here[..., None], np.minimum(both, FAR_LATE), 0.0)[:, :, :SHOWN]
@@ -133,12 +129,10 @@ def _running_slots(decision: Decision) -> tuple[np.ndarray, np.ndarray]:
 def _waiting_slots(decision: Decision) -> tuple[np.ndarray, np.ndarray]:
     """Numbers of the first waiting requests, and tokens that evicted ones had emitted: (R, SHOWN)."""
     experts = decision.experts
-    place = experts.head[:, None] + np.arange(SHOWN)
-    inside = place < experts.tail[:, None]
-    rows = np.arange(experts.clock.size)[:, None]
-    number = np.where(inside, experts.queue[rows, np.where(inside, place, 0)], -1)
-    emitted = experts.emitted[rows // experts.N, np.maximum(number, 0)]
-    return number, np.where(inside, emitted, 0)
+    number = experts.waiting_requests(SHOWN)
+    environment = np.arange(experts.clock.size)[:, None] // experts.N
+    emitted = experts.emitted[environment, np.maximum(number, 0)]
+    return number, np.where(number >= 0, emitted, 0)
 
 
 def _requests(

@@ -1,4 +1,4 @@
-"""Routers to compare with: none learns, and all but the first three read predictions.
+"""Rules that route without learning; all but the first three read predictions.
 
 The system's paper names baselines that were not open to us, so these rules are our own; "BR" is the
 "BERT router" of the literature, which takes the highest predicted score. A *feasible* expert is
@@ -15,18 +15,18 @@ import numpy as np
 from scipy.special import expit
 
 from cqb.streams import Streams
-from .decision import Decision, Policy
-from .forecast import frozen_own_latency, own_latency
-from .impact import delays, final_latency, impact, published_impact
 
-Impact = Callable[[Decision], np.ndarray]
+from .forecast import (
+    delays,
+    final_latency,
+    frozen_own_latency,
+    impact,
+    own_latency,
+    published_impact,
+)
+from .simulator import Decision, Policy, Running
+
 SOFTNESS = 0.1  # width of the softened step at L, as a share of L
-
-
-def drop(decision: Decision) -> np.ndarray:
-    """The action N for all, (B,)."""
-    B, N = decision.scores.shape
-    return np.full(B, N)
 
 
 class RandomRouter:
@@ -69,24 +69,9 @@ def feasible_values(decision: Decision, values: np.ndarray) -> np.ndarray:
     return np.where(meets, values, -np.inf)
 
 
-def best_or_drop(decision: Decision, values: np.ndarray) -> np.ndarray:
-    """The expert of the largest value (B, N), or a drop where none is above 0."""
-    return np.where(values.max(axis=1) > 0.0, values.argmax(axis=1), drop(decision))
-
-
-def no_impact(decision: Decision) -> np.ndarray:
-    """Zeros (B, N): a rule that ignores what it does to others."""
-    return np.zeros(decision.scores.shape)
-
-
-def predicted_impact(decision: Decision) -> np.ndarray:
-    """Our impact estimate on predictions, (B, N)."""
-    return impact(decision, truth=False)
-
-
-def predicted_published_impact(decision: Decision) -> np.ndarray:
-    """The published impact estimate on predictions, (B, N)."""
-    return published_impact(decision, truth=False)
+def best_or_drop(values: np.ndarray) -> np.ndarray:
+    """The expert of the largest value (B, N), or the drop N where none is above 0."""
+    return np.where(values.max(axis=1) > 0.0, values.argmax(axis=1), values.shape[1])
 
 
 @dataclass(frozen=True)
@@ -97,15 +82,17 @@ class GreedyRouter:
 
     Attributes
     ----------
-    impact : gives the impact at each expert, (B, N). price : QoS per 100 predicted tokens.
+    impact : estimates the impact at each expert, (B, N); None ignores it.
+    price : QoS per 100 predicted tokens.
     """
 
-    impact: Impact = no_impact
+    impact: Callable[..., np.ndarray] | None = None
     price: float = 0.0
 
     def __call__(self, decision: Decision) -> np.ndarray:
-        worth = decision.scores - self.impact(decision) - self.price * decision.lengths / 100.0
-        return best_or_drop(decision, feasible_values(decision, worth))
+        lost = self.impact(decision, truth=False) if self.impact else 0.0
+        worth = decision.scores - lost - self.price * decision.lengths / 100.0
+        return best_or_drop(feasible_values(decision, worth))
 
 
 @dataclass(frozen=True)
@@ -120,21 +107,33 @@ class RolloutRouter:
     price: float = 0.0
 
     def __call__(self, decision: Decision) -> np.ndarray:
-        p, d = decision.prompt[:, None], decision.lengths
-        k2 = decision.per_expert(decision.experts.constants.k2)
-        return best_or_drop(decision, self._gain(decision) - self.price * k2 * (p + 0.5 * d) * d)
+        running = decision.experts.running_requests(truth=False)
+        final = final_latency(decision, running)
+        added = delays(decision, running, decision.lengths)
+        own = frozen_own_latency(decision, running)
+        gain = soft_gain(decision, running, own, final, added)
+        return best_or_drop(gain - self.price * toll(decision))
 
-    def _gain(self, decision: Decision) -> np.ndarray:
-        running, limit = (
-            decision.experts.running_requests(truth=False),
-            decision.experts.system.limit,
-        )
-        before = final_latency(decision, running)
-        after = before + delays(decision, running, decision.lengths)
-        lost = softly_met(before, limit) - softly_met(after, limit)
-        own = softly_met(frozen_own_latency(decision, running), limit)
-        harm = np.where(running.here, running.score * lost, 0.0).sum(axis=-1)
-        return decision.scores * own - harm
+
+def soft_gain(
+    decision: Decision, running: Running, own: np.ndarray, final: np.ndarray, added: np.ndarray
+) -> np.ndarray:
+    """Predicted QoS of the arriving request at each expert less what running ones lose, (B, N).
+
+    Parameters
+    ----------
+    own : (B, N) its latency. final, added : (B, N, S) theirs without it, and what it adds to them.
+    """
+    limit = decision.experts.system.limit
+    lost = softly_met(final, limit) - softly_met(final + added, limit)
+    harm = np.where(running.here, running.score * lost, 0.0).sum(axis=-1)
+    return decision.scores * softly_met(own, limit) - harm
+
+
+def toll(decision: Decision) -> np.ndarray:
+    """Seconds of delay that the request causes to later ones, (B, N): ``k2 (p + d/2) d``."""
+    p, d = decision.prompt[:, None], decision.lengths
+    return decision.per_expert(decision.experts.constants.k2) * (p + 0.5 * d) * d
 
 
 def softly_met(latency: np.ndarray, limit: float) -> np.ndarray:
@@ -154,10 +153,10 @@ POLICIES: dict[str, Maker] = {
     "BR": lambda seeds, T, price: highest_score,
     "Feasible": lambda seeds, T, price: feasible,
     "Feasible+drop": lambda seeds, T, price: GreedyRouter(),
-    "Impact-greedy": lambda seeds, T, price: GreedyRouter(predicted_impact),
-    "Impact-greedy-R": lambda seeds, T, price: GreedyRouter(predicted_published_impact),
+    "Impact-greedy": lambda seeds, T, price: GreedyRouter(impact),
+    "Impact-greedy-R": lambda seeds, T, price: GreedyRouter(published_impact),
     "Priced Feasible+drop": lambda seeds, T, price: GreedyRouter(price=price),
-    "Priced Impact-greedy": lambda seeds, T, price: GreedyRouter(predicted_impact, price),
+    "Priced Impact-greedy": lambda seeds, T, price: GreedyRouter(impact, price),
     "Priced rollout": lambda seeds, T, price: RolloutRouter(price),
 }
 PRICED = tuple(name for name in POLICIES if name.startswith("Priced"))

@@ -3,22 +3,24 @@
 Each expert serves in iterations: if waiting requests are admitted, all of them are prefilled; else all
 running requests decode. Either gives each request concerned one token. Admission is first in, first
 out, and as long as the next request's tokens fit in memory. If the next decode iteration would not
-fit, the youngest running request goes back to the head of the queue, and its tokens are prefilled anew
+fit, the youngest running request goes back to the head of the queue, and its tokens are prefilled again
 later. An iteration in progress when a request arrives is finished first.
 
-A row is one expert of one environment. Requests finish in an order that is known when they are admitted:
-every decode iteration gives a token to all, so each row counts its decode iterations and a
-request's end is a count. What runs always joined before what waits, so running requests are kept
-in the order of joining, and an eviction takes the last.
+A row is one expert of one environment. Every decode iteration gives a token to all running requests, so
+each row counts its decode iterations and the end of a request is a count, known at admission. A
+running request always joined before a waiting one, so running requests are listed in the order of
+joining, and an eviction takes the last.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
-from .leap import duration, iterations_until
+from .fast_forward import duration, iterations_until
 from .system import System
 from .workload import Batch
 
@@ -39,6 +41,33 @@ class Running(NamedTuple):
     arrival: np.ndarray
     score: np.ndarray
     length: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Decision:
+    """What is known when request `index` arrives in each of B environments.
+
+    Attributes
+    ----------
+    index : the request's number. time : (B,) seconds. prompt : (B,) tokens.
+    scores, lengths : (B, N), predicted score and length of each expert's answer.
+    experts : the state of all experts; a policy to be deployed reads predictions from it, not truth.
+    """
+
+    index: int
+    time: np.ndarray
+    prompt: np.ndarray
+    scores: np.ndarray
+    lengths: np.ndarray
+    experts: Experts
+
+    def per_expert(self, values: np.ndarray) -> np.ndarray:
+        """Values of the rows (R,) as (B, N)."""
+        return values.reshape(self.scores.shape)
+
+
+Policy = Callable[[Decision], np.ndarray]
+"""A router: from a decision to actions (B,), an expert's number, or N to drop the request."""
 
 
 class Experts:
@@ -128,6 +157,21 @@ class Experts:
             self.batch.arrivals.take(one),
             score.take(each),
             true if truth else self.batch.predicted_lengths.take(each),
+        )
+
+    def waiting_requests(self, width: int) -> np.ndarray:
+        """Numbers of the first `width` requests in each row's queue, (R, width), -1 for none."""
+        place = self.head[:, None] + np.arange(width)
+        inside = place < self.tail[:, None]
+        rows = np.arange(self.clock.size)[:, None]
+        return np.where(inside, self.queue[rows, np.where(inside, place, 0)], NOBODY)
+
+    def decision(self, index: int) -> Decision:
+        """The decision on request `index` in each environment."""
+        batch = self.batch
+        predictions = batch.predicted_scores[:, :, index], batch.predicted_lengths[:, :, index]
+        return Decision(
+            index, batch.arrivals[:, index], batch.prompts[:, index], *predictions, self
         )
 
     def _admissible(self, rows: np.ndarray) -> np.ndarray:

@@ -1,25 +1,27 @@
 """Generated workloads: arrivals with or without bursts, and requests of eight topics.
 
-Every part is drawn from its own named stream (:mod:`cqb.streams`): two loads of one seed bring the
-same requests, and at another rate the same gaps, stretched.
+Every part is drawn from its own named stream (:mod:`cqb.streams`): two loads of one seed have the
+same requests, and another rate stretches the same gaps.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from cqb.streams import Streams
-from .system import NAMES
-from .workload import Workload
+
+from .system import NAMES, System
+from .workload import Batch, Workload, stack
 
 KINDS = ("Poisson", "Gamma")
 BURSTINESS = 4.0  # squared coefficient of variation of Gamma gaps (1 for Poisson arrivals)
 TOPICS = 8
 MEAN_SCORES = np.linspace(0.74, 0.70, len(NAMES))
 LENGTH_FACTORS = np.array([1.0, 1.15, 0.85, 1.0, 1.05, 0.95])
-SKILL_SEED = 7  # who is good at which topic is fixed: it is the same in every workload
+SKILL_SEED = 7  # the experts' skills on topics are the same in every workload
 
 
 @dataclass(frozen=True, order=True)
@@ -103,6 +105,20 @@ def workload(load: Load, seed: int, T: int, N: int = 3) -> Workload:
         raise ValueError(f"T: found {T}, expected at least 1 request")
     streams = Streams(seed)
     return requests(arrivals(load, T, streams), N, streams)
+
+
+def batch_of(loads: Sequence[Load], seeds: Sequence[int], T: int, system: System) -> Batch:
+    """Generated workloads, load by load and within a load seed by seed, each checked to fit.
+
+    Raises
+    ------
+    RequestNeverFits
+        An expert's memory is too small for one of the requests.
+    """
+    workloads = [workload(load, seed, T, system.N) for load in loads for seed in seeds]
+    for one in workloads:
+        one.check_fits(system)
+    return stack(workloads)
 
 
 def _tokens(values: np.ndarray, low: float, high: float) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The experts behind the router, and the latency that a user is promised (arXiv 2508.00234).
+"""The experts behind the router, and the latency limit that users are promised (arXiv 2508.00234).
 
 Times follow a simple cost model of iteration-level scheduling: a prefill iteration takes
 ``c0 + k1 x (tokens prefilled)`` and a decode iteration ``c0 + k2 x (tokens in memory)``. k1 and k2 are

@@ -3,7 +3,7 @@
 Azure (https://github.com/Azure/AzurePublicDataset, CC-BY): columns TIMESTAMP (a date and time with seven
 decimals), ContextTokens, GeneratedTokens. BurstGPT (https://github.com/HPMLL/BurstGPT): Timestamp
 (seconds), Request tokens, Response tokens and others; a failed request has no response tokens, and
-times in whole seconds tie, which is kept: requests of one time are decided in the file's order.
+whole seconds tie: requests of one time are decided in the order of the file.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from cqb.streams import Streams
+
 from .synthetic import requests
 from .workload import Workload
 
@@ -42,7 +43,7 @@ def read_azure(path: Path | str) -> Trace:
     stamps = pd.to_datetime(frame["TIMESTAMP"], errors="coerce", format="ISO8601")
     _refuse(path, frame, "TIMESTAMP", stamps.isna().to_numpy(), "a date and time")
     seconds = (stamps - stamps.iloc[0]) / pd.Timedelta(seconds=1)
-    return _trace(path, frame, AZURE, seconds.to_numpy(np.float64))
+    return _trace(path, frame, seconds.to_numpy(np.float64))
 
 
 def read_burstgpt(path: Path | str, *, skip_failed: bool = False) -> Trace:
@@ -58,14 +59,14 @@ def read_burstgpt(path: Path | str, *, skip_failed: bool = False) -> Trace:
         if frame.empty:
             raise MalformedTrace(f"{Path(path).name}: found failed requests only")
     times = _numbers(path, frame, "Timestamp")
-    return _trace(path, frame, BURSTGPT, times - times[0])
+    return _trace(path, frame, times - times[0])
 
 
 def replay(trace: Trace, rate: float, seed: int, T: int, N: int = 3) -> Workload:
     """T generated requests that arrive as in a window of the trace, stretched to a mean rate per second.
 
-    The seed picks the window and draws the requests. Only the arrivals are the trace's: it has no
-    scores, and one length a request where N experts need N.
+    The seed picks the window and draws the requests. Only the arrivals are those of the trace: it has
+    no scores, and one length per request where N experts need N.
 
     Raises
     ------
@@ -87,33 +88,31 @@ def replay(trace: Trace, rate: float, seed: int, T: int, N: int = 3) -> Workload
 
 def _read(path: Path | str, columns: tuple[str, ...]) -> pd.DataFrame:
     """The columns of a CSV file as text, numbered by line of the file."""
+    name = Path(path).name
     try:
         frame = pd.read_csv(path, dtype=str, keep_default_na=False, skip_blank_lines=False)
     except pd.errors.EmptyDataError:
-        raise MalformedTrace(f"{Path(path).name}: found no header, expected {columns}") from None
+        raise MalformedTrace(f"{name}: found no header, expected {columns}") from None
     except (pd.errors.ParserError, UnicodeDecodeError) as error:
-        raise MalformedTrace(f"{Path(path).name}: not readable as CSV ({error})") from error
-    if missing := [name for name in columns if name not in frame.columns]:
-        raise MalformedTrace(
-            f"{Path(path).name}: found no column {', '.join(missing)} among {list(frame.columns)}"
-        )
+        raise MalformedTrace(f"{name}: not readable as CSV ({error})") from error
+    if missing := [column for column in columns if column not in frame.columns]:
+        found = list(frame.columns)
+        raise MalformedTrace(f"{name}: found no column {', '.join(missing)} among {found}")
     if frame.empty:
-        raise MalformedTrace(f"{Path(path).name}: found no requests below the header")
+        raise MalformedTrace(f"{name}: found no requests below the header")
     return frame[list(columns)].set_axis(frame.index + 2)
 
 
-def _trace(
-    path: Path | str, frame: pd.DataFrame, columns: tuple[str, ...], seconds: np.ndarray
-) -> Trace:
+def _trace(path: Path | str, frame: pd.DataFrame, seconds: np.ndarray) -> Trace:
     """A trace of checked columns: whole tokens of at least 1, times that do not fall."""
     tokens = []
-    for column in columns[1:]:
+    for column in frame.columns[1:]:
         values = _numbers(path, frame, column)
         wrong = (values < 1) | (values != np.rint(values))
         _refuse(path, frame, column, wrong, "whole tokens, at least 1")
         tokens.append(values.astype(np.int64))
     back = np.append(False, np.diff(seconds) < 0)
-    _refuse(path, frame, columns[0], back, "times in order")
+    _refuse(path, frame, frame.columns[0], back, "times in order")
     return Trace(Path(path).name, seconds, *tokens)
 
 
@@ -129,8 +128,7 @@ def _refuse(
 ) -> None:
     """MalformedTrace at the first wrong field, if there is one."""
     if wrong.any():
-        place = int(wrong.argmax())
+        line, found = next(iter(frame.loc[wrong, column].items()))
         raise MalformedTrace(
-            f"{Path(path).name}, line {frame.index[place]}, column {column}: found "
-            f"{frame[column].iloc[place]!r}, expected {wanted}"
+            f"{Path(path).name}, line {line}, column {column}: found {found!r}, expected {wanted}"
         )

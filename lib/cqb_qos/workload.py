@@ -1,20 +1,21 @@
-"""Requests as arrays: when they arrive, how long they are, how good each expert's answer would be.
+"""Requests as arrays: arrival times, lengths, and the quality of each expert's answer.
 
-A response's length is that of the recorded (or generated) answer of the expert that serves it, so a
-workload fixes all randomness and every policy meets the same requests.
+The length of a response is that of the recorded (or generated) answer of the expert that serves it. So
+a workload fixes all randomness, and every policy meets the same requests.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from .system import System
 
-PER_EXPERT = ("lengths", "scores", "predicted_scores", "predicted_lengths")
 TOKENS = ("prompts", "lengths", "predicted_lengths")
+FLOATS = ("arrivals", "scores", "predicted_scores")
 
 
 class RequestNeverFits(ValueError):
@@ -58,23 +59,29 @@ class Workload:
     predicted_lengths: np.ndarray
 
     def __post_init__(self) -> None:
-        for name in ("arrivals", *("scores", "predicted_scores")):
+        for name in FLOATS:
             object.__setattr__(self, name, np.asarray(getattr(self, name), np.float64))
         for name in TOKENS:
             object.__setattr__(self, name, _whole(name, getattr(self, name)))
-        check_times("arrivals", self.arrivals)
-        if self.lengths.ndim != 2 or self.lengths.shape[0] == 0:
-            raise ValueError(
-                f"lengths: found shape {self.lengths.shape}, expected (experts, requests)"
-            )
-        shape = (self.N, self.T)
-        for name, wanted in (("prompts", shape[1:]), *((name, shape) for name in PER_EXPERT)):
+        if self.arrivals.ndim != 1 or self.arrivals.size == 0:
+            shape = self.arrivals.shape
+            raise ValueError(f"arrivals: found shape {shape}, expected at least one request")
+        if self.lengths.ndim != 2 or self.N == 0:
+            shape = self.lengths.shape
+            raise ValueError(f"lengths: found shape {shape}, expected (experts, requests)")
+        for name in Batch._fields[1:]:
+            wanted = (self.T,) if name == "prompts" else (self.N, self.T)
             if (found := getattr(self, name).shape) != wanted:
                 raise ValueError(f"{name}: found shape {found}, expected {wanted}")
+        for name in FLOATS:
+            values = getattr(self, name)
+            _refuse(name, values, ~np.isfinite(values), ", expected a finite number")
         for name in TOKENS:
-            check_tokens(name, getattr(self, name))
-        for name in ("scores", "predicted_scores"):
-            _check_finite(name, getattr(self, name))
+            values = getattr(self, name)
+            _refuse(name, values, values < 1, " tokens, expected at least 1")
+        back = np.append(False, np.diff(self.arrivals) < 0)
+        before = self.arrivals[int(back.argmax()) - 1]
+        _refuse("arrivals", self.arrivals, back, f" s after {before:g} s, expected times in order")
 
     @property
     def N(self) -> int:
@@ -92,21 +99,20 @@ class Workload:
         Raises
         ------
         ValueError
-            The workload is of another number of experts than the system.
+            The workload is for another number of experts than the system has.
         """
         if self.N != system.N:
             raise ValueError(f"workload: found {self.N} experts, expected the system's {system.N}")
         memory = system.constants.memory
         tokens = self.prompts + self.lengths
         if (over := tokens > memory[:, None]).any():
-            row = int(np.flatnonzero(over.any(axis=0))[0])
-            n = int(np.flatnonzero(over[:, row])[0])
+            row = int(over.any(axis=0).argmax())
+            n = int(over[:, row].argmax())
             raise RequestNeverFits(row, system.experts[n].name, int(tokens[n, row]), int(memory[n]))
 
 
-@dataclass(frozen=True, eq=False)
-class Batch:
-    """B workloads of equal size side by side: a Workload's arrays with a leading axis B.
+class Batch(NamedTuple):
+    """The arrays of B workloads of equal size, with a leading axis B.
 
     arrivals, prompts : (B, T). lengths, scores, predicted_scores, predicted_lengths : (B, N, T).
     """
@@ -125,7 +131,7 @@ class Batch:
 
 
 def stack(workloads: Sequence[Workload]) -> Batch:
-    """Workloads side by side, to be served in lock-step.
+    """Workloads as one batch, to be served in lock-step.
 
     Raises
     ------
@@ -138,46 +144,19 @@ def stack(workloads: Sequence[Workload]) -> Batch:
         raise ValueError(
             f"workloads: found sizes {sorted(shapes)}, expected one (experts, requests)"
         )
-    return Batch(
-        *(np.stack([getattr(w, name) for w in workloads]) for name in Batch.__annotations__)
-    )
+    return Batch(*(np.stack([getattr(w, name) for w in workloads]) for name in Batch._fields))
 
 
-def check_times(name: str, times: np.ndarray) -> None:
-    """ValueError for no times at all, and for the first that is not finite or lies before the last."""
-    if times.ndim != 1 or times.size == 0:
-        raise ValueError(f"{name}: found shape {times.shape}, expected at least one request")
-    _check_finite(name, times)
-    if (back := np.flatnonzero(np.diff(times) < 0)).size:
-        row = int(back[0]) + 1
-        raise ValueError(
-            f"{name}: request {row}: found {times[row]:g} s after {times[row - 1]:g} s, expected "
-            "times in order"
-        )
-
-
-def check_tokens(name: str, tokens: np.ndarray) -> None:
-    """ValueError at the first count (..., T) below 1."""
-    if (bad := np.argwhere(np.moveaxis(tokens, -1, 0) < 1)).size:
-        at = tuple(bad[0])
-        raise ValueError(
-            f"{name}: request {at[0]}: found {tokens[(*at[1:], at[0])]} tokens, expected at least 1"
-        )
-
-
-def _check_finite(name: str, values: np.ndarray) -> None:
-    if (bad := np.argwhere(~np.isfinite(np.moveaxis(values, -1, 0)))).size:
-        at = tuple(bad[0])
-        raise ValueError(
-            f"{name}: request {at[0]}: found {values[(*at[1:], at[0])]}, expected a finite number"
-        )
+def _refuse(name: str, values: np.ndarray, wrong: np.ndarray, text: str) -> None:
+    """ValueError at the first request of `values`, (..., T), with a wrong value."""
+    if wrong.any():
+        *at, row = min(zip(*np.nonzero(wrong), strict=True), key=lambda place: place[-1])
+        raise ValueError(f"{name}: request {row}: found {values[(*at, row)]:g}{text}")
 
 
 def _whole(name: str, values: np.ndarray) -> np.ndarray:
     """Token counts as int64; ValueError where one is not whole."""
     array = np.asarray(values)
-    if array.dtype.kind not in "iu":
-        _check_finite(name, array)
-        if (array != np.rint(array)).any():
-            raise ValueError(f"{name}: found fractions, expected whole tokens")
+    if not (np.isfinite(array) & (array == np.rint(array))).all():
+        raise ValueError(f"{name}: found fractions, expected whole tokens")
     return array.astype(np.int64)

@@ -20,10 +20,10 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from cqb import paths
-from cqb.experiment import provenance
 from cqb.files import write_text
+from cqb.study import provenance
 from cqb_port import Estimates, ExactIndex, Port, PortSettings, budgets, replay
-from cqb_port.index import ApproximateIndex, recall
+from cqb_port.features import ApproximateIndex, recall
 
 E, N, M, D, K = 26_497, 10_000, 11, 768, 5
 CENTRES, SPREAD = 400, 1.2

@@ -24,10 +24,11 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import matplotlib.pyplot as plt
 import numpy as np
-
-from cqb import datasets, house_style, paths
-from cqb.environment import Environment, draw, from_table, pooled_environment
 from cqb.experiment import provenance
+
+from cqb import datasets, paths
+from cqb.environment import Environment, draw, from_table, pooled_environment
+from cqb.figures.style import WIDTH, save, style
 from cqb.files import write_text
 from cqb.learner import kernels
 from cqb.policies import POLICIES, Service
@@ -205,7 +206,7 @@ def _per_served(seconds: np.ndarray, served: np.ndarray, t: int) -> float:
 
 def figure(rows: Sequence[dict[str, Any]], machine: str) -> plt.Figure:
     """Seconds of whole runs and of their floors, and the ratios to the reference."""
-    drawn, axes = plt.subplots(1, 2, figsize=(house_style.WIDTH, 4.2), layout="constrained")
+    drawn, axes = plt.subplots(1, 2, figsize=(WIDTH, 4.2), layout="constrained")
     whole = [r for r in rows if r["floor_seconds"] is not None]
     names = [
         f"{r['case']}, N = {r['N']}, d = {r['d']}, K = {r['K']}, T = {r['t']:,}" for r in whole
@@ -241,8 +242,8 @@ def main() -> None:
             print(json.dumps(row), flush=True)
     place = options.figures or paths.figures_dir()
     write_text(place / "speed.json", json.dumps(rows, indent=1) + "\n")
-    with house_style.style():
-        house_style.save(figure(rows, machine), "speed_runs", record, place)
+    with style():
+        save(figure(rows, machine), "speed_runs", record, place)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from cqb.contrastive import RefinementSettings
 from cqb.contrastive import diagnostics as d
 from cqb.contrastive.planted import Planted, planted_table
 from cqb.contrastive.profiles import select_pairs, utility_profiles
-from cqb.contrastive.rows import refine_for
+from cqb.contrastive.refinement import refine_for
 from cqb.routing_table import split_rows
 
 

@@ -7,11 +7,10 @@ import numpy as np
 import pytest
 
 from cqb.arrays import to_numpy
-from cqb.contrastive import adamw
-from cqb.contrastive.info_nce import loss_and_gradient, unit
+from cqb.contrastive.loss import loss_and_gradient, unit
 from cqb.contrastive.profiles import select_pairs, utility_profiles
 from cqb.contrastive.projection import Projection, backward, forward, initial
-from cqb.contrastive.training import objective
+from cqb.contrastive.training import adam_start, adam_step, clipped, objective
 
 M, D, HIDDEN, OUTPUT = 9, 5, 7, 4
 WIDTHS = [(D, OUTPUT), (D, HIDDEN, OUTPUT)]
@@ -137,11 +136,11 @@ def test_backward_follows_the_inputs_of_its_own_forward():
 def test_adamw_by_hand():
     # Two steps of one number: mean .1 g and .19 g, square .001 g^2 and .001999 g^2, bias corrected.
     x, g, rate, decay = np.array([2.0]), np.array([3.0]), 0.1, 0.5
-    state = adamw.start((x,))
-    (first,), state = adamw.step((x,), (g,), state, rate, decay)
+    state = adam_start((x,))
+    (first,), state = adam_step((x,), (g,), state, rate, decay)
     # Corrected, the mean is g and the root of the square |g|: the step is the rate.
     assert first[0] == pytest.approx(2.0 * (1 - 0.05) - 0.1, abs=1e-8)
-    (second,), state = adamw.step((first,), (-g,), state, rate, decay)
+    (second,), state = adam_step((first,), (-g,), state, rate, decay)
     mean = (0.9 * 0.3 - 0.1 * 3.0) / (1 - 0.81)
     square = (0.999 * 0.009 + 0.009) / (1 - 0.999**2)
     assert second[0] == pytest.approx(first[0] * 0.95 - 0.1 * mean / square**0.5, abs=1e-8)
@@ -151,10 +150,10 @@ def test_adamw_by_hand():
 
 def test_clipping_shrinks_all_gradients_together():
     gradients = (np.array([3.0, 0.0]), np.array([[4.0]]))
-    kept, norm = adamw.clipped(gradients, 5.0)
+    same, norm = clipped(gradients, 5.0)
     assert norm == 5.0
-    assert kept is gradients
-    (a, b), norm = adamw.clipped(gradients, 1.0)
+    assert same is gradients
+    (a, b), norm = clipped(gradients, 1.0)
     assert norm == 5.0
     np.testing.assert_allclose([a[0], b[0, 0]], [0.6, 0.8])
 

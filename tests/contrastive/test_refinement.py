@@ -13,8 +13,13 @@ import pytest
 from cqb.arrays import to_numpy
 from cqb.contrastive import RefinementSettings, refine
 from cqb.contrastive.profiles import Profiles, utility_profiles
-from cqb.contrastive.refinement import refined, scaled
-from cqb.contrastive.rows import FewStrictBestWarning, refine_for, refinement_rows
+from cqb.contrastive.refinement import (
+    FewStrictBestWarning,
+    refine_for,
+    refined,
+    refinement_rows,
+    scaled,
+)
 from cqb.environment import from_table
 from cqb.routing_table import split_rows
 from cqb.streams import Streams

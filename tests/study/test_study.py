@@ -158,7 +158,7 @@ def test_data_that_are_not_here_are_not_checked_and_that_is_said(folder, capsys,
         study(data="far", name="unknown").rows()
 
 
-@pytest.mark.parametrize("harm", ["bit", "half", "record", "no record"])
+@pytest.mark.parametrize("harm", ["bit", "half", "record", "foreign", "no record"])
 def test_a_damaged_table_is_noticed_and_run_again(folder, harm):
     tiny = study()
     path = tiny.store(tiny.rows())
@@ -171,6 +171,8 @@ def test_a_damaged_table_is_noticed_and_run_again(folder, harm):
         path.write_bytes(content[: len(content) // 2])
     elif harm == "record":
         record.write_text("{")
+    elif harm == "foreign":
+        record.write_text(json.dumps({"format": "of another program", "sha256": "0" * 64}))
     else:
         record.unlink()
     log(folder)

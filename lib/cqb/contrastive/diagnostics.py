@@ -1,4 +1,4 @@
-"""What a refinement does to the geometry: measures to take before and after, on rows it has not seen.
+"""Measures of the vectors' geometry, to be taken before and after a refinement on unseen rows.
 
 Alignment and uniformity follow Wang and Isola (arXiv 2005.10242): how close positives lie, and how
 evenly all vectors spread over the sphere.
@@ -6,19 +6,55 @@ evenly all vectors spread over the sphere.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
-from .info_nce import unit
-from .profiles import Pairs, Profiles
+from ..routing_table import RoutingTable
+from .loss import unit
+from .profiles import Pairs, Profiles, select_pairs, utility_profiles
+from .settings import RefinementSettings
 
 RIDGES = 10.0 ** np.arange(-2.0, 4.5, 0.5)
+FIT_ON = 0.5  # share of the pool that the linear fit is made on
+MEASURES = ("agreement", "agreement_trained", "family", "alignment", "uniformity", "fit")
+
+
+def measures(
+    table: RoutingTable,
+    lam: float,
+    pool: np.ndarray,
+    trained: np.ndarray,
+    apply: Callable[[np.ndarray], np.ndarray] = np.asarray,
+) -> dict[str, float]:
+    """All of :data:`MEASURES`, of the vectors that `apply` makes of the raw ones.
+
+    Parameters
+    ----------
+    pool, trained : rows of the table (int64): those that the learner serves, and those that a
+        projection was trained on. Only "agreement_trained" is measured on the latter.
+    """
+    utility = table.utility(lam)
+    profiles, own = utility_profiles(utility[pool]), utility_profiles(utility[trained])
+    defaults = RefinementSettings()
+    pairs = select_pairs(profiles, defaults.tau_pos, defaults.tau_neg, defaults.negatives)
+    vectors = apply(table.embeddings[pool])
+    values = (
+        neighbour_agreement(vectors, profiles),
+        neighbour_agreement(apply(table.embeddings[trained]), own),
+        family_agreement(profiles, [table.families[row] for row in pool]),
+        alignment(vectors, pairs),
+        uniformity(vectors),
+        linear_fit(vectors, utility[pool], round(FIT_ON * len(pool))),
+    )
+    return dict(zip(MEASURES, values, strict=True))
 
 
 def neighbour_agreement(vectors: np.ndarray, profiles: Profiles, neighbours: int = 10) -> float:
     """Mean profile cosine of a prompt and its nearest neighbours by vector cosine.
 
-    Higher is better for a learner: what it learns at a prompt holds for those nearby. Blank prompts are
-    left out; a prompt is not its own neighbour.
+    The higher, the more of what a learner learns at one prompt holds for those nearby. Blank prompts
+    are left out, and a prompt is not its own neighbour.
 
     Raises
     ------
@@ -37,9 +73,9 @@ def neighbour_agreement(vectors: np.ndarray, profiles: Profiles, neighbours: int
 
 
 def family_agreement(profiles: Profiles, families: list[str]) -> float:
-    """Mean profile cosine of two different random prompts of one family: what knowing the family gives.
+    """Mean profile cosine of two different random prompts of one family, a baseline for neighbours.
 
-    Families weigh by their number of prompts; those of a single prompt are left out.
+    Families are weighted by their number of prompts; those of a single prompt are left out.
     """
     total, count = 0.0, 0
     names = np.asarray(families)[~profiles.blank]
@@ -61,9 +97,10 @@ def alignment(vectors: np.ndarray, pairs: Pairs) -> float:
 
 
 def uniformity(vectors: np.ndarray) -> float:
-    """``log mean exp(-2 |z_i - z_j|^2)`` over distinct prompts on the unit sphere: 0 is collapsed.
+    """``log mean exp(-2 |z_i - z_j|^2)`` over distinct prompts on the unit sphere.
 
-    Lower is more evenly spread; about -4 is the least in many dimensions.
+    It is 0 where all vectors coincide and lower the more evenly they spread, down to about -4 in many
+    dimensions.
     """
     z, _ = unit(vectors)
     squares = 2.0 - 2.0 * (z @ z.T)
@@ -74,9 +111,9 @@ def uniformity(vectors: np.ndarray) -> float:
 def linear_fit(vectors: np.ndarray, utility: np.ndarray, train: int) -> float:
     """Share of the variance of utilities on unseen prompts that a linear model explains at best (R^2).
 
-    A ridge regression of its own for every language model on the first `train` prompts, beside their
-    mean, judged on the others, all models together; the best of :data:`RIDGES`, so that the length of
-    the vectors does not matter. 0 is what the means alone explain.
+    For every language model, a mean and a ridge regression from the first `train` prompts predict the
+    others; R^2 is over all models together, at the best of :data:`RIDGES`, so that the length of the
+    vectors does not matter. The means alone have an R^2 of 0.
 
     Raises
     ------

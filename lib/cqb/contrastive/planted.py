@@ -1,4 +1,4 @@
-"""Generated worlds in which what decides the scores, and what does not, is planted at known strength.
+"""Generated worlds with a planted answer: which directions decide the scores, and which do not.
 
 A prompt is a signal s in R^k and a nuisance n in R^q, both of mean square length 1. Its vector is the
 direction of ``U s + size V n`` with orthonormal U and V: the scores depend on s alone, so the share
@@ -8,6 +8,7 @@ direction of ``U s + size V n`` with orthonormal U and V: the scores depend on s
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -22,7 +23,7 @@ class Planted:
     Attributes
     ----------
     signal : k, directions that decide the scores. nuisance : q, directions that do not.
-    size : length of the nuisance against that of the signal; 0 is a world of signal alone.
+    size : length of the nuisance relative to that of the signal; 0 leaves the signal alone.
     strength : standard deviation of a model's logit score over prompts.
     dimension : d, at least k + q. models, rows : N and the number of prompts. seed : of the world.
 
@@ -56,16 +57,18 @@ class Planted:
 
     @property
     def name(self) -> str:
-        """What titles call this world."""
+        """The world's name in tables and titles."""
         return (
             f"Planted world (stand-in), {self.nuisance} nuisance directions of size {self.size:g}"
         )
 
 
+@lru_cache(maxsize=8)
 def planted_table(world: Planted) -> RoutingTable:
     """The routing table of a planted world: scores ``sigmoid(strength <s, theta_j>)``, no costs.
 
-    The same seed gives the same signal, models and scores whatever the nuisance is.
+    The same seed gives the same signal, models and scores whatever the nuisance is. A table is made
+    once a process.
     """
     streams = Streams(world.seed)
     n, k, q, d = world.rows, world.signal, world.nuisance, world.dimension

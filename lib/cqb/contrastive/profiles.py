@@ -1,7 +1,8 @@
 """Which prompts belong together: utility profiles, and each anchor's positive and negatives.
 
-A prompt's profile is the direction of its utilities over the models (arXiv 2602.02061, contrastive
-refinement). Two prompts agree as far as their profiles point the same way, whatever the level.
+A prompt's profile is the direction of its centred utilities over the models (arXiv 2602.02061,
+contrastive refinement). The agreement of two prompts is the cosine of their profiles: what they share
+in preferring some models to others, whatever their difficulty.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from .settings import check_thresholds
 
 Array = Any
 BLANK = 1e-9  # a centred profile shorter than this has no direction
-TIES = 1e9  # cosines are compared after rounding to this many parts: equal profiles tie exactly
+TIES = (
+    1e9  # cosines are rounded to 1 / TIES before they are compared, so equal profiles tie exactly
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +35,11 @@ class Profiles:
 
     def __len__(self) -> int:
         return self.directions.shape[0]
+
+    def at(self, rows: Array) -> Profiles:
+        """The profiles of some prompts, by their numbers (int, same namespace)."""
+        xp = namespace(self.directions)
+        return Profiles(xp.take(self.directions, rows, axis=0), xp.take(self.blank, rows, axis=0))
 
 
 def utility_profiles(utility: Array) -> Profiles:
@@ -55,7 +63,7 @@ def utility_profiles(utility: Array) -> Profiles:
 
 
 def agreement(profiles: Profiles) -> Array:
-    """Cosines of all pairs of profiles, (m, m); 0 beside a blank one."""
+    """Cosines of all pairs of profiles, (m, m); 0 with a blank one."""
     xp = namespace(profiles.directions)
     cosines = profiles.directions @ xp.matrix_transpose(profiles.directions)
     return xp.round(cosines * TIES) / TIES
@@ -67,10 +75,10 @@ class Pairs:
 
     Attributes
     ----------
-    anchor : (m,) bool, prompts that have both; the others stand in the loss with weight 0.
-    positive : (m,) int, the prompt drawn towards; an anchor's own number where it is none.
-    candidates : (m, m) bool, row a: the positive and the negatives of a (a itself where no anchor).
-    counts : prompts in all, blank, without a positive, without a negative, and anchors.
+    anchor : (m,) bool, prompts that have both; the others have weight 0 in the loss.
+    positive : (m,) int, the prompt each anchor is drawn to; the own number of any other prompt.
+    candidates : (m, m) bool, row a: the positive and the negatives of anchor a; else a alone.
+    counts : number of prompts, of those blank, without a positive, without a negative, and anchors.
     """
 
     anchor: Array
@@ -119,7 +127,7 @@ def select_pairs(profiles: Profiles, tau_pos: float, tau_neg: float, negatives: 
 
 
 def _smallest(values: Array, count: int) -> Array:
-    """Where each row's `count` smallest values stand, those of 2 (not allowed) left out: bool (m, m)."""
+    """Mask (m, m) of the `count` smallest values in each row; a value of 2 is never among them."""
     xp = namespace(values)
     order = xp.argsort(values, axis=1, stable=True)
     rank = xp.argsort(order, axis=1, stable=True)

@@ -22,7 +22,7 @@ EPSILON = 1e-5  # of the layer norm
 
 @dataclass(frozen=True, eq=False)
 class Projection:
-    """The parameters of B, never changed in place.
+    """The parameters of B; they are never changed in place.
 
     Attributes
     ----------
@@ -40,7 +40,11 @@ class Projection:
 
 
 class Trace(NamedTuple):
-    """What the backward pass needs of a forward one: inputs of each layer, and the layer norm's."""
+    """Values of a forward pass that the backward pass needs.
+
+    `inputs` of each layer (m, inputs), `standard`: standardized output of the last layer (m, output),
+    `deviation`: its standard deviation by row (m, 1).
+    """
 
     inputs: list[Array]
     standard: Array
@@ -50,8 +54,8 @@ class Trace(NamedTuple):
 def initial(dimensions: tuple[int, ...], like: Array, rng: np.random.Generator) -> Projection:
     """A fresh projection of the given widths, in the namespace, device and dtype of `like`.
 
-    Weights and biases are uniform within ``1 / sqrt(inputs)``, gains 1 and shifts 0, as in the library
-    that the authors used. Draws are made on the host, so that every backend starts alike.
+    Weights and biases are uniform within ``1 / sqrt(inputs)``, gains 1 and shifts 0, as torch draws
+    them. Draws are made on the host, so that every backend starts from the same numbers.
     """
     arrays = []
     for inputs, outputs in itertools.pairwise(dimensions):
@@ -82,7 +86,10 @@ def forward(projection: Projection, x: Array) -> tuple[Array, Trace]:
 
 
 def backward(projection: Projection, trace: Trace, slope: Array) -> tuple[Array, ...]:
-    """Gradients by the parameters, in their order, from the loss's gradient (m, output) by ``B(x)``."""
+    """Gradients of the loss by the parameters, in their order.
+
+    `slope` is the loss's gradient by ``B(x)``, (m, output); `trace` is that of :func:`forward`.
+    """
     xp = namespace(slope)
     *layers, gain, _ = projection.arrays
     of_norm = (xp.sum(slope * trace.standard, axis=0), xp.sum(slope, axis=0))

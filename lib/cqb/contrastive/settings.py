@@ -1,12 +1,16 @@
-"""The settings of a refinement, checked when made."""
+"""The settings of a refinement, checked when they are made."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 PRECISIONS = ("float32", "float64")
+COUNTS = ("hidden", "output", "negatives", "batch", "epochs", "patience", "rows", "quota")
+POSITIVE = ("temperature", "learning_rate", "clip", "scale")
+OPTIONAL = ("hidden", "patience", "quota", "scale")  # may be None
 
 
 @dataclass(frozen=True)
@@ -21,9 +25,9 @@ class RefinementSettings:
     temperature : of the InfoNCE loss.
     learning_rate, weight_decay : of AdamW. clip : largest norm of a gradient. batch : anchors a step.
     epochs : passes over the anchors. patience : epochs without a new lowest loss after which training
-        stops and goes back to that lowest; None to train through. holdout : share of the refinement
-        rows that are kept from training, for their loss to be the one watched; 0 watches the
-        training loss.
+        stops and returns to the parameters of the lowest; None trains through.
+    holdout : share of the refinement rows that training does not use, so that early stopping can
+        watch their loss; with 0 it watches the training loss.
     rows : refinement rows. quota : None takes the next `rows` of the seed's permutation; a number
         takes that many rows per model on which this model is the strict best, and `rows` is not read.
     scale : length of a refined vector; None leaves it as the layer norm makes it (about sqrt(output)),
@@ -57,26 +61,20 @@ class RefinementSettings:
     precision: str = "float32"
 
     def __post_init__(self) -> None:
-        for name in ("output", "negatives", "batch", "epochs", "rows"):
-            _at_least_one(name, getattr(self, name))
-        for name in ("hidden", "patience", "quota"):
-            if getattr(self, name) is not None:
-                _at_least_one(name, getattr(self, name))
-        for name in ("temperature", "learning_rate", "clip"):
-            _positive(name, getattr(self, name))
-        if self.scale is not None:
-            _positive("scale", self.scale)
-        if not (self.weight_decay >= 0 and math.isfinite(self.weight_decay)):
-            raise ValueError(f"weight_decay: found {self.weight_decay}, expected at least 0")
-        if not 0 <= self.holdout < 1:
-            raise ValueError(f"holdout: found {self.holdout}, expected a share in [0, 1)")
-        if not 0 < self.blend <= 1:
-            raise ValueError(f"blend: found {self.blend}, expected a weight in (0, 1]")
-        if self.precision not in PRECISIONS:
-            raise ValueError(
-                f"precision: found {self.precision!r}, expected one of {', '.join(PRECISIONS)}"
-            )
+        for name in COUNTS:
+            self._check(name, "at least 1", lambda count: count >= 1)
+        for name in POSITIVE:
+            self._check(name, "a positive number", lambda number: 0 < number < math.inf)
+        self._check("weight_decay", "a finite number, at least 0", lambda x: 0 <= x < math.inf)
+        self._check("holdout", "a share in [0, 1)", lambda share: 0 <= share < 1)
+        self._check("blend", "a weight in (0, 1]", lambda weight: 0 < weight <= 1)
+        self._check("precision", f"one of {', '.join(PRECISIONS)}", PRECISIONS.__contains__)
         check_thresholds(self.tau_pos, self.tau_neg)
+
+    def _check(self, name: str, expected: str, accept: Callable[[Any], bool]) -> None:
+        value = getattr(self, name)
+        if not (accept(value) if value is not None else name in OPTIONAL):
+            raise ValueError(f"{name}: found {value!r}, expected {expected}")
 
     def with_(self, **changes: Any) -> RefinementSettings:
         """A copy with some settings changed."""
@@ -93,13 +91,3 @@ def check_thresholds(tau_pos: float, tau_neg: float) -> None:
             f"tau_pos: found {tau_pos}, below tau_neg = {tau_neg}; between the two a prompt would be "
             "positive and negative at once"
         )
-
-
-def _at_least_one(name: str, value: int) -> None:
-    if not value >= 1:
-        raise ValueError(f"{name}: found {value}, expected at least 1")
-
-
-def _positive(name: str, value: float) -> None:
-    if not (value > 0 and math.isfinite(value)):
-        raise ValueError(f"{name}: found {value}, expected a positive number")

@@ -1,25 +1,31 @@
-"""Training a projection on the pairs of one refinement set."""
+"""Training a projection on the pairs of one refinement set: epochs, early stopping and AdamW.
+
+AdamW is that of Loshchilov and Hutter (arXiv 1711.05101): Adam (Kingma and Ba, arXiv 1412.6980; decay
+rates .9 and .999) with the weight decay outside the adaptive step. The gradient's norm is bounded first.
+"""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ..arrays import asarray, namespace, to_numpy
-from . import adamw
-from .info_nce import loss_and_gradient
+from .loss import loss_and_gradient
 from .profiles import Pairs
 from .projection import Projection, backward, forward, initial
 from .settings import RefinementSettings
 
 Array = Any
+Arrays = tuple[Array, ...]
+FIRST, SECOND, EPSILON = 0.9, 0.999, 1e-8  # Adam's decay rates, and a guard against dividing by 0
 
 
 @dataclass(frozen=True, eq=False)
 class Training:
-    """A trained projection and how it came about.
+    """A trained projection and how its training went.
 
     Attributes
     ----------
@@ -27,7 +33,7 @@ class Training:
     losses : (steps,) float64, the loss of each step's batch before the step.
     norms : (steps,) float64, the gradient's norm before clipping.
     watched : (epochs done,) float64, the loss that early stopping watches, after each epoch.
-    epoch : the epoch (from 1) whose parameters were kept. stopped : training ended before its time.
+    epoch : the epoch (from 1) that the parameters are of. stopped : whether training stopped early.
     """
 
     projection: Projection
@@ -57,7 +63,7 @@ def train(
 
     Parameters
     ----------
-    held : vectors and pairs kept from training, whose loss early stopping watches instead of the
+    held : vectors and pairs that are not trained on, whose loss early stopping watches instead of the
         training loss.
 
     Raises
@@ -68,15 +74,17 @@ def train(
     require_anchors(pairs)
     hidden = () if settings.hidden is None else (settings.hidden,)
     projection = initial((vectors.shape[1], *hidden, settings.output), vectors, rng)
-    state = adamw.start(projection.arrays)
+    state = adam_start(projection.arrays)
     anchors = np.flatnonzero(to_numpy(pairs.anchor))
-    done: list[tuple[float, float]] = []
+    steps: list[tuple[float, float]] = []  # loss and gradient's norm
     watched: list[float] = []
     best = (1, projection)
     for epoch in range(1, settings.epochs + 1):
-        for batch in _batches(rng.permutation(anchors), settings.batch):
-            projection, state, told = _step(projection, state, vectors, pairs, batch, settings)
-            done.append(told)
+        order = rng.permutation(anchors)
+        for first in range(0, order.size, settings.batch):
+            batch = order[first : first + settings.batch]
+            projection, state, step = _step(projection, state, vectors, pairs, batch, settings)
+            steps.append(step)
         if settings.patience is None:
             best = (epoch, projection)
             continue
@@ -85,23 +93,23 @@ def train(
             best = (epoch, projection)
         elif epoch - best[0] >= settings.patience:
             break
-    losses, norms = np.array(done).T
+    losses, norms = np.array(steps).T
     return Training(best[1], losses, norms, np.array(watched), best[0], epoch < settings.epochs)
 
 
 def _step(
     projection: Projection,
-    state: adamw.AdamState,
+    state: AdamState,
     vectors: Array,
     pairs: Pairs,
     batch: np.ndarray,
     settings: RefinementSettings,
-) -> tuple[Projection, adamw.AdamState, tuple[float, float]]:
-    """One step on a batch of anchors; the last pair is its loss and its gradient's norm, both before."""
+) -> tuple[Projection, AdamState, tuple[float, float]]:
+    """One step on a batch of anchors, with the loss and the gradient's norm before it."""
     weights = _weights(batch, vectors)
     loss, gradients = objective(projection, vectors, pairs, weights, settings.temperature)
-    gradients, norm = adamw.clipped(gradients, settings.clip)
-    arrays, state = adamw.step(
+    gradients, norm = clipped(gradients, settings.clip)
+    arrays, state = adam_step(
         projection.arrays, gradients, state, settings.learning_rate, settings.weight_decay
     )
     return Projection(arrays), state, (float(loss), norm)
@@ -109,7 +117,7 @@ def _step(
 
 def objective(
     projection: Projection, vectors: Array, pairs: Pairs, weights: Array, temperature: float
-) -> tuple[Array, tuple[Array, ...]]:
+) -> tuple[Array, Arrays]:
     """The loss of a batch and its gradients by the projection's arrays, in their order."""
     y, trace = forward(projection, vectors)
     loss, slope = loss_and_gradient(y, pairs, weights, temperature)
@@ -133,12 +141,52 @@ def require_anchors(pairs: Pairs) -> None:
         )
 
 
-def _batches(anchors: np.ndarray, size: int) -> list[np.ndarray]:
-    return [anchors[first : first + size] for first in range(0, anchors.size, size)]
-
-
 def _weights(batch: np.ndarray, like: Array) -> Array:
     """(m,) weights: 1 / batch at the anchors of the batch, 0 elsewhere."""
     weights = np.zeros(like.shape[0])
     weights[batch] = 1.0 / batch.size
     return namespace(like).astype(asarray(weights, like), like.dtype)
+
+
+@dataclass(frozen=True, eq=False)
+class AdamState:
+    """Decaying means of the gradient and of its square, for each array, after `step` steps."""
+
+    step: int
+    mean: Arrays
+    square: Arrays
+
+
+def adam_start(arrays: Arrays) -> AdamState:
+    """The state before the first step."""
+    zeros = tuple(namespace(array).zeros_like(array) for array in arrays)
+    return AdamState(0, zeros, zeros)
+
+
+def clipped(gradients: Arrays, most: float) -> tuple[Arrays, float]:
+    """The gradients, shrunk together where their joint norm exceeds `most`, and that norm."""
+    norm = math.sqrt(sum(float(namespace(g).sum(g * g)) for g in gradients))
+    if norm <= most:
+        return gradients, norm
+    return tuple(g * (most / norm) for g in gradients), norm
+
+
+def adam_step(
+    arrays: Arrays, gradients: Arrays, state: AdamState, learning_rate: float, weight_decay: float
+) -> tuple[Arrays, AdamState]:
+    """The arrays and the state after one step of AdamW."""
+    count = state.step + 1
+    rate = learning_rate / (1.0 - FIRST**count)
+    widen = 1.0 / math.sqrt(1.0 - SECOND**count)
+    moved, means, squares = [], [], []
+    for array, g, old_mean, old_square in zip(
+        arrays, gradients, state.mean, state.square, strict=True
+    ):
+        xp = namespace(array)
+        mean = FIRST * old_mean + (1.0 - FIRST) * g
+        square = SECOND * old_square + (1.0 - SECOND) * (g * g)
+        decayed = (1.0 - learning_rate * weight_decay) * array
+        moved.append(decayed - rate * mean / (widen * xp.sqrt(square) + EPSILON))
+        means.append(mean)
+        squares.append(square)
+    return tuple(moved), AdamState(count, tuple(means), tuple(squares))

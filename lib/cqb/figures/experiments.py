@@ -7,10 +7,8 @@ and its gap are 0 by definition.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Callable
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -19,8 +17,9 @@ from ..metrics import CELL, REFERENCE
 from ..runs import Cell
 from ..stats import final
 from ..tables import select, spreads
-from .kinds import estimates, forest, from_zero, grid, label_ends, lines, over_seeds, words
-from .style import looks, style
+from .kinds import estimates, forest, from_zero, label_ends, lines, over_seeds
+from .sheets import Panel, panel, sheet
+from .style import looks
 
 BASE = "ACQB"
 KEYS = [*CELL, "policy"]
@@ -42,22 +41,24 @@ def title(table: pd.DataFrame, text: str) -> str:
     return f"{name}{' (generated data)' if stand_in else ''}: {text}"
 
 
-def cells(table: pd.DataFrame, by: str = "K") -> list[list[Cell]]:
-    """The cells of a table in order of K, arrival rate and lam, a list for each value of `by`."""
-    found = table[["K", "arrival_rate", "lam"]].drop_duplicates()
-    found = found.sort_values(["K", "arrival_rate", "lam"])
-    return [
-        [Cell(K, lam, rate) for K, rate, lam in rows.itertuples(index=False)]
-        for _, rows in found.groupby(by)
-    ]
+def by_cell(
+    table: pd.DataFrame, make: Callable[[Cell, pd.DataFrame], Panel], line: str = "K"
+) -> list[list[Panel]]:
+    """A panel for each cell of a table, from the cell and its rows, and a row for each value of `line`.
+
+    Cells are in order of K, arrival rate and lam.
+    """
+    panels: dict[float, list[Panel]] = {}
+    for (K, rate, lam), rows in table.groupby(["K", "arrival_rate", "lam"]):
+        panels.setdefault(rows[line].iloc[0], []).append(make(Cell(K, lam, rate), rows))
+    return list(panels.values())
 
 
-def within(table: pd.DataFrame, cell: Cell) -> pd.DataFrame:
-    """The rows of one cell."""
-    return select(table, **asdict(cell))
+def heights(rows: pd.DataFrame, base: float, each: float) -> list[float]:
+    """Heights of rows of panels, one for each K, with room for its policies."""
+    return [base + each * count for count in rows.groupby("K")["policy"].nunique()]
 
 
-@style()
 def curves(summary: pd.DataFrame, *, K: int, value: str) -> Figure:
     """Mean regret or gap against the round with its 95% band: a row of panels for each arrival rate,
     in it a panel for each lam.
@@ -74,43 +75,24 @@ def curves(summary: pd.DataFrame, *, K: int, value: str) -> Figure:
     """
     rows = select(summary[summary["policy"] != REFERENCE], K=K)
     if rows.empty:
-        raise ValueError(
-            f"K: found no results for {K}, expected one of {sorted(set(summary['K']))}"
-        )
+        known = sorted(set(summary["K"]))
+        raise ValueError(f"K: found no results for {K}, expected one of {known}")
     rows = from_zero(estimates(rows, value), KEYS)
+    limits = {"xlim": (0, rows["t"].max())} | ({"ylim": (0, None)} if value == "regret" else {})
 
-    def panel(ax: Axes, cell: Cell) -> None:
-        lines(ax, within(rows, cell), "t")
-        ax.set_xlim(0, rows["t"].max())
-        if value == "regret":
-            ax.set_ylim(bottom=0.0)
+    def make(cell: Cell, here: pd.DataFrame) -> Panel:
+        ends = label_ends(here, "t", DECIMALS[value])
+        return panel(lines, here, "t", title=str(cell), axis=limits, after=ends)
 
-    by_rate = cells(rows, "arrival_rate")
-    figure, axes = grid(by_rate, panel, 3.0)
-    for ax in axes[:, 0]:
-        ax.set_ylabel(NAMES[value])
-    words(
-        figure,
-        title(rows, NAMES[value].partition(" (")[0]),
-        f"round t; mean of {rows['seeds'].max()} seeds, band: 95% interval",
+    return sheet(
+        by_cell(rows, make, "arrival_rate"),
+        3.0,
+        ylabel=NAMES[value],
+        title=title(rows, NAMES[value].partition(" (")[0]),
+        caption=f"round t; mean of {rows['seeds'].max()} seeds, band: 95% interval",
     )
-    name_lines(figure, axes, by_rate, rows, DECIMALS[value])
-    return figure
 
 
-def name_lines(
-    figure: Figure, axes: np.ndarray, keys: list[list[Cell]], rows: pd.DataFrame, digits: int
-) -> None:
-    """Policies and their final values, at the ends of their lines, in every panel."""
-    figure.draw_without_rendering()  # gives the panels the size that labels are placed by
-    last = final(rows)
-    for line, here in zip(axes, keys, strict=True):
-        for ax, cell in zip(line, here, strict=False):
-            ends = within(last, cell).set_index("policy")["mean"].to_dict()
-            label_ends(ax, ends, {name: f"{name} {end:.{digits}f}" for name, end in ends.items()})
-
-
-@style()
 def differences(summary: pd.DataFrame, paired: pd.DataFrame, *, value: str) -> Figure:
     """Final values less ACQB's on the same seeds, as dots with 95% intervals; means in print.
 
@@ -121,37 +103,29 @@ def differences(summary: pd.DataFrame, paired: pd.DataFrame, *, value: str) -> F
     summary, paired : of :func:`cqb.stats.summarise` and :func:`cqb.stats.paired`.
     value : "regret" or "gap".
     """
-    last = estimates(final(summary[summary["policy"] != REFERENCE]), value)
+    last = final(summary[summary["policy"] != REFERENCE])
+    last = last.assign(note=spreads(last[f"{value}_mean"], last[f"{value}_high"], DECIMALS[value]))
     paired = paired.rename(columns={f"{value}_difference": f"{value}_mean"})
-    dots = estimates(last[[*KEYS]].merge(paired, how="left", on=KEYS), value)
+    dots = last[[*KEYS, "note"]].merge(paired, how="left", on=KEYS)
+    dots = estimates(dots, value)
     dots.loc[dots["policy"] == BASE, "mean"] = 0.0
 
-    def panel(ax: Axes, cell: Cell) -> None:
-        here = within(last, cell).set_index("policy")
-        notes = spreads(here["mean"], here["high"], DECIMALS[value])
-        notes = dict(zip(here.index, notes, strict=True))
-        forest(ax, within(dots, cell), line=0.0, notes=notes)
-        if ax.get_subplotspec().colspan.start:
-            ax.tick_params(labelleft=False)
+    def make(cell: Cell, here: pd.DataFrame) -> Panel:
+        notes = here.set_index("policy")["note"]
+        return panel(forest, here, title=str(cell), notes=notes, guides=[("x", 0.0, {})])
 
-    figure, _ = grid(cells(last), panel, heights(last, 0.5, 0.21), extra=1.0)
     name = NAMES[value].partition(" (")[0]
-    words(
-        figure,
-        title(last, f"final {name}, difference to {BASE}"),
-        f"{NAMES[value]} after {last['t'].max()} rounds, less that of {BASE} on the same seed\n"
-        f"mean of {last['seeds'].max()} seeds, bar: 95% interval; left of the line is better than "
+    return sheet(
+        by_cell(dots, make),
+        heights(last, 0.5, 0.21),
+        sharey="row",
+        title=title(last, f"final {name}, difference to {BASE}"),
+        caption=f"{NAMES[value]} after {last['t'].max()} rounds, less that of {BASE} on the same seed"
+        f"\nmean of {last['seeds'].max()} seeds, bar: 95% interval; left of the line is better than "
         f"{BASE}; at the right: mean and half of its interval",
     )
-    return figure
 
 
-def heights(rows: pd.DataFrame, base: float, each: float) -> list[float]:
-    """Heights of rows of panels, one for each K, with room for its policies."""
-    return [base + each * count for count in rows.groupby("K")["policy"].nunique()]
-
-
-@style()
 def waiting(tidy: pd.DataFrame) -> Figure:
     """What regret does not show: the same failing offer repeated, and long waits.
 
@@ -163,28 +137,28 @@ def waiting(tidy: pd.DataFrame) -> Figure:
     """
     last = final(tidy)
 
-    def panel(ax: Axes, key: tuple[Sequence[Cell], str]) -> None:
-        here, share = key
-        look = looks(select(last, K=here[0].K)["policy"])
-        for number, cell in enumerate(here):
-            rows = over_seeds(within(last, cell), "policy", share, 100.0)
-            rows[["low", "high"]] = rows[["low", "high"]].clip(0.0, 100.0)
-            shift = 0.24 * (number - (len(here) - 1) / 2)
-            forest(ax, rows, look, shift=shift, alpha=SHADES[min(number, len(SHADES) - 1)])
+    def make(K: int, here: pd.DataFrame, share: str) -> Panel:
+        rates = ", ".join(f"{rate:g}" for rate in sorted(set(here["arrival_rate"])))
+        axis = {"xlabel": SHARES[share]} if last["K"].max() == K else {}
+        return panel(_shares, here, share, title=f"K = {K}, arrival rate {rates}", axis=axis)
 
-    def heading(key: tuple[Sequence[Cell], str]) -> str:
-        rates = ", ".join(f"{rate:g}" for rate in sorted({cell.arrival_rate for cell in key[0]}))
-        return f"K = {key[0][0].K}, arrival rate {rates}"
-
-    keys = [[(here, share) for share in SHARES] for here in cells(last)]
-    figure, axes = grid(keys, panel, heights(last, 0.5, 0.3), title=heading, sharex="col")
-    for ax, text in zip(axes[-1], SHARES.values(), strict=True):
-        ax.set_xlabel(text)
     lams = ", ".join(f"{lam:g}" for lam in sorted(set(last["lam"])))
-    words(
-        figure,
-        title(last, "repeated failures and long waits"),
-        f"after {last['t'].max()} rounds; dot: mean of {last['seed'].nunique()} seeds, bar: 95% "
-        f"interval; within a policy, from light to dark: lam = {lams}",
+    return sheet(
+        [[make(K, here, share) for share in SHARES] for K, here in last.groupby("K")],
+        heights(last, 0.5, 0.3),
+        sharex="col",
+        title=title(last, "repeated failures and long waits"),
+        caption=f"after {last['t'].max()} rounds; dot: mean of {last['seed'].nunique()} seeds, bar: "
+        f"95% interval; within a policy, from light to dark: lam = {lams}",
     )
-    return figure
+
+
+def _shares(ax: Axes, rows: pd.DataFrame, share: str) -> None:
+    """One share for one K: a row per policy, in it a dot per cell, the later ones darker."""
+    cells = list(rows.groupby(["arrival_rate", "lam"]))
+    for number, (_, here) in enumerate(cells):
+        dots = over_seeds(here, "policy", share, 100.0)
+        dots[["low", "high"]] = dots[["low", "high"]].clip(0.0, 100.0)
+        shift = 0.24 * (number - (len(cells) - 1) / 2)
+        alpha = SHADES[min(number, len(SHADES) - 1)]
+        forest(ax, dots, looks(rows["policy"]), shift=shift, alpha=alpha)

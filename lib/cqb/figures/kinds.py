@@ -1,31 +1,25 @@
-"""The kinds of pictures that figures consist of, drawn by seaborn: lines, intervals, bars, points.
+"""The kinds of panels, drawn by seaborn where it has the kind: lines, intervals, dots, bars.
 
-Each function draws one panel from a table with a row per mark. Means and their 95% intervals come
-from :mod:`cqb.stats`, in the columns `mean`, `low` and `high`; nothing is estimated here.
+Each draws one panel from a table with a row per mark. Means and their 95% intervals come from
+:mod:`cqb.stats`, in the columns `mean`, `low` and `high`; nothing is estimated here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
-from matplotlib.ticker import LogLocator, NullLocator
 from scipy.optimize import isotonic_regression
 
 from ..stats import intervals
-from .style import BLUE, FAINT, INK, ORANGE, SMALL, WIDTH, Look, dark, looks
+from .sheets import Draw
+from .style import BLUE, INK, ORANGE, SMALL, Look, dark, looks
 
 ENDS = ("mean", "low", "high")
-Key = TypeVar("Key")
 
 
 def estimates(table: pd.DataFrame, value: str, unit: float = 1.0) -> pd.DataFrame:
@@ -41,11 +35,22 @@ def estimates(table: pd.DataFrame, value: str, unit: float = 1.0) -> pd.DataFram
 def over_seeds(
     rows: pd.DataFrame, by: str | list[str], value: str, unit: float = 1.0
 ) -> pd.DataFrame:
-    """Mean of a value over the rows of each group with its 95% t-interval, and the rows' `count`."""
+    """Mean of a value over the rows of each group with its 95% t-interval, and how many (`seeds`)."""
     groups = rows.groupby(by, sort=False)
     count = groups[value].count()
-    table = pd.DataFrame({"count": count, **intervals(groups, (value,), count)})
+    table = pd.DataFrame({"seeds": count, **intervals(groups, (value,), count)})
     return estimates(table.reset_index(), value, unit)
+
+
+def around(groups: Any) -> pd.DataFrame:
+    """The mean of each group of a grouped column, with one standard error down and up."""
+    mean, error = groups.mean(), groups.sem()
+    return pd.DataFrame({"mean": mean, "low": mean - error, "high": mean + error}).reset_index()
+
+
+def positive(rows: pd.DataFrame, least: float) -> pd.DataFrame:
+    """Cut intervals off at `least` times their mean, for a logarithmic axis."""
+    return rows.assign(low=rows["low"].clip(lower=least * rows["mean"]))
 
 
 def from_zero(rows: pd.DataFrame, by: str | list[str]) -> pd.DataFrame:
@@ -54,44 +59,12 @@ def from_zero(rows: pd.DataFrame, by: str | list[str]) -> pd.DataFrame:
     return pd.concat([start, rows], ignore_index=True)
 
 
-def grid(
-    lines: Sequence[Sequence[Key]],
-    draw: Callable[[Axes, Key], None],
-    height: float | Sequence[float],
-    **about: Any,
-) -> tuple[Figure, np.ndarray]:
-    """A row of panels for each of `lines`, each drawn from its key; short rows leave panels empty.
-
-    Parameters
-    ----------
-    height : of each row of panels, inches. about : of `matplotlib.pyplot.subplots`, and `extra`, the
-        height of the words above and below (inches), and `title`, what heads a panel (`str`).
-    """
-    heights = [height] * len(lines) if isinstance(height, int | float) else list(height)
-    extra, title = about.pop("extra", 0.4), about.pop("title", str)
-    figure, axes = plt.subplots(
-        len(lines),
-        max(map(len, lines)),
-        figsize=(about.pop("width", WIDTH), extra + sum(heights)),
-        height_ratios=heights,
-        layout="constrained",
-        squeeze=False,
-        **about,
-    )
-    for row, keys in zip(axes, lines, strict=True):
-        for ax in row[len(keys) :]:
-            ax.set_axis_off()
-        for ax, key in zip(row, keys, strict=False):
-            draw(ax, key)
-            ax.set_title(title(key))
-    return figure, axes
-
-
-def words(figure: Figure, title: str, caption: str = "") -> None:
-    """The title of a figure, and what stands below its panels."""
-    figure.suptitle(title, color=INK)
-    if caption:
-        figure.supxlabel(caption, size=8.5, color=INK)
+def styled(by: str, look: Mapping[str, Look], markers: bool = True) -> dict[str, Any]:
+    """Arguments that give seaborn the looks of the names in the column `by`."""
+    about = {"hue": by, "hue_order": list(look), "style": by, "style_order": list(look)}
+    about["palette"] = {name: one.colour for name, one in look.items()}
+    about["markers"] = {name: one.marker for name, one in look.items()} if markers else False
+    return {**about, "legend": False}
 
 
 def lines(
@@ -107,45 +80,33 @@ def lines(
 ) -> None:
     """A line through the means over `x` for each name in the column `by`.
 
-    Parameters
-    ----------
-    look : of each name, in order; by default that of policies. error : how intervals are drawn,
-        "band", "bars" or None. about : of `seaborn.lineplot`.
+    `error` is how intervals are drawn: "band", "bars" or None.
     """
     look = looks(rows[by]) if look is None else look
-    sns.lineplot(
-        rows,
-        x=x,
-        y="mean",
-        **styled(by, look, markers),
-        dashes={name: one.dash for name, one in look.items()},
-        errorbar=None,
-        estimator=None,
-        legend=False,
-        ax=ax,
-        **({"markeredgewidth": 0.3} if markers else {}),
-        **about,
-    )
-    for name, line in rows.sort_values(x).groupby(by, sort=False):
-        colour = look[name].colour
+    about |= {"markeredgewidth": 0.3} if markers else {}
+    about |= {"dashes": {name: one.dash for name, one in look.items()}, "errorbar": None}
+    sns.lineplot(rows, x=x, y="mean", estimator=None, ax=ax, **styled(by, look, markers), **about)
+    for name, line in rows.sort_values(x).groupby(by, sort=False) if error else ():
+        colour, (low, high) = look[name].colour, (line["low"], line["high"])
         if error == "band":
-            ax.fill_between(line[x], line["low"], line["high"], color=colour, alpha=0.13, lw=0)
-        elif error == "bars":
-            ax.vlines(line[x], line["low"], line["high"], color=colour, lw=0.8)
-    ax.set(xlabel="", ylabel="")
+            ax.fill_between(line[x], low, high, color=colour, alpha=0.13, lw=0)
+        else:
+            ax.vlines(line[x], low, high, color=colour, lw=0.8)
 
 
-def styled(by: str, look: Mapping[str, Look], markers: bool = True) -> dict[str, Any]:
-    """How seaborn is told the looks of the names in the column `by`."""
-    names = list(look)
-    return {
-        "hue": by,
-        "hue_order": names,
-        "palette": {name: one.colour for name, one in look.items()},
-        "style": by,
-        "style_order": names,
-        "markers": {name: one.marker for name, one in look.items()} if markers else False,
-    }
+def columns(ax: Axes, table: pd.DataFrame, x: str, told: Mapping[str, tuple[str, Look]]) -> None:
+    """A line for each column of `told`, which gives its label and look, and their legend."""
+    for column, (label, one) in told.items():
+        ax.plot(table[x], table[column], label=label, **one.line())
+    if len(told) > 1:
+        ax.legend()
+
+
+def dots(
+    ax: Axes, rows: pd.DataFrame, x: str, y: str, look: Mapping[str, Look], by: str, **about: Any
+) -> None:
+    """A dot for each row, with the look of its name in the column `by`."""
+    sns.scatterplot(rows, x=x, y=y, ax=ax, **styled(by, look), **{"s": 40, "lw": 0, **about})
 
 
 def forest(
@@ -154,7 +115,6 @@ def forest(
     look: Mapping[str, Look] | None = None,
     *,
     by: str = "policy",
-    line: float | None = None,
     mark: str | None = None,
     notes: Mapping[str, str] | None = None,
     shift: float = 0.0,
@@ -164,23 +124,20 @@ def forest(
 
     Parameters
     ----------
-    line : where an upright line is drawn. mark : a column of values drawn as upright marks.
-    notes : text for names, printed at the right. shift, alpha : moves dots down, makes them pale.
+    mark : a column of values drawn as upright marks. notes : text for names, printed at the right.
+    shift, alpha : moves dots down, makes them pale.
     """
     look = looks(rows[by]) if look is None else look
-    at = {name: place for place, name in enumerate(look)}
-    rows = rows.assign(place=rows[by].map(at) + shift)
-    if line is not None:
-        ax.axvline(line, color=FAINT, lw=0.8, zorder=1)
+    rows = rows.assign(place=rows[by].map(list(look).index) + shift)
     colours = [look[name].colour for name in rows[by]]
     ax.hlines(rows["place"], rows["low"], rows["high"], colors=colours, lw=1.6, alpha=alpha)
-    about = {"s": 34, "linewidth": 0, "alpha": alpha, "zorder": 3, "legend": False, "ax": ax}
-    sns.scatterplot(rows, x="mean", y="place", **styled(by, look), **about)
+    dots(ax, rows, "mean", "place", look, by, alpha=alpha, zorder=3)
     if mark:
         ax.plot(rows[mark], rows["place"], "|", color=INK, ms=13, mew=1.4, zorder=4)
-    for name, note in (notes or {}).items():
-        about = {"transform": ax.get_yaxis_transform(), "va": "center", "size": SMALL}
-        ax.text(1.02, at[name], note, color=dark(look[name].colour), **about)
+    about = {"transform": ax.get_yaxis_transform(), "va": "center", "size": SMALL}
+    for place, name in enumerate(look):
+        if notes is not None and name in notes:
+            ax.text(1.02, place, notes[name], color=dark(look[name].colour), **about)
     names_down(ax, list(look))
 
 
@@ -188,86 +145,46 @@ def names_down(ax: Axes, names: Sequence[str]) -> None:
     """Name the rows 0, 1, ... of a panel, from the top."""
     ax.set_yticks(range(len(names)), names)
     ax.set_ylim(len(names) - 0.4, -0.6)
-    ax.set(xlabel="", ylabel="")
     ax.grid(visible=False, axis="y")
     ax.tick_params(axis="y", length=0)
 
 
-def against(ax: Axes, rows: pd.DataFrame, title: str = "") -> None:
+def against(ax: Axes, rows: pd.DataFrame) -> None:
     """Simulated means with intervals, and predictions as upright marks, a row per `quantity`."""
     look = dict.fromkeys(rows["quantity"], Look(BLUE))
     forest(ax, rows.assign(mean=rows["simulated"]), look, by="quantity")
     ax.plot(rows["predicted"], range(len(rows)), "|", ms=16, mew=1.6, color=ORANGE, zorder=4)
-    ax.set_title(title)
 
 
-def stacked(ax: Axes, table: pd.DataFrame, colours: Sequence[str], height: float = 0.72) -> None:
-    """Horizontal bars of parts, a row for each index of `table` and a part for each column."""
-    table.plot.barh(stacked=True, color=list(colours), width=height, lw=0, legend=False, ax=ax)
+def stacked(
+    ax: Axes, table: pd.DataFrame, colours: Mapping[str, str], height: float = 0.72
+) -> None:
+    """Horizontal bars of parts: a row for each index of `table`, a part for each of `colours`."""
+    about = {"color": list(colours.values()), "width": height, "lw": 0, "legend": False}
+    table[list(colours)].plot.barh(stacked=True, ax=ax, **about)
     names_down(ax, list(table.index))
 
 
-def legend(
-    owner: Figure | Axes, look: Mapping[str, Look | str], shown: str = "line", **about: Any
-) -> None:
-    """What looks or colours (of areas) mean; for a figure below its panels by default.
+def label_ends(rows: pd.DataFrame, x: str, digits: int) -> Draw:
+    """Print each policy and its last mean at the end of its line, in its colour.
 
-    `shown` names the parts of a look that are drawn: "line", "marker" or "line, marker".
+    Labels move apart where lines end close together; the size of the panel must be final.
     """
-    handles = [
-        Patch(color=one, label=name)
-        if isinstance(one, str)
-        else Line2D(
-            [],
-            [],
-            color=one.colour,
-            ls="" if "line" not in shown else (0, one.dash) if one.dash else "-",
-            marker=one.marker if "marker" in shown else "",
-            ms=4.5,
-            label=name,
-        )
-        for name, one in look.items()
-    ]
-    default = {"loc": "outside lower center", "ncols": 6} if isinstance(owner, Figure) else {}
-    owner.legend(handles=handles, **{**default, **about})
+    ends = rows[rows[x] == rows[x].max()].sort_values(["mean", "policy"])
 
+    def draw(ax: Axes) -> None:
+        low, high = ax.get_ylim()
+        height = ax.get_window_extent().height * 72.0 / ax.figure.dpi  # points
+        at = (ends["mean"].to_numpy() - low) / (high - low)
+        apart = spread(at, 1.3 * SMALL / height)
+        about = {"transform": ax.transAxes, "clip_on": False}
+        look = looks(ends["policy"])
+        for name, mean, true, moved in zip(ends["policy"], ends["mean"], at, apart, strict=True):
+            colour, text = look[name].colour, f"{name} {mean:.{digits}f}"
+            ax.plot([1.0, 1.035, 1.05], [true, moved, moved], color=colour, lw=0.6, **about)
+            ax.text(1.06, moved, text, va="center", size=SMALL, color=dark(colour), **about)
 
-def log_axis(ax: Axes, which: str = "x") -> None:
-    """A logarithmic axis with ticks at 1, 2 and 5 times powers of ten, as plain numbers."""
-    axis: Axis = getattr(ax, f"{which}axis")
-    ax.set(**{f"{which}scale": "log"})
-    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    axis.set_major_formatter("{x:g}")
-    axis.set_minor_locator(NullLocator())
-
-
-def ticks(ax: Axes, values: Iterable[float], form: str = "{:g}", *, log: bool = False) -> None:
-    """Ticks of the x axis at `values` and nowhere else."""
-    if log:
-        ax.set_xscale("log")
-    values = sorted(set(values))
-    ax.set_xticks(values, [form.format(value) for value in values])
-    ax.minorticks_off()
-
-
-def label_ends(ax: Axes, ends: Mapping[str, float], text: Mapping[str, str]) -> None:
-    """Name each line at its right end, in its colour, moved apart where lines end close together.
-
-    Parameters
-    ----------
-    ends : the last value of each policy's line; the axes' limits and size must be final.
-    text : what to write for each policy.
-    """
-    low, high = ax.get_ylim()
-    height = ax.get_window_extent().height * 72.0 / ax.figure.dpi  # points
-    names = sorted(ends, key=lambda name: (ends[name], name))
-    at = (np.array([ends[name] for name in names]) - low) / (high - low)
-    about = {"transform": ax.transAxes, "clip_on": False}
-    look = looks(names)
-    for name, true, moved in zip(names, at, spread(at, 1.3 * SMALL / height), strict=True):
-        colour = look[name].colour
-        ax.plot([1.0, 1.035, 1.05], [true, moved, moved], color=colour, lw=0.6, **about)
-        ax.text(1.06, moved, text[name], va="center", size=SMALL, color=dark(colour), **about)
+    return draw
 
 
 def spread(at: np.ndarray, gap: float) -> np.ndarray:

@@ -14,46 +14,41 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from ..stats import summarise
-from .kinds import estimates, forest, from_zero, grid, legend, lines, styled, ticks, words
-from .style import AMBER, BLUE, DASHED, FAINT, GREEN, INK, PINK, SOLID, WIDTH, Look, style
+from ..tables import select
+from .kinds import columns, dots, estimates, forest, from_zero, lines
+from .sheets import Panel, each, legend, panel, sheet
+from .style import AMBER, BLUE, DASHED, DOTTED, FAINT, GREEN, INK, PINK, SOLID, WIDTH, Look
 
 LOOKS = (Look(BLUE), Look(AMBER, SOLID, "s"), Look(PINK, SOLID, "D"), Look(GREEN, SOLID, "^"))
-RAW, REFINED = Look(BLUE), Look(PINK, DASHED)
+AGREEMENT = {
+    "agreement_trained": ("rows trained on", Look(PINK)),
+    "agreement": ("pool, never seen in training", Look(BLUE, SOLID, "s")),
+    "family": ("two random prompts of one family", Look(FAINT, DOTTED, "")),
+}
 
 
-@style()
 def memorised(shape: pd.DataFrame, losses: np.ndarray, name: str) -> Figure:
     """The training loss by step, and how well neighbours agree on trained and on unseen prompts.
 
     `shape` has a row per number of epochs (its index) with `agreement_trained`, `agreement` (mean
     cosine of the profiles of neighbours) and `family`; `losses` is (steps,).
     """
-    told = {
-        "agreement_trained": ("rows trained on", Look(PINK)),
-        "agreement": ("pool, never seen in training", Look(BLUE, SOLID, "s")),
-        "family": ("two random prompts of one family", Look(FAINT, (1, 1.6), "o")),
+    rows = shape.assign(family=shape["family"].iloc[0]).rename_axis("epochs").reset_index()
+    low = min(0.0, rows[list(AGREEMENT)].min(axis=None))
+    first = {"yscale": "log", "xlabel": "step", "ylabel": "InfoNCE loss of the batch (nats)"}
+    second = {"xlabel": "epochs of training (0: raw vectors)", "ylabel": "mean cosine of profiles"}
+    about = {
+        "title": "agreement of the 10 nearest neighbours",
+        "axis": second | {"ylim": (low, None)},
     }
-    rows = shape[list(told)].assign(family=shape["family"].iloc[0])
-    rows = rows.rename(columns={column: label for column, (label, _) in told.items()})
-    rows = rows.rename_axis("epochs").reset_index().melt("epochs", value_name="mean")
-    look = dict(told.values())
-
-    def panel(ax: Axes, heading: str) -> None:
-        if heading == "training loss":
-            ax.plot(np.arange(1, losses.size + 1), losses, color=INK)
-            ax.set(yscale="log", xlabel="step", ylabel="InfoNCE loss of the batch (nats)")
-            return
-        lines(ax, rows, "epochs", look, by="variable", error=None, markers=True)
-        ax.set(xlabel="epochs of training (0: raw vectors)", ylabel="mean cosine of profiles")
-        ax.set_ylim(bottom=min(0.0, rows["mean"].min()))
-        legend(ax, look, "line, marker")
-
-    figure, _ = grid([["training loss", "agreement of the 10 nearest neighbours"]], panel, 2.7)
-    words(figure, f"{name}: what the projection learns")
-    return figure
+    steps = np.arange(1, losses.size + 1)
+    panels = [
+        panel(Axes.plot, steps, losses, color=INK, title="training loss", axis=first),
+        panel(columns, rows, "epochs", AGREEMENT, **about),
+    ]
+    return sheet([panels], 2.7, title=f"{name}: what the projection learns")
 
 
-@style()
 def maps(
     panels: dict[str, np.ndarray], colour: np.ndarray, trained: np.ndarray, name: str
 ) -> Figure:
@@ -65,75 +60,65 @@ def maps(
         the prompts' profiles. trained : (n,) bool, prompts that the projection was trained on.
     """
     most = np.quantile(np.abs(colour), 0.95)  # what lies beyond has the last colour
-    about: dict[str, Any] = {"palette": "coolwarm", "hue_norm": (-most, most), "legend": False}
+    scale = plt.cm.ScalarMappable(Normalize(-most, most), "coolwarm")
+    axis = {"xticks": [], "yticks": [], "xlabel": "first principal component"}
 
-    def panel(ax: Axes, heading: str) -> None:
+    def cloud(ax: Axes, at: np.ndarray) -> None:
+        about = {"palette": "coolwarm", "hue_norm": (-most, most), "legend": False, "ax": ax}
         for chosen, look in (
-            (~trained, {"s": 11, "linewidth": 0, "alpha": 0.75}),
-            (trained, {"s": 26, "linewidth": 0.7, "edgecolor": INK}),
+            (~trained, {"s": 11, "lw": 0, "alpha": 0.75}),
+            (trained, {"s": 26, "lw": 0.7, "edgecolor": INK}),
         ):
-            x, y = panels[heading][chosen].T
-            sns.scatterplot(x=x, y=y, hue=colour[chosen], ax=ax, **about, **look)
-        ax.set(xticks=[], yticks=[], xlabel="first principal component")
+            sns.scatterplot(x=at[chosen, 0], y=at[chosen, 1], hue=colour[chosen], **about, **look)
 
-    figure, axes = grid([list(panels)], panel, 3.9)
-    axes[0, 0].set_ylabel("second principal component")
-    shades = plt.cm.ScalarMappable(Normalize(-most, most), "coolwarm")
-    label = "which models suit the prompt (profile)"
-    figure.colorbar(shades, ax=axes, label=label, shrink=0.8)
-    words(figure, f"{name}: outlined dots were trained on, plain dots were not")
-    return figure
+    def bar(figure: Figure) -> None:
+        label = "which models suit the prompt (profile)"
+        figure.colorbar(scale, ax=figure.axes, label=label, shrink=0.8)
+
+    drawn = [panel(cloud, at, title=heading, axis=axis) for heading, at in panels.items()]
+    heading = f"{name}: outlined dots were trained on, plain dots were not"
+    return sheet([drawn], 3.9, ylabel="second principal component", title=heading, key=bar)
 
 
-@style()
 def learning(runs: pd.DataFrame, pairs: dict[str, str], name: str) -> Figure:
     """Mean cumulative regret by round with its 95% band, a panel for each pair (refined, raw)."""
-    summary = from_zero(estimates(summarise(runs), "regret"), "policy")
-    last = summary[summary["t"] == summary["t"].max()].set_index("policy")["mean"]
+    rows = from_zero(estimates(summarise(runs), "regret"), "policy")
+    last = rows[rows["t"] == rows["t"].max()].set_index("policy")["mean"]
+    axis = {"xlabel": "round t", "xlim": (0, rows["t"].max()), "ylim": (0, None)}
 
-    def panel(ax: Axes, pair: tuple[str, str]) -> None:
-        refined, raw = pair
-        look = {raw: RAW, refined: REFINED}
-        lines(ax, summary[summary["policy"].isin(pair)], "t", look)
-        ax.set(xlabel="round t", xlim=(0, summary["t"].max()), ylim=(0, None))
-        named = {f"{policy}: {last[policy]:.0f}": one for policy, one in look.items()}
-        legend(ax, named, loc="upper left", fontsize=8)
+    def make(refined: str, raw: str) -> Panel:
+        look = {raw: Look(BLUE), refined: Look(PINK, DASHED)}
+        told = {f"{policy}: {last[policy]:.0f}": one for policy, one in look.items()}
+        about = {"axis": axis, "key": legend(told, loc="upper left", fontsize=8)}
+        here = select(rows, policy=list(look))
+        return panel(lines, here, "t", look, title=f"{refined} and {raw}", **about)
 
-    figure, axes = grid([list(pairs.items())], panel, 2.8, title=" and ".join, sharey=True)
-    axes[0, 0].set_ylabel("cumulative routing regret\n(departures)")
-    seeds = summary["seeds"].max()
-    words(figure, f"{name}: how fast ACQB learns; mean of {seeds} seeds, band: 95%")
-    return figure
+    heading = f"{name}: how fast ACQB learns; mean of {rows['seeds'].max()} seeds, band: 95%"
+    about = {"ylabel": "cumulative routing regret\n(departures)", "sharey": True}
+    return sheet([[make(*pair) for pair in pairs.items()]], 2.8, title=heading, **about)
 
 
-@style()
 def differences(table: pd.DataFrame, name: str) -> Figure:
     """Paired differences to raw vectors of the same length, with 95% intervals, a panel per lam."""
     look = dict.fromkeys(table["policy"], Look(PINK))
-    table = table.assign(mean=table["difference"])
-    lams = sorted(set(table["lam"]), reverse=True)
+    rows = table.assign(mean=table["difference"]).sort_values("lam", ascending=False, kind="stable")
 
-    def panel(ax: Axes, lam: float) -> None:
-        rows = table[table["lam"] == lam]
-        raw = {row.policy: f"{row.raw:.0f}" for row in rows.itertuples()}
-        forest(ax, rows, look, line=0.0, notes=raw)
-        ax.set_title("raw", loc="right", size=8)
+    def make(lam: float, here: pd.DataFrame) -> Panel:
+        notes = here.set_index("policy")["raw"].map("{:.0f}".format)
+        heading = f"lam = {lam:g}, arrival rate {here['arrival_rate'].iloc[0]:g}"
+        about = {"notes": notes, "guides": [("x", 0.0, {})]}
+        return panel(forest, here, look, title=heading, **about)
 
-    def heading(lam: float) -> str:
-        rate = table.loc[table["lam"] == lam, "arrival_rate"].iloc[0]
-        return f"lam = {lam:g}, arrival rate {rate:g}"
-
-    figure, _ = grid([lams], panel, 1.0 + 0.32 * len(look), title=heading, sharey=True)
-    words(
-        figure,
-        f"{name}: refined less raw at the same length",
-        "final cumulative regret less that on raw vectors of the same length, same seeds "
-        "(departures); bar: 95% interval; left of the line is better; right: raw regret",
+    return sheet(
+        [each(rows, "lam", make)],
+        1.0 + 0.32 * len(look),
+        sharey=True,
+        title=f"{name}: refined less raw at the same length",
+        caption="final cumulative regret less that on raw vectors of the same length, same seeds "
+        "(departures); bar: 95% interval; left of the line is better; at the right: raw regret",
     )
-    return figure
 
 
-@style()
 def planted(worlds: Sequence[Any], geometry: pd.DataFrame, table: pd.DataFrame) -> Figure:
     """Planted worlds: agreement of neighbours, and regret against raw, by the size of the nuisance.
 
@@ -142,43 +127,44 @@ def planted(worlds: Sequence[Any], geometry: pd.DataFrame, table: pd.DataFrame) 
     worlds : with `name`, `nuisance` and `size`. geometry : of the study, the `agreement` of each
         policy. table : paired differences to raw, with `_share` columns.
     """
-    about = pd.DataFrame([(w.name, w.nuisance, w.size) for w in worlds])
-    about.columns = ["dataset", "nuisance", "size"]
-    arms = list(dict.fromkeys(geometry["policy"]))
-    look = dict(zip(arms, LOOKS, strict=False))
-    agreement = geometry.groupby(["dataset", "policy"])["agreement"].mean().rename("mean")
-    agreement = about.merge(agreement.reset_index(), on="dataset")
-    shares = table.rename(columns={"difference_share": "share", "low_share": "share_low"})
-    shares = estimates(shares.rename(columns={"high_share": "share_high"}), "share", 100)
-    shares = about.merge(shares, on="dataset")
-    shares["size"] *= 1.04 ** (shares["policy"].map(arms.index) - 2)  # side by side: bars show
+    worlds_of = [(world.name, world.nuisance, world.size) for world in worlds]
+    place = pd.DataFrame(worlds_of, columns=["dataset", "nuisance", "size"])
+    look = dict(zip(dict.fromkeys(geometry["policy"]), LOOKS, strict=False))
+    mean = geometry.groupby(["dataset", "policy"])["agreement"].mean().rename("mean")
+    agreement = place.merge(mean.reset_index(), on="dataset").sort_values("nuisance")
+    parts = {"difference_share": "share_mean", "low_share": "share_low", "high_share": "share_high"}
+    shares = estimates(place.merge(table.rename(columns=parts), on="dataset"), "share", 100)
+    apart = shares["policy"].map(list(look).index) - 2  # side by side, so that bars show
+    shares = shares.assign(size=shares["size"] * 1.04**apart).sort_values("nuisance")
+    told = {arm if arm == "raw" else f"refined, {arm}": one for arm, one in look.items()}
+    key = legend(told, "line, marker", fontsize=8)
+    zero = [("y", 0.0, {"color": BLUE, "lw": 1.0})]
 
-    def panel(ax: Axes, key: tuple[str, int]) -> None:
-        part, count = key
-        if part == "shares":
-            ax.axhline(0.0, color=LOOKS[0].colour, lw=1.0)
-        rows, error = (shares, "bars") if part == "shares" else (agreement, None)
-        lines(ax, rows[rows["nuisance"] == count], "size", look, error=error, markers=True)
-        ticks(ax, about.loc[about["nuisance"] == count, "size"], log=True)
+    def above(count: int, rows: pd.DataFrame) -> Panel:
+        about = {"title": f"{count} nuisance directions", "log": "x", "ticks": rows["size"]}
+        about["key"] = key if count == place["nuisance"].min() else None
+        return panel(lines, rows, "size", look, error=None, markers=True, **about)
 
-    counts = sorted(set(about["nuisance"]))
-    keys = [[(part, count) for count in counts] for part in ("agreement", "shares")]
-    figure, axes = grid(keys, panel, 2.5, title=lambda _: "", sharex=True, sharey="row")
-    for column, count in enumerate(counts):
-        axes[0, column].set_title(f"{count} nuisance directions")
-        axes[1, column].set_xlabel("length of the nuisance against the signal")
-    axes[0, 0].set_ylabel("agreement of the 10 nearest\nneighbours, unseen prompts")
-    axes[1, 0].set_ylabel("regret against raw (%)\nbelow 0: refinement helps")
-    named = {arm if arm == "raw" else f"refined, {arm}": one for arm, one in look.items()}
-    legend(axes[0, 0], named, "line, marker", fontsize=8)
+    def below(count: int, rows: pd.DataFrame) -> Panel:
+        sizes = select(place, nuisance=count)["size"]
+        axis = {"xlabel": "length of the nuisance against the signal"}
+        about = {"log": "x", "ticks": sizes, "axis": axis, "guides": zero}
+        return panel(lines, rows, "size", look, error="bars", markers=True, **about)
+
     seeds = table["seeds"].max()
-    words(
-        figure, f"Planted worlds (stand-ins): when refinement must help; {seeds} seeds, bars: 95%"
+    return sheet(
+        [each(agreement, "nuisance", above), each(shares, "nuisance", below)],
+        2.5,
+        sharex=True,
+        sharey="row",
+        ylabel=[
+            "agreement of the 10 nearest\nneighbours, unseen prompts",
+            "regret against raw (%)\nbelow 0: refinement helps",
+        ],
+        title=f"Planted worlds (stand-ins): when refinement must help; {seeds} seeds, bars: 95%",
     )
-    return figure
 
 
-@style()
 def diagnostic(points: dict[str, pd.DataFrame]) -> Figure:
     """Change of regret against change of neighbour agreement, a dot per arm and world.
 
@@ -187,16 +173,10 @@ def diagnostic(points: dict[str, pd.DataFrame]) -> Figure:
     rows = pd.concat(points, names=["study"]).reset_index("study")
     rows = rows.assign(share=100 * rows["difference_share"])
     look = dict(zip(points, LOOKS, strict=False))
-
-    def panel(ax: Axes, _: str) -> None:
-        ax.axhline(0.0, color=FAINT, lw=0.8)
-        ax.axvline(0.0, color=FAINT, lw=0.8)
-        about = {"s": 32, "linewidth": 0, "alpha": 0.8, "legend": False, "ax": ax}
-        sns.scatterplot(rows, x="change", y="share", **styled("study", look), **about)
-        ax.set_xlabel("agreement of the 10 nearest neighbours on unseen prompts, refined less raw")
-        ax.set_ylabel("regret against raw at length 1 (%)")
-        legend(ax, look, "marker", fontsize=8)
-
-    figure, _ = grid([[""]], panel, 3.4, width=0.62 * WIDTH)
-    words(figure, "What the diagnostic says before any run, and what the runs say")
-    return figure
+    change = "agreement of the 10 nearest neighbours on unseen prompts, refined less raw"
+    axis = {"xlabel": change, "ylabel": "regret against raw at length 1 (%)"}
+    about = {"guides": [("x", 0.0, {}), ("y", 0.0, {})], "axis": axis, "alpha": 0.8}
+    about["key"] = legend(look, "marker", fontsize=8)
+    one = panel(dots, rows, "change", "share", look, "study", **about)
+    heading = "What the diagnostic says before any run, and what the runs say"
+    return sheet([[one]], 3.4, width=0.62 * WIDTH, title=heading)

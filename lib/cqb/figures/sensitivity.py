@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..studies.sensitivity import FACTORS, means
 from ..tables import select
 from .experiments import NAMES, title
-from .kinds import estimates, grid, legend, lines, ticks, words
-from .style import BLUE, DASHED, FAINT, ORANGE, SOLID, Look, style
+from .kinds import estimates, lines
+from .sheets import Panel, legend, panel, sheet
+from .style import BLUE, DASHED, ORANGE, SOLID, Look
 
 LOOKS = (Look(BLUE, SOLID, "o"), Look(ORANGE, DASHED, "s"))
 
 
-@style()
 def factor(runs: pd.DataFrame, name: str) -> Figure:
     """Final regret and queue-length regret against one setting, a line per service.
 
@@ -27,28 +26,35 @@ def factor(runs: pd.DataFrame, name: str) -> Figure:
     runs : of the study (:mod:`cqb.studies.sensitivity`). name : one of its factors.
     """
     about, rows = FACTORS[name], means(runs, name)
-    raw = select(means(runs, "lambda0"), value=FACTORS["lambda0"].default)
-    look = dict(zip(rows["service"].drop_duplicates(), LOOKS, strict=False))
-
-    def panel(ax: Axes, measure: str) -> None:
-        if about.refined:
-            for row in raw.itertuples():
-                colour = look[row.service].colour
-                ax.axhline(getattr(row, f"{measure}_mean"), color=colour, lw=3, alpha=0.25)
-        if about.default is not None:
-            ax.axvline(about.default, color=FAINT, ls=":", lw=1.2, zorder=1)
-        part = estimates(rows, measure)
-        lines(ax, part, "value", look, by="service", error="bars", markers=True)
-        ticks(ax, rows["value"], "{:.3g}", log=about.log)
-        ax.set_ylim(bottom=0)
-
-    figure, _ = grid([list(NAMES)], panel, 2.8, title=NAMES.get)
-    policy = "ACQB-CL" if about.refined else "ACQB"
-    words(figure, title(runs, f"{policy} and its {name}"))
+    raw = select(means(runs, "lambda0"), value=FACTORS["lambda0"].default).set_index("service")
+    look = dict(zip(dict.fromkeys(rows["service"]), LOOKS, strict=False))
     caption = f"{about.label}\nmean of {rows['seeds'].max()} seeds, bar: 95% interval"
+    guides = []
     if about.default is not None:
         caption += "; dotted: the paper's value"
+        guides = [("x", about.default, {"ls": ":", "lw": 1.2})]
     if about.refined:
         caption += "; pale: ACQB on raw vectors"
-    legend(figure, look, "line, marker", title=caption, fontsize=8, alignment="center")
-    return figure
+
+    def make(value: str) -> Panel:
+        pale = [
+            ("y", raw.at[service, f"{value}_mean"], {"color": one.colour, "lw": 3, "alpha": 0.25})
+            for service, one in (look.items() if about.refined else ())
+        ]
+        return panel(
+            lines,
+            estimates(rows, value),
+            "value",
+            look,
+            by="service",
+            error="bars",
+            markers=True,
+            title=NAMES[value],
+            guides=[*guides, *pale],
+            ticks=rows["value"],
+            axis={"ylim": (0, None), "xscale": "log" if about.log else "linear"},
+        )
+
+    key = legend(look, "line, marker", title=caption, fontsize=8, alignment="center")
+    heading = title(runs, f"{'ACQB-CL' if about.refined else 'ACQB'} and its {name}")
+    return sheet([[make(value) for value in NAMES]], 2.8, title=heading, key=key)

@@ -6,117 +6,84 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
-from ..artifact.toy import MODELS, Play, offer
 from ..simulate import RETRY
-from .style import FAINT, INK, LOOKS, WIDTH, style
+from ..toy import MODELS, Play, offer
+from .kinds import names_down
+from .sheets import legend
+from .style import FAINT, INK, LOOKS, SOLID, WIDTH, Look, style
 
 ACCENT = LOOKS["ACQB"].colour
 GOOD, BAD = LOOKS["CQB-eps"].colour, LOOKS["Q-ThS"].colour
 MODEL_COLOURS = ("#0072B2", "#E69F00", "#CC79A7", "#009E73")
 PALE = "#f2f2f2"
-Point = tuple[float, float]
+LEARNING = "3. learn: the pick or the retrial\nis all that the service ever hears"
 
 
+# Where, what, size, colour and weight.
+NOTES = (
+    ((5.5, 18), "a query\narrives", 9, INK, "normal"),
+    ((24.5, 25), "queue", 10.5, INK, "bold"),
+    ((26.3, 12.2), "1. whom to serve?", 9, ACCENT, "bold"),
+    ((48.5, 32.5), "N models", 10.5, INK, "bold"),
+    ((48.5, 5.4), "2. which K to show?\n(here K = 2)", 9, ACCENT, "bold"),
+    ((72, 18.2), "the user\nreads K\nanswers", 9, INK, "normal"),
+    ((93.6, 25), "picks one\nand departs", 9.5, GOOD, "bold"),
+    ((93.6, 15), "likes none\nand retries", 9.5, BAD, "bold"),
+    ((30, 2.6), "back to the end of the queue", 8.5, BAD, "normal"),
+    ((84, 32), LEARNING, 9, ACCENT, "bold"),
+)
+ARROWS = (
+    ((9.5, 18), (14, 18), INK),
+    ((33.6, 18), (40, 18), ACCENT),
+    ((56, 23.4), (65.5, 19), ACCENT),
+    ((56, 14.2), (65.5, 17.5), ACCENT),
+    ((78.2, 19.5), (87, 24), GOOD),
+    ((78.2, 17), (87, 15), BAD),
+    ((12, 14), (14.6, 16.4), BAD),
+)
+
+
+@style()
 def problem() -> Figure:
     """The service: a queue, N models, an assortment of K, and a user who picks or retries."""
-    with style():
-        figure, ax = plt.subplots(figsize=(WIDTH, 3.5), layout="constrained")
-        ax.set(xlim=(0, 100), ylim=(0, 35))
-        ax.axis("off")
-        _queue(ax)
-        _models(ax)
-        _user(ax)
-        _learner(ax)
+    figure, ax = plt.subplots(figsize=(WIDTH, 3.5), layout="constrained")
+    ax.set(xlim=(0, 100), ylim=(0, 35))
+    ax.axis("off")
+    for place, x in enumerate((15.5, 20, 24.5, 29)):
+        _box(ax, (x, 15.5), 3.6, 5, "?", size=12, chosen=place == 2)
+    for place in range(5):
+        name = f"model {place + 1}" if place < 4 else "model N"
+        _box(ax, (41.5, 26.2 - 4.6 * place), 14, 3.6, name, size=9, chosen=place in (1, 3))
+    _box(ax, (66.5, 14.2), 11, 8)
+    for at, text, size, colour, weight in NOTES:
+        about = {"size": size, "color": colour, "weight": weight}
+        ax.text(*at, text, ha="center", va="center", **about)
+    about = {"arrowstyle": "-|>", "mutation_scale": 11, "lw": 1.2, "shrinkA": 0, "shrinkB": 0}
+    for start, end, colour in ARROWS:
+        ax.add_patch(FancyArrowPatch(start, end, color=colour, **about))
+    ax.plot([93.6, 93.6, 12, 12], [12, 1.2, 1.2, 14], color=BAD, lw=1.2)
     return figure
 
 
-def _queue(ax: Axes) -> None:
-    _note(ax, (5.5, 18), "a query\narrives", size=9)
-    _arrow(ax, (9.5, 18), (14, 18))
-    _note(ax, (24.5, 25), "queue", size=10.5, weight="bold")
-    for place, x in enumerate((15.5, 20, 24.5, 29)):
-        served = place == 2
-        _box(ax, (x, 15.5), 3.6, 5, face=ACCENT if served else PALE)
-        _note(ax, (x + 1.8, 18), "?", size=12, colour="white" if served else INK)
-    _note(ax, (26.3, 12.2), "1. whom to serve?", size=9, colour=ACCENT, weight="bold")
-    _arrow(ax, (33.6, 18), (40, 18), colour=ACCENT)
-
-
-def _models(ax: Axes) -> None:
-    _note(ax, (48.5, 32.5), "N models", size=10.5, weight="bold")
-    for place in range(5):
-        offered = place in (1, 3)
-        y = 26.2 - 4.6 * place
-        _box(ax, (41.5, y), 14, 3.6, face=ACCENT if offered else PALE)
-        name = f"model {place + 1}" if place < 4 else "model N"
-        _note(ax, (48.5, y + 1.8), name, size=9, colour="white" if offered else INK)
-    _note(
-        ax, (48.5, 5.4), "2. which K to show?\n(here K = 2)", size=9, colour=ACCENT, weight="bold"
-    )
-    for y in (23.4, 14.2):
-        _arrow(ax, (56, y), (65.5, 19 if y > 18 else 17.5), colour=ACCENT)
-
-
-def _user(ax: Axes) -> None:
-    _box(ax, (66.5, 14.2), 11, 8, face="white")
-    _note(ax, (72, 18.2), "the user\nreads K\nanswers", size=9)
-    _arrow(ax, (78.2, 19.5), (87, 24), colour=GOOD)
-    _note(ax, (93.6, 25), "picks one\nand departs", size=9.5, colour=GOOD, weight="bold")
-    _note(ax, (93.6, 15), "likes none\nand retries", size=9.5, colour=BAD, weight="bold")
-    _arrow(ax, (78.2, 17), (87, 15), colour=BAD)
-    ax.plot([93.6, 93.6, 12, 12], [12, 1.2, 1.2, 14], color=BAD, lw=1.2)
-    _arrow(ax, (12, 14), (14.6, 16.4), colour=BAD)
-    _note(ax, (30, 2.6), "back to the end of the queue", size=8.5, colour=BAD)
-
-
-def _learner(ax: Axes) -> None:
-    _note(
-        ax,
-        (84, 32),
-        "3. learn: the pick or the retrial\nis all that the service ever hears",
-        size=9,
-        colour=ACCENT,
-        weight="bold",
-    )
-
-
-def _box(ax: Axes, corner: Point, width: float, height: float, face: str) -> None:
-    shape = FancyBboxPatch(
-        corner,
-        width,
-        height,
-        boxstyle="round,pad=0,rounding_size=0.7",
-        facecolor=face,
-        edgecolor=FAINT,
-        lw=0.8,
-    )
-    ax.add_patch(shape)
-
-
-def _arrow(ax: Axes, start: Point, end: Point, colour: str = INK) -> None:
-    ax.add_patch(
-        FancyArrowPatch(
-            start,
-            end,
-            arrowstyle="-|>",
-            mutation_scale=11,
-            color=colour,
-            lw=1.2,
-            shrinkA=0,
-            shrinkB=0,
-        )
-    )
-
-
-def _note(
-    ax: Axes, at: Point, text: str, size: float, colour: str = INK, weight: str = "normal"
+def _box(
+    ax: Axes,
+    corner: tuple[float, float],
+    width: float,
+    height: float,
+    text: str = "",
+    size: float = 9,
+    chosen: bool = False,
 ) -> None:
-    ax.text(*at, text, size=size, color=colour, weight=weight, ha="center", va="center")
+    face = ACCENT if chosen else PALE if text else "white"
+    about = {"boxstyle": "round,pad=0,rounding_size=0.7", "edgecolor": FAINT, "lw": 0.8}
+    ax.add_patch(FancyBboxPatch(corner, width, height, facecolor=face, **about))
+    x, y = corner[0] + width / 2, corner[1] + height / 2
+    ax.text(x, y, text, size=size, color="white" if chosen else INK, ha="center", va="center")
 
 
+@style()
 def toy_queue(played: Play) -> Figure:
     """A toy run: every query's stay as a line with its serves, and the queue under it.
 
@@ -125,18 +92,11 @@ def toy_queue(played: Play) -> Figure:
     """
     run = played.trajectory
     queries = run.arrived.size
-    with style():
-        figure, (stays, lengths) = plt.subplots(
-            2,
-            1,
-            figsize=(WIDTH, 1.9 + 0.42 * queries),
-            height_ratios=[queries, 3.2],
-            sharex=True,
-            layout="constrained",
-        )
-        _stays(stays, played)
-        _lengths(lengths, played)
-        figure.suptitle("A toy queue (made-up models and users)", color=INK)
+    about = {"figsize": (WIDTH, 1.9 + 0.42 * queries), "height_ratios": [queries, 3.2]}
+    figure, (stays, lengths) = plt.subplots(2, 1, sharex=True, layout="constrained", **about)
+    _stays(stays, played)
+    _lengths(lengths, played)
+    figure.suptitle("A toy queue (made-up models and users)", color=INK)
     return figure
 
 
@@ -150,19 +110,13 @@ def _stays(ax: Axes, played: Play) -> None:
         ax.plot(i + 1, run.query[i], "X" if retries else "o", color=colour, ms=9)
         text = offer(run, i) + ("*" if run.forced[i] else "")
         ax.text(i + 1, run.query[i] - 0.3, text, ha="center", va="bottom", size=7.5, color=INK)
-    names = [f"q{number} {kind}" for number, kind in enumerate(played.kinds, start=1)]
-    ax.set_yticks(range(len(names)), names)
-    ax.set_ylim(len(names) - 0.5, -0.9)
-    ax.grid(visible=False, axis="y")
-    ax.tick_params(axis="y", length=0)
-    marks = [
-        Line2D([], [], marker="o", ls="", color=colour, ms=7, label=f"picks {name}")
-        for name, colour in zip(MODELS, MODEL_COLOURS, strict=True)
-    ]
-    marks.append(Line2D([], [], marker="X", ls="", color=BAD, ms=7, label="retries"))
-    marks.append(Line2D([], [], color="#c9c9c9", lw=3, label="waits"))
-    marks.append(Line2D([], [], ls="", marker="$*$", color=INK, ms=5, label="exploring"))
-    ax.legend(handles=marks, loc="lower left", ncols=2, fontsize=8, frameon=True, edgecolor="white")
+    names_down(ax, [f"q{number} {kind}" for number, kind in enumerate(played.kinds, start=1)])
+    ax.set_ylim(top=-0.9)
+    key = {f"picks {name}": Look(c, None) for name, c in zip(MODELS, MODEL_COLOURS, strict=True)}
+    key |= {"retries": Look(BAD, None, "X"), "waits": Look("#c9c9c9", SOLID, "")}
+    key["exploring"] = Look(INK, None, "$*$")
+    about = {"loc": "lower left", "ncols": 2, "fontsize": 8, "frameon": True, "edgecolor": "white"}
+    legend(key, "line, marker", **about)(ax)
 
 
 def _lengths(ax: Axes, played: Play) -> None:

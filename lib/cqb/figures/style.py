@@ -62,11 +62,21 @@ STYLE = {**sns.axes_style("ticks"), **sns.plotting_context("paper"), **THEME}
 
 
 class Look(NamedTuple):
-    """How a policy is drawn; the dash is one of :data:`SOLID`, :data:`DASHED`, :data:`DOTTED`."""
+    """How a series is drawn; `dash` is SOLID, DASHED, DOTTED or None, which draws no line."""
 
     colour: str
     dash: Any = SOLID
     marker: str = "o"
+
+    def line(self, marker: bool = True) -> dict[str, Any]:
+        """Arguments that give a matplotlib line this look."""
+        dash = "" if self.dash is None else (0, self.dash) if self.dash else "-"
+        return {
+            "color": self.colour,
+            "ls": dash,
+            "marker": self.marker if marker else "",
+            "ms": 4.5,
+        }
 
 
 # In the order in which figures and tables list them.

@@ -9,8 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ..contrastive.refinement import refined
-from ..contrastive.rows import refine_for
+from ..contrastive.refinement import refine_for, refined
 from ..contrastive.settings import RefinementSettings
 from ..environment import Environment
 from .acqb import acqb

@@ -6,7 +6,6 @@ There are two sets of rows, both outside the job pool: the refinement set, which
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -35,9 +34,6 @@ class ScoredRows:
     def rates(self) -> np.ndarray:
         """(n, N) departure rates of each model offered alone."""
         return self.odds / (1.0 + self.odds)
-
-
-FromRows = Callable[[Service, Streams, ScoredRows], Policy]
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from ..contrastive.refinement import refined
-from ..contrastive.rows import refine_for
+from ..contrastive.refinement import refine_for, refined
 from ..contrastive.settings import RefinementSettings
 from ..environment import from_table
 from ..metrics import REFERENCE, measure

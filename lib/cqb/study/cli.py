@@ -134,7 +134,7 @@ def verify_all(options: argparse.Namespace) -> int:
     extent = replay.Extent(options.all, *options.shard)
     with _executor(options.scheduler) as executor:
         how = {"workers": options.workers, "executor": executor}
-        verdicts = [_told(replay.replay(study, extent, **how)) for study in chosen]
+        verdicts = [_told(verdict) for verdict in replay.replay_all(chosen, extent, **how)]
     if not options.names:
         verdicts += [_told(verdict) for verdict in replay.strays(studies())]
         verdicts += [_told(verdict) for verdict in replay.rederive(reports())]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,7 @@ from . import data, store
 from .making import Keyed, make
 from .provenance import git_state
 from .study import Study
+from .workers import side_by_side
 
 BUDGET = 12.0  # CPU seconds of one study in a short replay, roughly
 LONGEST = 30.0  # CPU seconds of one task in a short replay: longer ones are left to a full one
@@ -107,7 +108,30 @@ def replay(
     return Verdict(study.name, not lines, text, lines)
 
 
-def rederive(reports: Mapping[str, Report], folder: Path | None = None) -> Iterable[Verdict]:
+def replay_all(
+    studies: Sequence[Study],
+    extent: Extent,
+    *,
+    workers: int = 1,
+    executor: Executor | None = None,
+) -> Iterator[Verdict]:
+    """Replay several studies, and yield each verdict as it is found.
+
+    A sample is short, so whole studies run side by side; otherwise the tasks of one study do.
+    """
+    how = {"workers": workers, "executor": executor}
+    if extent.everything:
+        yield from (replay(study, extent, **how) for study in studies)
+        return
+    for _, verdict in side_by_side(_replay_quietly, studies, extent, **how):
+        yield verdict
+
+
+def _replay_quietly(study: Study, extent: Extent) -> Verdict:
+    return replay(study, extent, progress=False)
+
+
+def rederive(reports: Mapping[str, Report], folder: Path | None = None) -> Iterator[Verdict]:
     """Derive every report again from the stored tables and compare it with its file in `folder`.
 
     By default the figures folder. Reports are CSV or JSON files, named by their path in it.

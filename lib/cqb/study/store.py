@@ -65,12 +65,15 @@ def read_verified(name: str, folder: Path | None = None) -> tuple[pd.DataFrame, 
     record = path.with_suffix(".json")
     try:
         about = json.loads(record.read_text(encoding="utf-8"))
-        expected = about["sha256"]
+        expected, _, _ = about["sha256"], about["version"], about["data"]["hash"]
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{record}: not the record of a study ({error!r})") from error
     if sha256_file(path) != expected:
         raise ValueError(f"{path}: the content does not match the sha256 in {record.name}")
-    return pd.read_parquet(path), about
+    rows = pd.read_parquet(path)
+    if KEY not in rows:
+        raise ValueError(f"{path}: no column {KEY!r}; not the table of a study")
+    return rows, about
 
 
 def write(study: Study, rows: pd.DataFrame, identity: str, folder: Path | None = None) -> None:

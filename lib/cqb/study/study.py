@@ -86,6 +86,9 @@ class Study:
     artifacts: tuple[str, ...] = ()
     default: bool = False
 
+    def __str__(self) -> str:
+        return self.name
+
     def __post_init__(self) -> None:
         if self.version < 1 or not self.tasks:
             raise StudyError(f"{self.name}: expected a version of at least 1 and at least one task")

@@ -1,8 +1,8 @@
 """Train the learned policies: ``python -m cqb_qos.rl``.
 
-Each policy of :data:`..trainees.MAIN` and its controls is trained, or taken up where an earlier
-training stopped; the weights of its best checkpoint and the record of its training are written to the
-results folder. Checkpoints are kept in the runs folder.
+Each model of :data:`..trained_models.MODELS` is trained; a training that was interrupted continues from
+its last checkpoint in the runs folder. The weights of the best checkpoint and the record of the training
+are written to the results folder.
 """
 
 from __future__ import annotations
@@ -14,38 +14,38 @@ from pathlib import Path
 import torch
 
 from cqb import paths
-from cqb.experiment.provenance import machine, packages, plain
-from .. import learned
-from ..trainees import CONTROLS, MAIN
-from .settings import Training
-from .train import train
+from cqb.study.provenance import machine, packages, plain
+
+from ..trained_models import MODELS, store
+from .training import Training, train
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Train all policies, or those named; returns the exit status."""
-    trainees = {trainee.file: trainee for trainee in MAIN + CONTROLS}
+    names = {
+        f"{model.network}-beta{model.beta:g}-seed{model.seed}": model for model in MODELS.values()
+    }
     parser = argparse.ArgumentParser(
         prog="python -m cqb_qos.rl",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--only", nargs="+", choices=list(trainees), default=list(trainees))
-    parser.add_argument("--results", type=Path, default=None, help="where the weights go")
+    parser.add_argument("--only", nargs="+", choices=list(names), default=list(names))
+    parser.add_argument(
+        "--results", type=Path, default=paths.results_dir(), help="folder of the weights"
+    )
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)  # larger teams only wait for each other on networks this small
     for name in options.only:
-        trainee = trainees[name]
-        training = Training().with_(network=trainee.network, beta=trainee.beta, seed=trainee.seed)
-        done = train(training, paths.runs_dir() / "qos-rl", say=_say)
-        path = learned.stored(name, options.results)
+        model = names[name]
+        training = Training().with_(**model._asdict())
+        done = train(training, paths.runs_dir() / "qos-rl")
         about = {"training": plain(training), "history": done.history}
-        learned.store(done.router, path, **about, machine=machine(), packages=packages())
-        _say(f"{name}: best validation {max(row['mean'] for row in done.history):.4f}, stored")
+        path = options.results / model.file
+        store(done.router, path, **about, machine=machine(), packages=packages())
+        best = max(row["mean"] for row in done.history)
+        print(f"{name}: best validation {best:.4f}, stored", flush=True)
     return 0
-
-
-def _say(line: str) -> None:
-    print(line, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""Double DQN on Stable-Baselines3, from transitions that hold what every action led to.
+"""Double DQN on Stable-Baselines3, from transitions that hold the results of every action.
 
-What differs from its DQN: the network is one of ours; targets are double (van Hasselt, Guez and Silver,
+Differences to its DQN: the network is one of ours; targets are double (van Hasselt, Guez and Silver,
 AAAI 2016); a transition carries all N + 1 actions, whose next states share one arrival, so that the
 loss can weigh errors in the *contrasts* between actions, which decide, above those in the mean, which do
 not; and each environment explores by itself.
@@ -20,14 +20,12 @@ from torch.nn.functional import smooth_l1_loss
 
 from ..networks import NETWORKS, initial
 
-MEAN_FIRST = (
-    0.1  # share of the training that learns the values of the rule that a network starts as
-)
+MEAN_FIRST = 0.1  # share of the training in which values of the initial rule are learned
 RAMP = 0.05  # share over which contrasts are then given their full weight
 
 
 class Tried(NamedTuple):
-    """Sampled transitions: states (b, D), what each action led to (b, N + 1, D), rewards (b, N + 1)."""
+    """Sampled transitions: states (b, D), next states (b, N + 1, D), rewards (b, N + 1)."""
 
     observations: torch.Tensor
     next_observations: torch.Tensor
@@ -35,7 +33,7 @@ class Tried(NamedTuple):
 
 
 class BranchBuffer(ReplayBuffer):
-    """The last states with what every action led to; draws from a generator of its own."""
+    """The last states with the results of every action; draws from a generator of its own."""
 
     def __init__(self, *arguments: Any, seed: int = 0, **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -134,7 +132,7 @@ class DoubleDQN(DQN):
         self.logger.record_mean("train/contrast", float(contrast.detach().square().mean().sqrt()))
 
     def _targets(self, batch: Tried) -> torch.Tensor:
-        """Rewards and the discounted next values, (b, N + 1): the target's, of what the other picks."""
+        """Rewards and discounted next values, (b, N + 1): the target's, of the network's choices."""
         with torch.no_grad():
             states = batch.next_observations.flatten(0, 1)
             best = self.q_net(states).argmax(dim=1, keepdim=True)

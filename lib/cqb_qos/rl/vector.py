@@ -1,8 +1,8 @@
 """Training episodes as a vector environment of Stable-Baselines3, with every action tried.
 
 Environments are in lock-step: all episodes start and end together. Each is a generated workload whose
-kind, rate and seed are drawn anew; they depend on the training seed and the episode's number alone, so
-that a resumed training meets those that it would have met.
+kind, rate and seed are drawn for it; they depend on the training seed and the episode's number alone, so
+a resumed training meets the same workloads.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from gymnasium import spaces
 from stable_baselines3.common.vec_env import VecEnv
 
 from ..branches import Branches
-from ..encoder import pack, size
+from ..networks import pack, size
 from ..observe import observe
 from ..synthetic import KINDS, Load, workload
 from ..system import System
@@ -27,11 +27,11 @@ FIRST_SEED = 10**6  # workloads to train on; those to choose and to report on li
 
 @dataclass(frozen=True)
 class Episodes:
-    """What training episodes are made of.
+    """Settings of training episodes.
 
     Attributes
     ----------
-    environments : side by side. decisions : of an episode. rates : the lowest and highest, per second.
+    environments : their number. decisions : of an episode. rates : the lowest and highest, per second.
     beta : weight of the impact. price, gamma : of the shaping, see :class:`..branches.Branches`.
     centre : is taken from each reward, so that values lie around 0; no choice depends on it.
     """
@@ -48,8 +48,8 @@ class Episodes:
 class BranchEnv(VecEnv):
     """Packed observations in, an action for each environment out.
 
-    The info of an environment holds what its actions led to, `next` (N + 1, size(N)) and `rewards`
-    (N + 1,). Episodes are cut, not over, when they end: what follows is valued as any other state.
+    The info of an environment holds the results of its actions, `next` (N + 1, size(N)) and `rewards`
+    (N + 1,). Episodes are truncated, not terminated: the last state is valued as any other.
     """
 
     def __init__(self, episodes: Episodes, system: System, seed: int) -> None:

@@ -1,0 +1,220 @@
+"""Summaries of the studies' tables: intervals over seeds, paired differences, and text.
+
+A seed deals the same table again, so an interval over seeds is about other deals of these rows, not
+about other rows. Text has rounded numbers, and its words follow from the numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from cqb.stats import half_width, intervals
+from cqb.tables import percent, spreads, text
+
+from . import dual
+from .baselines import lp_value
+from .registry import BASELINES, OURS, PUBLISHED, REFERENCE, ROUTERS, published
+from .router import Port, PortSettings, few_samples_expected
+from .scenario import SPLITS, Scenario
+from .session import measure, replay
+
+BEST = "PORT-RH+"
+PRICED = (*PUBLISHED, *OURS)
+CELL = ["experiment", "setting"]
+GROUP = ["dataset", "stand_in", *CELL, "policy"]
+COMPARED = ["split", "sorted", "order"]
+NO_DIFFERENCE = "no clear difference"
+# The results table of arXiv 2509.02718: one unseeded run, without error bars. Perf is a sum over 10,000
+# (RouterBench, Leaderboard) or about 13,273 (SPROUT) queries, so only ratios compare with runs of other
+# sizes. Predictor-* are its Roberta-*.
+PUBLISHED_RESULTS = Path(__file__).with_name("published.csv")
+
+
+def summarise(rows: pd.DataFrame) -> pd.DataFrame:
+    """A row per data set, cell and policy: seeds, and of each measure `_mean`, `_low`, `_high`.
+
+    `_low` and `_high` bound a 95% t-interval for the mean over seeds.
+
+    Parameters
+    ----------
+    rows : the table of a study; every column that names no row is a measure.
+    """
+    groups = rows.groupby(GROUP, sort=False)
+    count = groups["seed"].nunique()
+    measures = [name for name in rows if name not in (*GROUP, "seed", "task")]
+    return pd.DataFrame({"seeds": count, **intervals(groups, measures, count)}).reset_index()
+
+
+def paired(rows: pd.DataFrame, policy: str, measure: str = "lpr") -> pd.DataFrame:
+    """`policy` minus every other one on the same seeds: a row per cell and other policy.
+
+    Columns: the cell, `against`, `seeds`, and the difference's `mean`, `low`, `high` (95%).
+    """
+    wide = rows.pivot(index=[*CELL, "seed"], columns="policy", values=measure)
+    difference = (-wide.drop(columns=policy)).add(wide[policy], axis=0)
+    long = difference.stack().rename("difference").reset_index()
+    groups = long.groupby([*CELL, "policy"], sort=False)["difference"]
+    count, mean = groups.count(), groups.mean()
+    half = half_width(groups.std(), count)
+    table = pd.DataFrame({"seeds": count, "mean": mean, "low": mean - half, "high": mean + half})
+    return table.reset_index().rename(columns={"policy": "against"})
+
+
+def policy_table(summary: pd.DataFrame, measure: str = "lpr") -> str:
+    """Mean ± half the interval of a measure: a line per policy, a column per compared setting."""
+    rows = summary[summary["experiment"].isin(COMPARED)]
+    return _by_setting(rows, rows["policy"], rows[f"{measure}_mean"], rows[f"{measure}_high"])
+
+
+def difference_table(rows: pd.DataFrame, against: str, measure: str = "lpr") -> str:
+    """Every priced policy minus `against` on the same seeds: mean ± half the interval."""
+    table = paired(rows[rows["experiment"].isin(COMPARED)], against, measure)
+    table = table[table["against"].isin(PRICED)]
+    return _by_setting(table, table["against"], -table["mean"], -table["low"], "+")
+
+
+def _by_setting(
+    rows: pd.DataFrame, lines: pd.Series, mean: pd.Series, high: pd.Series, sign: str = ""
+) -> str:
+    """Mean ± half, a line per policy in the order of the registry, a column per setting."""
+    column = np.where(rows["experiment"] == "split", rows["setting"], rows["experiment"])
+    shown = pd.Series(spreads(mean, high, 3, sign), [lines, column]).unstack()
+    columns = [name for name in (*SPLITS, "sorted", "order") if name in shown]
+    return text(shown.loc[[name for name in ROUTERS if name in shown.index], columns])
+
+
+def verdict_table(rows: pd.DataFrame, policy: str = BEST) -> pd.DataFrame:
+    """`policy` minus Approx Optimum and minus every baseline, in shares of the LP optimum.
+
+    Columns: experiment, setting, against, seeds, mean, low, high, verdict.
+    """
+    table = paired(rows, policy)
+    table = table[table["against"].isin([REFERENCE, *BASELINES])].reset_index(drop=True)
+    above, below = table["low"] > 0, table["high"] < 0
+    table["verdict"] = np.select([above, below], ["above", "below"], NO_DIFFERENCE)
+    return table
+
+
+def closest(table: pd.DataFrame) -> pd.DataFrame:
+    """Of :func:`verdict_table`, the rows of Approx Optimum and of each setting's best baseline."""
+    baselines = table[table["against"] != REFERENCE]
+    best = baselines.loc[baselines.groupby(CELL, sort=False)["mean"].idxmin()]
+    return pd.concat([table[table["against"] == REFERENCE], best]).sort_index()
+
+
+def verdicts(table: pd.DataFrame) -> str:
+    """In words, from :func:`verdict_table`: in how many settings the policy is above, and where not."""
+    lines = []
+    reference = table["against"] == REFERENCE
+    for what, rows in ((REFERENCE, table[reference]), ("every baseline", table[~reference])):
+        everywhere = (rows["verdict"] == "above").groupby([rows[name] for name in CELL]).all()
+        lines.append(f"{BEST} is above {what} in {everywhere.sum()} of {len(everywhere)} settings")
+        lines += [
+            f"  {row.verdict} in {row.experiment} {row.setting}, {row.against}: "
+            f"{row.mean:+.3f} ({row.low:+.3f} to {row.high:+.3f})"
+            for row in rows[rows["verdict"] != "above"].itertuples()
+        ]
+    return "\n".join(lines)
+
+
+def where_port_loses(rows: pd.DataFrame, against: str = "Greedy-Cost") -> str:
+    """In words: in how many settings each priced policy is below, or above, a simple rule."""
+    table = paired(rows[rows["experiment"].isin(COMPARED)], against)
+    lines = []
+    for name in PRICED:
+        own = table[table["against"] == name]
+        below, above = int((own["low"] > 0).sum()), int((own["high"] < 0).sum())
+        lines.append(
+            f"{name}: below {against} in {below} of {len(own)} settings, above in {above}, "
+            f"{NO_DIFFERENCE} in {len(own) - below - above}"
+        )
+    return "\n".join(lines)
+
+
+def published_ratios(measure: str = "perf") -> pd.DataFrame:
+    """A measure over that of Approx Optimum as published: policies by data sets."""
+    table = pd.read_csv(PUBLISHED_RESULTS)
+    wide = table.pivot(index="policy", columns="dataset", values=measure)[table["dataset"].unique()]
+    return wide / wide.loc[REFERENCE]
+
+
+def published_comparison(sources: Mapping[str, pd.DataFrame], measure: str = "perf") -> str:
+    """A measure over that of Approx Optimum, in per cent: as published, and from tables of ours.
+
+    The head of a column names the source of its cells; "-" marks what was not run or published.
+
+    Parameters
+    ----------
+    sources : comparisons by their description. measure : "perf", "cost", "ppc" or "throughput".
+    """
+    theirs = percent(published_ratios(measure)).add_prefix("published, ")
+    columns = theirs.reindex(ROUTERS, fill_value="-")
+    for head, rows in sources.items():
+        rows = rows[(rows["experiment"] == "split") & (rows["setting"] == "weighted")]
+        wide = rows.pivot(index="seed", columns="policy", values=measure)
+        ratio = 100 * wide.div(wide[REFERENCE], axis=0)
+        mean, half = ratio.mean(), half_width(ratio.std(), ratio.count())
+        columns[head] = pd.Series(spreads(mean, mean + half, 1), mean.index)
+    return text(columns)
+
+
+def modes(here: Scenario, alphas: Sequence[float]) -> str:
+    """Perf over the LP optimum on one stream: the true dual, and reference mode by its alpha."""
+    bound = lp_value(here.scores, here.costs, here.budgets)
+    lines = []
+    for settings in (PortSettings(), *(PortSettings(alpha=a, mode="reference") for a in alphas)):
+        with few_samples_expected():
+            router = Port(here.budgets, here.horizon, settings, random=here.random("first phase"))
+        found = measure(replay(router, here.budgets, published(here), here.scores, here.costs))
+        name = "true dual" if settings.mode == "dual" else f"reference, alpha {settings.alpha:g}"
+        lines.append(
+            f"{name:24s} Perf / LP optimum {found.perf / bound:.3f}, declined {found.declined}, "
+            f"lost {found.lost}"
+        )
+    return "\n".join(lines)
+
+
+def worth(here: Scenario, names: Sequence[str], alpha: float) -> pd.DataFrame:
+    """Price times mean cost of every model, in points of score, on true values in either mode."""
+    columns = {}
+    for name, mode in (("PORT", "dual"), ("PORT-ref", "reference")):
+        prices = dual.solve(here.scores, here.costs, here.budgets, mode=mode, alpha=alpha)
+        columns[name] = prices.gamma * here.costs.mean(axis=1)
+    return pd.DataFrame(columns, index=list(names))
+
+
+def spread_table(rows: pd.DataFrame, measure: str = "lpr") -> str:
+    """Over many orders, and many splits: mean ± half the interval, and the 5% and 95% quantiles."""
+    many = rows[rows["experiment"].str.startswith("100")]
+    groups = many.groupby(["experiment", "policy"], sort=False)[measure]
+    mean, half = groups.mean(), half_width(groups.std(), groups.count())
+    quantiles = {f"{q:.0%}": groups.quantile(q).round(3) for q in (0.05, 0.95)}
+    return text(pd.DataFrame({"mean": spreads(mean, mean + half, 3), **quantiles}, mean.index))
+
+
+def queue_table(summary: pd.DataFrame) -> str:
+    """Mean ± half the interval of every measure of the queue, a line per system."""
+    table = summary.set_index("policy")
+    measures = [name.removesuffix("_mean") for name in table if name.endswith("_mean")]
+    columns = {m: _short(table[f"{m}_mean"], table[f"{m}_high"]) for m in measures}
+    return text(pd.DataFrame(columns, table.index))
+
+
+def queue_differences(rows: pd.DataFrame, against: str) -> str:
+    """Every system minus `against`, on the same arrivals, outcomes and budgets: mean ± half."""
+    columns = {}
+    for name in ("perf", "cost", "departed", "lost", "wait"):
+        table = paired(rows, against, name).set_index("against")
+        columns[name] = pd.Series(_short(-table["mean"], -table["low"], "+"), table.index)
+    order = [name for name in dict.fromkeys(rows["policy"]) if name != against]
+    return text(pd.DataFrame(columns).loc[order])
+
+
+def _short(means: pd.Series, highs: pd.Series, sign: str = "") -> list[str]:
+    """Means of four digits with half their interval, of two."""
+    pairs = zip(means, highs, strict=True)
+    return [f"{mean:{sign}.4g} ± {high - mean:.2g}" for mean, high in pairs]

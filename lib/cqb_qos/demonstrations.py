@@ -1,0 +1,183 @@
+"""Small experiments on one idea each, for notebook 07.
+
+The knee of a single expert, interference in a batch, the impact estimates against simulated delays, and
+the effect of the order of the experts on a network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from cqb.stats import intervals
+
+from .episodes import Episodes, serve
+from .forecast import Form, delays, flagged, made_late, published_delays, published_late
+from .metrics import latency, measure
+from .networks import Weights, arrived_readout, graph_values, pack, unpack
+from .observe import observe
+from .policies import GreedyRouter, feasible, highest_score
+from .simulator import Decision
+from .synthetic import Load, batch_of, workload
+from .system import Expert, System
+from .workload import Batch, Workload, stack
+
+
+def lone_latency(prompts: np.ndarray, lengths: np.ndarray, expert: Expert) -> np.ndarray:
+    """Seconds per token of requests that have the expert to themselves: one prefill, d - 1 decodes."""
+    held = (lengths - 1) * prompts + lengths * (lengths - 1) // 2
+    return expert.c0 + (expert.k1 * prompts + expert.k2 * held) / lengths
+
+
+def largest_rate(prompts: np.ndarray, lengths: np.ndarray, expert: Expert) -> float:
+    """Requests per second that no batch size can exceed.
+
+    A request costs its own tokens' time however it is batched; only c0 is shared by a batch.
+    """
+    held = (lengths - 1) * prompts + lengths * (lengths - 1) // 2
+    return float(1.0 / np.mean(expert.k1 * prompts + expert.k2 * held))
+
+
+def knee(
+    expert: Expert, limit: float, rates: Sequence[float], seeds: Sequence[int], T: int
+) -> pd.DataFrame:
+    """One expert at several Poisson rates: latency, QoS and utilisation, means with 95% intervals."""
+    system = System((expert,), limit)
+    batch = batch_of([Load("Poisson", rate) for rate in rates], seeds, T, system)
+    rows = measure(serve(batch, system, highest_score))
+    groups = rows.groupby(np.repeat(rates, len(seeds)))
+    table = pd.DataFrame(intervals(groups, ("latency", "qos", "utilisation"), groups.size()))
+    return table.rename(columns=lambda name: name.removesuffix("_mean")).reset_index(names="rate")
+
+
+def interference(expert: Expert, sizes: Sequence[int], prompt: int, length: int) -> pd.DataFrame:
+    """Equal requests that start together: simulated latency and its closed form, by their number.
+
+    With b requests, ``c0 + b (k1 p + k2 sum_{i=1}^{d-1} (p + i)) / d`` seconds per token.
+    """
+    most = max(sizes)
+    flat = np.full((1, most), 1.0)
+    lengths = np.full((1, most), length)
+    one = Workload(np.zeros(most), np.full(most, prompt), lengths, flat, flat, lengths)
+    outcome = serve(
+        stack([one] * len(sizes)),
+        System((expert,)),
+        lambda decision: np.where(decision.index < np.array(sizes), 0, 1),
+    )
+    shared = lone_latency(np.array(prompt), np.array(length), expert) - expert.c0
+    return pd.DataFrame(
+        {
+            "requests": sizes,
+            "simulated": np.nanmax(latency(outcome), axis=1),
+            "closed form": expert.c0 + np.array(sizes) * shared,
+        }
+    )
+
+
+def frozen_delays(expert: Expert, seeds: Sequence[int], running: int) -> pd.DataFrame:
+    """Delays by one more request in a frozen system: simulated with less without, and both estimates.
+
+    Each seed starts `running` requests and a second later one more, after which nothing arrives; a
+    row per request that still runs then, in seconds per token.
+    """
+    batch, system = _frozen(seeds, running), System((expert,))
+    episodes = Episodes(batch, system)
+    for _ in range(running):
+        episodes.step(np.zeros(len(seeds), np.int64))
+    decision = episodes.decision
+    slots, lengths = decision.experts.running_requests(truth=True), batch.lengths[:, :, -1]
+    estimates = {
+        "ours": delays(decision, slots, lengths),
+        "published": published_delays(decision, slots, lengths),
+    }
+    number = decision.experts.request[:, None, : slots.here.shape[2]].copy()  # it changes in place
+    episodes.step(np.zeros(len(seeds), np.int64))
+    with_it = latency(episodes.outcome())
+    without = latency(serve(batch, system, _all_but_last))
+    gap = np.take_along_axis((with_it - without)[:, None, :], np.maximum(number, 0), axis=2)
+    columns = {"simulated": gap, **estimates}
+    return pd.DataFrame({name: values[slots.here] for name, values in columns.items()})
+
+
+def _frozen(seeds: Sequence[int], running: int) -> Batch:
+    """Requests of one expert that arrive within a tenth of a second, and the last a second later."""
+    times = np.linspace(0.0, 0.1, running + 1)
+    times[-1] += 1.0
+    load = Load("Poisson", 1.0)
+    return stack([replace(workload(load, s, running + 1, 1), arrivals=times) for s in seeds])
+
+
+def _all_but_last(decision: Decision) -> np.ndarray:
+    B, _, T = decision.experts.batch.shape
+    return np.full(B, int(decision.index == T - 1))
+
+
+def flags(load: Load, seeds: Sequence[int], T: int, system: System) -> pd.DataFrame:
+    """Running requests that a decision makes late, against those that estimates flag.
+
+    Decisions are those of Feasible+drop, which reads no estimate. The reference is the frozen system
+    with true lengths and scores, in which our estimate is exact; the rows are our estimate on
+    predictions, and the published form on true and on predicted lengths.
+    """
+    forms = {
+        "ours, predicted lengths": (made_late, False),
+        "published form, true lengths": (published_late, True),
+        "published form, predicted lengths": (published_late, False),
+    }
+    counts, rule = np.zeros((len(forms), 3), np.int64), GreedyRouter()
+
+    def counting(decision: Decision) -> np.ndarray:
+        actions = rule(decision)
+        right = _chosen(decision, actions, made_late, True)
+        for count, (form, truth) in zip(counts, forms.values(), strict=True):
+            found = _chosen(decision, actions, form, truth)
+            count += [(found & right).sum(), (found & ~right).sum(), (right & ~found).sum()]
+        return actions
+
+    serve(batch_of([load], seeds, T, system), system, counting)
+    return pd.DataFrame(counts, index=list(forms), columns=["right", "false", "missed"])
+
+
+def _chosen(decision: Decision, actions: np.ndarray, form: Form, truth: bool) -> np.ndarray:
+    """Requests that a form flags at the chosen expert, (B, S) bool; none for a dropped request."""
+    late, _ = flagged(decision, form, truth=truth)
+    N = late.shape[1]
+    served = late[np.arange(len(late)), np.minimum(actions, N - 1)]
+    return served & (actions < N)[:, None]
+
+
+def states(load: Load, seeds: Sequence[int], decisions: int, system: System) -> np.ndarray:
+    """Packed observations, (seeds, D), after some decisions of the rule Feasible."""
+    episodes = Episodes(batch_of([load], seeds, decisions + 1, system), system)
+    for _ in range(decisions):
+        episodes.step(feasible(episodes.decision))
+    return pack(observe(episodes.decision))
+
+
+def reordered(packed: np.ndarray, order: Sequence[int]) -> np.ndarray:
+    """The same states with the experts, and the requests at them, in another order."""
+    graph = unpack(packed)
+    parts = [part[:, list(order)].reshape(len(packed), -1) for part in graph[:-1]]
+    return np.concatenate([*parts, graph.rate], axis=1)
+
+
+def order_effects(weights: Weights, packed: np.ndarray, order: Sequence[int]) -> dict[str, float]:
+    """Largest change under another order of the experts.
+
+    Returns
+    -------
+    `values` : of an action's value, where an action goes with its expert. `experts` : of an expert's
+    value at a place, so by how much experts differ. `readout` : of the published readout.
+    """
+    other = reordered(packed, order)
+    before, after = graph_values(weights, packed), graph_values(weights, other)
+    moved = np.append(before[:, list(order)], before[:, -1:], axis=1)
+    readouts = [arrived_readout(weights, unpack(p)) for p in (packed, other)]
+    return {
+        "values": float(abs(after - moved).max()),
+        "experts": float(abs(after - before).max()),
+        "readout": float(abs(readouts[1] - readouts[0]).max()),
+    }
