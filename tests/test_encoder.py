@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from cqb import encoder as encoding
-from cqb.table_file import DamagedCacheWarning, cache_file, cache_key
 from cqb.encoder import Encoder, RepeatedVectorsWarning, encode_table
 from cqb.routing_table import RoutingTable
+from cqb.table_file import DamagedCacheWarning, cache_file, cache_key
 
 PROMPTS = ("one two", "three", "one two three four five", "six")
 

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import json
 import re
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import pytest
-from cqb.artifact.notebooks import execute
-from cqb.artifact.refresh_notebooks import main, settled
-from cqb.artifact.toy import world
 
+from cqb import figure_records
 from cqb.environment import draw
 from cqb.policies import PolicyEntry, Service
 from cqb.simulate import simulate
 from cqb.streams import Streams
+from cqb.toy import world
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "notebooks"
+RUNNER = importlib.util.spec_from_file_location("execute", FOLDER / "execute.py")
+runner = importlib.util.module_from_spec(RUNNER)
+RUNNER.loader.exec_module(runner)
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 IDS = [path.stem for path in NOTEBOOKS]
 MOST_LINES = 15
@@ -164,16 +168,16 @@ def test_the_index_lists_every_notebook():
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=IDS)
-def test_every_figure_is_shown_and_kept_with_its_record(path):
+def test_every_figure_is_shown_and_has_its_files_and_record(path):
     names = figures_of(path)
     assert names
     assert len(set(names)) == len(names)
     shown = [output for cell in code_cells(path) for output in cell["outputs"] if "data" in output]
     assert len(shown) == len(names)
     for name in names:
-        for kind in ("png", "pdf", "json"):
+        for kind in ("png", "pdf"):
             assert (ROOT / "figures" / f"{name}.{kind}").is_file()
-        record = json.loads((ROOT / "figures" / f"{name}.json").read_text("utf-8"))
+        record = figure_records.read(name, ROOT / "figures")
         assert record["notebook"] == path.stem
         assert {"parameters", "created", "packages", "machine", "git"} <= set(record)
 
@@ -187,14 +191,15 @@ def test_papermill_runs_it_with_other_parameters(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     output, drawn = tmp_path / "executed.ipynb", tmp_path / "drawn"
     parameters = {**TINY[path.stem], "FIGURES": str(drawn)}
-    execute(path, output, parameters, {"CQB_RUNS": str(tmp_path / "runs")})
-    kinds = ("png", "pdf", "json")
-    wanted = {f"{name}.{kind}" for name in figures_of(path) for kind in kinds}
-    assert {file.name for file in drawn.iterdir()} == wanted
+    monkeypatch.setenv("CQB_RUNS", str(tmp_path / "runs"))
+    runner.execute(path, output, parameters)
+    wanted = {f"{name}.{kind}" for name in figures_of(path) for kind in ("png", "pdf")}
+    there = {file.name for file in drawn.iterdir() if not file.name.startswith(".")}
+    assert there == {*wanted, "manifest.json"}
     for cell in code_cells(output):
         assert all(output.get("name", "stdout") == "stdout" for output in cell["outputs"])
     for name in figures_of(path):
-        record = json.loads((drawn / f"{name}.json").read_text("utf-8"))
+        record = figure_records.read(name, drawn)
         assert TINY[path.stem].items() <= record["parameters"].items()
         assert str(tmp_path) not in json.dumps(record)
 
@@ -223,16 +228,87 @@ def test_settling_keeps_what_is_said_and_drops_what_varies():
         "outputs": [*pieces, picture, pieces[1]],
     }
     notebook = {"cells": [cell], "metadata": {"papermill": {"start_time": "now"}}, "nbformat": 4}
-    after = settled(notebook)
+    after = runner.settled(notebook)
     (kept,) = after["cells"]
     assert kept["metadata"] == {"tags": ["parameters"]}
     assert kept["execution_count"] == 1
     texts = [output.get("text") for output in kept["outputs"]]
     assert texts == [["a\n", "bc\n"], None, ["c\n"]]
     assert "papermill" not in after["metadata"]
-    assert settled(after) == after
+    assert runner.settled(after) == after
+
+
+def write_notebook(path: Path, parameters: str, *cells: str) -> Path:
+    """A notebook with a parameters cell and other cells."""
+    first = nbformat.v4.new_code_cell(parameters, metadata={"tags": ["parameters"]})
+    notebook = nbformat.v4.new_notebook(cells=[first, *map(nbformat.v4.new_code_cell, cells)])
+    notebook["metadata"] = {
+        "kernelspec": {"name": "python3", "display_name": "", "language": "python"}
+    }
+    for number, cell in enumerate(notebook["cells"]):
+        cell["id"] = f"cell-{number}"  # ids are random otherwise
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nbformat.write(notebook, path)
+    return path
+
+
+@pytest.fixture
+def checkout(tmp_path, monkeypatch) -> Path:
+    """A repository of its own, without data."""
+    for name in (
+        "CQB_DATA",
+        "CQB_RUNS",
+        "CQB_ROUTERBENCH_DIR",
+        "CQB_SPROUT_DIR",
+        "CQB_EMBEDLLM_DIR",
+    ):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("CQB_FIGURES", str(tmp_path / "figures"))
+    monkeypatch.setenv("CQB_ROOT", str(tmp_path))
+    return tmp_path
+
+
+@pytest.mark.slow
+def test_executed_copies_carry_the_outputs_and_the_sources_stay(checkout, monkeypatch, capsys):
+    write_notebook(checkout / "notebooks" / "00_first.ipynb", "x = 1", "print(x)")
+    draw = '(__import__("pathlib").Path(FIGURES) / "drawn.txt").write_text(f"{DATA} {SEEDS} {T}");'
+    parameters = 'DATA = "x"\nSEEDS = 1\nT = 1\nFIGURES = "."'
+    path = write_notebook(checkout / "notebooks" / "03_routerbench.ipynb", parameters, draw)
+    (checkout / "figures" / "real").mkdir(parents=True)
+    here = {"routerbench": "hash of the rows"}
+    monkeypatch.setattr(runner.data, "identity", here.get)
+    before = path.read_bytes()
+    assert runner.main([]) == 0
+    assert path.read_bytes() == before
+    copy = nbformat.read(checkout / "figures" / "notebooks" / "00_first.ipynb", as_version=4)
+    assert copy.cells[1].outputs[0]["text"] == "1\n"
+    drawn = (checkout / "figures" / "real" / "drawn.txt").read_text()
+    assert drawn == "routerbench 10 5000"
+    assert (checkout / "notebooks" / "drawn.txt").read_text() == "x 1 1"
+    assert f"executed notebooks: {checkout / 'figures' / 'notebooks'}" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_a_notebook_that_fails_is_an_error_and_leaves_no_copy(checkout, capsys):
+    write_notebook(
+        checkout / "notebooks" / "03_routerbench.ipynb", "x = 1", "raise KeyError('gone')"
+    )
+    assert runner.main([]) == 1
+    err = capsys.readouterr().err
+    assert "notebooks: 03_routerbench.ipynb, cell 2: KeyError: 'gone'" in err
+    assert "\x1b" not in err
+    assert not list((checkout / "figures" / "notebooks").iterdir())
+
+
+def test_a_parameter_that_a_notebook_lacks_is_named(tmp_path):
+    with pytest.raises(runner.NotebookError, match="no such notebook"):
+        runner.execute(tmp_path / "nothing.ipynb", tmp_path / "out.ipynb", {})
+    path = write_notebook(tmp_path / "some.ipynb", "a = 1")
+    runner.check_parameters(path, {"a": 2})
+    with pytest.raises(runner.NotebookError, match=r"some.ipynb: no parameter b; .* has a$"):
+        runner.check_parameters(path, {"b": 2})
 
 
 def test_a_notebook_that_does_not_exist_is_not_refreshed(capsys):
-    assert main(["99_nothing"]) == 1
+    assert runner.main(["--refresh", "99_nothing"]) == 1
     assert "no notebook 99_nothing" in capsys.readouterr().err

@@ -19,7 +19,7 @@ from cqb.routing_table import split_rows
 from cqb.simulate import RETRY, Decision, Waiting, simulate
 from cqb.streams import Streams
 from cqb.synthetic import hidden_fit
-from cqb.theory.memory import greedy_memory_serves, random_model_serves
+from cqb.theory.laws import greedy_memory_serves, random_model_serves
 
 
 def _service(world, K, T, rate, **learner) -> Service:
@@ -160,7 +160,7 @@ def test_memory_reaches_what_no_memoryless_policy_can():
     )
     assert run.queue.mean() < 15
     # All queries share one context and differ: what persists is the query's, not the prompt's.
-    by_prompt = np.array([w.unit == "prompt" for w in MemorySettings().prior.worlds])
+    by_prompt = np.array([w.unit == "prompt" for w in MemorySettings().prior.hypotheses])
     assert policy.filter.weights[by_prompt].sum() < 0.01
 
 
@@ -181,7 +181,7 @@ def test_the_second_model_of_an_assortment_complements_the_first():
     # Two blocks of models that fail together: the second comes from the other block, although a
     # sibling of the first is the better model by itself.
     world = Persistence("query", 0.99, 0.0, 0.1, 0.99)
-    settings = MemorySettings(Prior(1e-6, 1e-6, worlds=(world,)), sampling=0.0)
+    settings = MemorySettings(Prior(1e-6, 1e-6, hypotheses=(world,)), sampling=0.0)
     policy = acqb_memory(Service(np.eye(2), 4, 2, 9, 0.5), Streams(0), settings)
     block = np.array([[1, 0.97, 0, 0], [0.97, 1, 0, 0], [0, 0, 1, 0.97], [0, 0, 0.97, 1]])
     policy.filter.covariance[:] = 0.99 * block
@@ -240,7 +240,7 @@ def test_without_the_prompt_hypotheses_nothing_is_kept_of_a_departed_query():
             hypothesis.unit
             for hypothesis in entry.make(
                 _service(world, 1, 50, 0.4), Streams(1), world
-            ).filter.worlds
+            ).filter.hypotheses
             if hypothesis.share > 0
         }
         for name, entry in names.items()

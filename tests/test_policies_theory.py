@@ -26,7 +26,7 @@ from cqb.posterior import confidence_radius, optimistic_draws
 from cqb.simulate import Waiting, simulate
 from cqb.streams import Streams
 from cqb.synthetic import linear_world
-from cqb.theory import optimism
+from cqb.theory import laws
 
 T = 240
 BOLD = LearnerSettings(alpha_coef=0.05, exploration_rate=0.1)
@@ -202,10 +202,8 @@ def test_a_learner_is_optimistic_about_a_truth_one_radius_up(K):
         decision = policy.choose(t, Waiting([0], [0], [0], False))
         hits += decision.assortment == tuple(range(K))
     share = hits / 4_000
-    assert share >= optimism.BOUND
-    assert (
-        abs(share - optimism.all_optimistic(optimistic_draws(K), K, optimism.exceed(1.0))) < 0.025
-    )
+    assert share >= laws.BOUND
+    assert abs(share - laws.all_optimistic(optimistic_draws(K), K, laws.exceed(1.0))) < 0.025
 
 
 # --- the constant-time estimator -------------------------------------------------------------------

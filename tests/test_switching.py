@@ -11,8 +11,7 @@ from cqb.simulate import simulate
 from cqb.streams import Streams
 from cqb.switching import oracle_odds, oracle_queue, switched, terminal_queues, waiting_rows
 from cqb.synthetic import linear_world
-from cqb.theory.orders import FixedRule, always, head
-from cqb.theory.runs import play
+from cqb.theory.worlds import FixedRule, always, head, play
 
 T = 90
 NAMES = ("ACQB", "ACQB-online", "CQB-eps", "CQB-Opt", "CQB-eta-2")

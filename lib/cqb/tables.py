@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -13,6 +15,25 @@ def csv(table: pd.DataFrame) -> str:
     flags = table.select_dtypes(bool).columns
     words = {flag: table[flag].map({True: "true", False: "false"}) for flag in flags}
     return table.assign(**words).to_csv(index=False, float_format="%.6g", lineterminator="\n")
+
+
+def records(table: pd.DataFrame) -> str:
+    """A table as the text of a JSON file: a list of rows, six significant digits, null for NaN."""
+    rows = [
+        {name: _plain(value) for name, value in row.items()} for row in table.to_dict("records")
+    ]
+    return json.dumps(rows, indent=1, ensure_ascii=False) + "\n"
+
+
+def _plain(value: object) -> object:
+    if not isinstance(value, float):
+        return value
+    return float(f"{value:.6g}") if math.isfinite(value) else None
+
+
+def file_text(name: str, table: pd.DataFrame) -> str:
+    """A table as the text of the file `name`: JSON (:func:`records`) or CSV (:func:`csv`)."""
+    return records(table) if name.endswith(".json") else csv(table)
 
 
 def text(table: pd.DataFrame, *, index: bool = True) -> str:

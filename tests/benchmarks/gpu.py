@@ -21,12 +21,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
+from cqb.experiment import provenance
 
 from cqb import datasets, paths
 from cqb.arrays import backend, describe
 from cqb.batched import BatchRecord, simulate_batch
 from cqb.environment import Environment, draw, from_table, pooled_environment
-from cqb.experiment import provenance
 from cqb.exploration import decaying, solve_c1
 from cqb.files import write_text
 from cqb.policies.acqb import acqb

@@ -7,7 +7,7 @@ import pytest
 from scipy import integrate, stats
 
 from cqb.environment import draw
-from cqb.persistence import FRESH, WORLDS, Filter, Persistence, Prior
+from cqb.persistence import FRESH, HYPOTHESES, Filter, Persistence, Prior
 from cqb.policies import POLICIES, Service
 from cqb.simulate import simulate
 from cqb.streams import Streams
@@ -19,7 +19,7 @@ ALL = np.array([True])
 
 def _filter(world, N=3, context=1e-6, intercept=1e-6, C=4):
     """By default the parameters are known to be 0, so that all there is to learn is the effect."""
-    return Filter(np.eye(C), N, Prior(context, intercept, worlds=(world,)))
+    return Filter(np.eye(C), N, Prior(context, intercept, hypotheses=(world,)))
 
 
 def _rates(filter_, at):
@@ -52,7 +52,7 @@ def test_a_failure_is_evidence_against_the_model_and_against_its_like():
 
 
 def test_fresh_draws_have_no_past():
-    filter_ = Filter(np.eye(4), 3, Prior(1e-6, 1e-6, worlds=(FRESH,)))
+    filter_ = Filter(np.eye(4), 3, Prior(1e-6, 1e-6, hypotheses=(FRESH,)))
     at = filter_.arrive([0], [2])
     for _ in range(5):
         filter_.observe(0, (1,), -1)
@@ -82,14 +82,14 @@ def test_a_query_that_fails_for_ever_does_not_dominate_theta():
     # 30 failures of one query weigh little more than one where effects persist, and about as much as
     # 30 queries' where they do not: the marginal likelihood, not a count of retries.
     def intercept(world, same_query):
-        filter_ = Filter(np.eye(40), 2, Prior(1e-6, 1.0, worlds=(world,)))
+        filter_ = Filter(np.eye(40), 2, Prior(1e-6, 1.0, hypotheses=(world,)))
         for n in range(30):
             query = 0 if same_query else n
             filter_.arrive([query], [query])
             filter_.observe(query, (0,), -1)
         return filter_.utilities.theta[0, -1]
 
-    once = Filter(np.eye(40), 2, Prior(1e-6, 1.0, worlds=(TWO_VALUED,)))
+    once = Filter(np.eye(40), 2, Prior(1e-6, 1.0, hypotheses=(TWO_VALUED,)))
     once.arrive([0], [0])
     once.observe(0, (0,), -1)
     assert intercept(TWO_VALUED, True) > 2.5 * once.utilities.theta[0, -1]
@@ -168,7 +168,7 @@ def test_scored_rows_set_the_parameters_and_leave_no_trace_of_their_queries():
     at = filter_.arrive(list(range(50)), list(range(150, 200)))
     predicted = filter_._slots.utility[at] > 0
     assert (predicted == capable[150:]).mean() > 0.85
-    np.testing.assert_allclose(filter_.weights, 1 / len(WORLDS))
+    np.testing.assert_allclose(filter_.weights, 1 / len(HYPOTHESES))
     np.testing.assert_array_equal(filter_._slots.effect[at], 0.0)
 
 

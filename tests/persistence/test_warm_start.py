@@ -45,7 +45,7 @@ def test_the_spread_is_the_one_of_largest_probability_of_the_rows_in_order():
     scores = []
     for spread in SPREADS:
         prior = Prior(context=spread)
-        correlations = np.array([correlation_of(rates, w.correlation(3)) for w in prior.worlds])
+        correlations = np.array([correlation_of(rates, w.correlation(3)) for w in prior.hypotheses])
         filter_, total = Filter(x, 3, prior, correlations), 0.0
         for row in range(20):
             filter_.arrive([row], [row])

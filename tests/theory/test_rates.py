@@ -1,27 +1,28 @@
-"""Slopes, the store of runs, and predictions R1 to R5 and R9 to R11 at CI's size."""
+"""Slopes, the studies, and predictions R1 to R5 and R9 to R11 at small sizes."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from cqb.theory import asymptotic, behaviour, catalogue, plateau, rates, verdicts
-from cqb.theory.__main__ import main
-from cqb.theory.runs import MAKERS, play, rate_world, tau
-from cqb.theory.settings import CI, SETTINGS
-from cqb.theory.verdicts import FAILS, HOLDS, OUT_OF_REACH
+from cqb import paths
+from cqb.studies import theory
+from cqb.theory import learning, rates
+from cqb.theory.verdicts import FAILS, HOLDS, OUT_OF_REACH, Task, records, text
+from cqb.theory.worlds import MAKERS, play, rate_world, tau
 
-SMALL = replace(CI, coverage_runs=4, radius_instances=3, long_rounds=400, rate_instances=6)
 HORIZONS = (200, 800)
 
 
 @pytest.fixture(scope="module")
 def frame():
-    return rates.measure(("ACQB", "CQB-eta-2"), HORIZONS, 6)
+    tasks = [
+        Task("R1", (name,), seed, HORIZONS) for name in ("ACQB", "CQB-eta-2") for seed in range(6)
+    ]
+    return pd.concat([theory.run(task) for task in tasks], ignore_index=True)
 
 
 def made_up(exponent, noise, instances=40, horizons=(250, 500, 1_000, 2_000)):
@@ -52,7 +53,7 @@ def test_a_mean_that_is_not_positive_has_no_slope():
     horizons, values = made_up(-0.5, 0.3)
     values[:, -1] -= 2.0 * values[:, -1].mean()
     fit = rates.slope(horizons, values)
-    assert np.isnan(fit.estimate)
+    assert np.isnan(fit.slope)
     assert fit.usable < 0.05
 
 
@@ -68,21 +69,21 @@ def test_rate_verdicts_are_those_of_the_slopes():
             for i in range(40)
             for k, t in enumerate(T)
         ]
-    checks = asymptotic.rate_checks(pd.DataFrame(rows), SMALL)
-    assert [c.verdict.id for c in checks] == ["R1", "R2", "R3", "R4"]
-    assert [c.verdict.verdict for c in checks] == [HOLDS, FAILS, HOLDS, FAILS]
-    few = pd.DataFrame([row for row in rows if row["seed"] < 3])
+    rows = pd.DataFrame(rows)
+    checks = [theory.judged(id, {"R1": rows}) for id in ("R1", "R2", "R3", "R4")]
+    assert [check.verdict for check in checks] == [HOLDS, FAILS, HOLDS, FAILS]
+    few = rows[rows["seed"] < 3].copy()
     few["gap"] *= np.random.default_rng(1).lognormal(0.0, 2.0, len(few))
-    third = asymptotic.rate_checks(few, SMALL)[2]
-    assert third.verdict.verdict == OUT_OF_REACH
-    assert "instances" in third.verdict.note
+    third = theory.judged("R3", {"R1": few})
+    assert third.verdict == OUT_OF_REACH
+    assert "instances" in third.note
 
 
 def test_r1_acqbs_regret_grows_well_below_linearly(frame):
     """Six instances, T = 200 and 800. Kills: exploration that never decays, a radius ten times
     too large, regret against the oracle's queue (slopes of .8 and more)."""
     fit = rates.slope(*rates.by_instance(frame, "ACQB", "regret"))
-    assert fit.estimate < 0.72
+    assert fit.slope < 0.72
     assert fit.low < 0.55
 
 
@@ -97,106 +98,83 @@ def test_r3_tau_by_value():
     assert tau(5, 1_000, 0.05, 0.05) == 200
 
 
-def test_an_anytime_run_tells_of_shorter_horizons(frame):
+def test_an_anytime_run_gives_the_shorter_horizons(frame):
     pair = play(rate_world(2), "ACQB", 200, 2)
     row = frame[(frame["policy"] == "ACQB") & (frame["T"] == 200) & (frame["seed"] == 2)].iloc[0]
     assert row["regret"] == pytest.approx(pair.learner.regret.sum())
     assert row["gap"] == pytest.approx(pair.gap[191:].mean())
 
 
-def test_finished_runs_are_not_played_again(tmp_path, monkeypatch):
-    first = rates.measure(("CQB-Opt",), (30, 60), 2, folder=tmp_path)
-    (file,) = tmp_path.iterdir()
-    lines = file.read_text("utf-8").splitlines()
-    # An interruption cuts the last line off.
-    file.write_text(lines[0] + "\n" + lines[1][:20], encoding="utf-8")
-    played = []
-    perform = rates.perform
-    monkeypatch.setattr(rates, "perform", lambda job: played.append(job) or perform(job))
-    seen = []
-    again = rates.measure(
-        ("CQB-Opt",), (30, 60), 2, folder=tmp_path, progress=lambda *n: seen.append(n)
-    )
-    pd.testing.assert_frame_equal(first, again)
-    assert len(played) == 1
-    assert seen == [(2, 2)]
+def test_a_policy_that_knows_its_horizon_is_run_for_each():
+    rows = theory.run(Task("R1", ("CQB-eps",), 1, (60, 120)))
+    for T, regret in zip(rows["T"], rows["regret"], strict=True):
+        assert regret == pytest.approx(play(rate_world(1), "CQB-eps", T, 1).learner.regret.sum())
 
 
-def test_workers_change_nothing():
-    alone = rates.measure(("CQB-eta-2",), (30, 60), 2)
-    pd.testing.assert_frame_equal(alone, rates.measure(("CQB-eta-2",), (30, 60), 2, workers=2))
-
-
-def test_r5_the_adversary_does_not_make_cqb_opt_diverge():
+def test_r5_the_adversary_does_not_make_cqb_opt_diverge(judge):
     """Kills: an optimist that does not widen for unseen directions (its gap is linear)."""
-    check = asymptotic.adversarial(SMALL)
-    assert check.verdict.verdict != FAILS
+    check = judge("R5", 6, 400)
+    assert check.verdict != FAILS
     assert check.table["gap"].iloc[-1] < 6.0
 
 
-def test_r9_the_truth_stays_within_the_radius():
+def test_r9_the_truth_stays_within_the_radius(judge):
     """Kills: a radius ten times too small (ratios of 2 to 3 against the real one)."""
-    check = behaviour.coverage(SMALL)
-    assert check.verdict.verdict == HOLDS
-    assert 0.1 < check.verdict.estimate < 0.6
+    check = judge("R9", 4, 400)
+    assert check.verdict == HOLDS
+    assert 0.1 < check.estimate < 0.6
 
 
-def test_r10_a_smaller_slack_explores_longer():
-    check, curves = plateau.plateau(replace(SMALL, plateau_instances=1))
-    assert check.verdict.verdict != FAILS
+def test_r10_a_smaller_slack_explores_longer(rows_of):
+    rows = {"R10": rows_of("R10", 1, 400), "R10 preset": rows_of("R10 preset", 5, 500)}
+    check = theory.judged("R10", rows)
+    assert check.verdict == OUT_OF_REACH
     assert check.table["tau"].tolist() == [80, 80, 67, 80]
-    assert len(curves) == 4 * 401
+    assert len(learning.curves(rows["R10"])) == 4 * 401
+    assert "over 5 instances" in check.note
 
 
-def test_r11_the_theoretical_radius_costs_regret():
+def test_r11_the_theoretical_radius_costs_regret(judge):
     """Three instances, ratio 3 and more. Kills: a radius ten times too small (ratio about 2)."""
-    assert behaviour.radius(SMALL).table["regret"].iloc[-1] > 3.0 * behaviour_best(SMALL)
-
-
-def behaviour_best(setting):
-    runs = [
-        play(rate_world(seed), "ACQB", setting.long_rounds, seed).learner.regret.sum()
-        for seed in range(setting.radius_instances)
-    ]
-    return float(np.mean(runs))
+    runs = [play(rate_world(seed), "ACQB", 400, seed).learner.regret.sum() for seed in range(3)]
+    assert judge("R11", 3, 400).table["regret"].iloc[-1] > 3.0 * np.mean(runs)
 
 
 def test_the_sensitivity_table_changes_one_constant_at_a_time():
-    table = asymptotic.sensitivity(replace(SMALL, long_rounds=120, plateau_instances=1))
+    table = rates.sensitivity(1, 120)
     assert len(table) == 7
     assert table["constants"].is_unique
 
 
-def test_the_command_writes_verdicts_and_goes_on(tmp_path, monkeypatch, capsys):
-    """Two cheap steps instead of all; the second call plays nothing."""
-    monkeypatch.setenv("CQB_RUNS", str(tmp_path / "runs"))
-    kept = {name: catalogue.STEPS[name] for name in ("E1", "E2")}
-    monkeypatch.setattr(catalogue, "STEPS", kept)
-    tiny = replace(SMALL, horizons=(30, 60), rate_instances=3)
-    monkeypatch.setitem(SETTINGS, "ci", tiny)
-    arguments = ["--ci", "--workers", "1", "--figures", str(tmp_path / "figures")]
-    main(arguments)
-    rows = json.loads((tmp_path / "figures" / "theory_verdicts.json").read_text("utf-8"))
-    assert [row["id"] for row in rows] == ["E1", "E2", "R1", "R2", "R3", "R4"]
-    assert set(rows[0]) >= {"id", "prediction", "estimate", "low", "high", "criterion", "verdict"}
-    assert "rate runs: 21 of 21" in capsys.readouterr().out
-    monkeypatch.setattr(rates, "perform", None)
-    monkeypatch.setattr(catalogue, "STEPS", dict.fromkeys(kept))
-    main(arguments)
-    assert json.loads((tmp_path / "figures" / "theory_verdicts.json").read_text("utf-8")) == rows
+@pytest.mark.parametrize("setting", theory.SIZES)
+def test_every_check_is_in_one_study_of_each_size(setting):
+    tasks = [task for kind in theory.KINDS for task in theory.study(kind, setting).tasks]
+    assert {task.check for task in tasks} == set(theory.RUNS)
+    for check, runs in theory.RUNS.items():
+        seeds, _ = runs.sizes[theory.SIZES.index(setting)]
+        assert sum(task.check == check for task in tasks) == seeds * len(list(runs.cases))
 
 
-def test_the_committed_verdicts_cover_every_prediction():
-    from cqb import paths
+def test_rows_of_a_mixed_table_come_back_as_they_were(rows_of):
+    """A table of several checks has gaps, which make its counts floats."""
+    parts = {"E1": rows_of("E1", 1, 30), "E2": rows_of("E2", 2, 3)}
+    back = theory._by_check([pd.concat(parts.values(), ignore_index=True)])
+    for check, rows in parts.items():
+        pd.testing.assert_frame_equal(back[check].reset_index(drop=True), rows[back[check].columns])
+        assert text(theory.judged(check, back)) == text(theory.judged(check, parts))
 
-    found = verdicts.committed(paths.root() / "figures" / "theory_verdicts.json")
-    assert found["id"].tolist() == catalogue.ORDER
+
+def test_the_committed_verdicts_cover_every_prediction(rows_of):
+    path = paths.root() / "figures" / "theory_verdicts.json"
+    found = pd.DataFrame(json.loads(path.read_text("utf-8")))
+    assert found["id"].tolist() == list(theory.JUDGES)
+    judged = theory.judged("E1", {"E1": rows_of("E1", 1, 30)})
+    assert list(records([judged]).columns) == list(found.columns)
     assert set(MAKERS) >= {"ACQB", "CQB-eps", "CQB-Opt", "CQB-eta-2"}
 
 
 def test_r10_is_judged_by_what_the_instances_agree_on():
     """Queues that end at known rounds. Kills: a verdict without regard to the spread."""
-    setting = replace(SMALL, plateau_instances=12)
     table = pd.DataFrame(
         {"last round above half": [60, 40, 20], "queue at T": [0.0] * 3, "peak": [9.0] * 3}
     )
@@ -210,9 +188,9 @@ def test_r10_is_judged_by_what_the_instances_agree_on():
         return queues
 
     def judged(at: list[int], spread: int) -> str:
-        return plateau._plateau_check(table, made(at, spread), setting).verdict.verdict
+        return learning._plateau_check(table, made(at, spread), pd.Series([0.6])).verdict
 
-    assert plateau.ends(np.array([[0, 4, 9, 5, 4, 0], [9, 0, 0, 0, 0, 0]])).tolist() == [3, 0]
+    assert learning.ends(np.array([[0, 4, 9, 5, 4, 0], [9, 0, 0, 0, 0, 0]])).tolist() == [3, 0]
     assert judged([60, 40, 20], 3) == HOLDS
     assert judged([60, 20, 40], 3) == FAILS
     assert judged([60, 41, 40], 15) == OUT_OF_REACH

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 REAL = ("routerbench", "sprout", "embedllm")
 STAND_INS = tuple(f"{name}-standin" for name in REAL)
-NAMES = (*REAL, *STAND_INS)
+NAMES = (*REAL, *STAND_INS, "persistence-standin")
 
 
 def load(name: str, folder: Path | str | None = None) -> RoutingTable:
@@ -22,7 +22,8 @@ def load(name: str, folder: Path | str | None = None) -> RoutingTable:
     that CQB_ROUTERBENCH_DIR, CQB_SPROUT_DIR or CQB_EMBEDLLM_DIR names, or else from the one that
     `make data` downloads into. They come without embeddings: see `cqb.encoder`.
     A name with "-standin" is the generated table committed with the code, embeddings included;
-    `folder` overrides where its file is looked for.
+    `folder` overrides where its file is looked for. "persistence-standin" is RouterBench's, with
+    scores that persist from attempt to attempt as the real ones do.
 
     >>> table = load("routerbench-standin")
     >>> table.name, table.scores.shape, table.embeddings.shape
@@ -39,6 +40,10 @@ def load(name: str, folder: Path | str | None = None) -> RoutingTable:
 
     if name not in NAMES:
         raise ValueError(f"no data set {name!r}; expected one of {', '.join(NAMES)}")
+    if name == "persistence-standin":
+        from cqb.datasets import persistence_standin
+
+        return persistence_standin.load(folder)
     if name in STAND_INS:
         from cqb.datasets import standin
 

@@ -1,6 +1,6 @@
 """Persistence: how the past rounds of a query bear on its next attempt, as a Bayesian filter."""
 
 from .filter import Filter, Prior
-from .worlds import FRESH, WORLDS, Persistence
+from .hypotheses import FRESH, HYPOTHESES, Persistence
 
-__all__ = ["FRESH", "WORLDS", "Filter", "Persistence", "Prior"]
+__all__ = ["FRESH", "HYPOTHESES", "Filter", "Persistence", "Prior"]

@@ -15,7 +15,7 @@ from scipy.special import ndtr
 
 from .beliefs import Slots, Utilities
 from .evidence import likelihoods, mix, moments, tempered
-from .worlds import WORLDS, Persistence
+from .hypotheses import HYPOTHESES, Persistence
 
 # The probability that a score contradicts the capability.
 SLIP = 0.001
@@ -29,13 +29,13 @@ class Prior:
     ----------
     context : of a model's own part at a unit context. intercept : of its intercept.
     shared : variance of the part that all models share, relative to their own; 0 for none.
-    worlds : the hypotheses of persistence, with equal weights.
+    hypotheses : of persistence, with equal prior weights.
     """
 
     context: float = 1.0
     intercept: float = 1.0
     shared: float = 0.0
-    worlds: tuple[Persistence, ...] = WORLDS
+    hypotheses: tuple[Persistence, ...] = HYPOTHESES
 
 
 class Filter:
@@ -45,7 +45,7 @@ class Filter:
     ----------
     contexts : (C, d) float64; only rows of queries that have arrived are read.
     n_models : N. prior : see :class:`Prior`.
-    correlations : (H, N, N) correlation of the effects by hypothesis; by default each world's own.
+    correlations : (H, N, N) correlation of the effects by hypothesis; by default each hypothesis's own.
     """
 
     def __init__(
@@ -55,18 +55,17 @@ class Filter:
         prior: Prior,
         correlations: np.ndarray | None = None,
     ) -> None:
-        worlds = prior.worlds
-        self._contexts, self._prior, self.worlds = contexts, prior, worlds
+        self._contexts, self._prior = contexts, prior
+        self.hypotheses = hypotheses = prior.hypotheses
         self.share, self.low, self.high = (
-            np.array([getattr(world, name) for world in worlds])
-            for name in ("share", "low", "high")
+            np.array([getattr(h, name) for h in hypotheses]) for name in ("share", "low", "high")
         )
         if correlations is None:
-            correlations = np.array([world.correlation(n_models) for world in worlds])
+            correlations = np.array([h.correlation(n_models) for h in hypotheses])
         self.covariance = self.share[:, None, None] * correlations
-        self._by_prompt = np.array([world.unit == "prompt" for world in worlds])
+        self._by_prompt = np.array([h.unit == "prompt" for h in hypotheses])
         self.utilities = Utilities(n_models, contexts.shape[1] + 1, prior.shared)
-        self.log_evidence = np.zeros(len(worlds))
+        self.log_evidence = np.zeros(len(hypotheses))
         self._slots = Slots(self.covariance, self._by_prompt, contexts.shape[1] + 1)
 
     @property
@@ -87,7 +86,7 @@ class Filter:
         return np.append(self._prior.context * x, self._prior.intercept)
 
     def latent(self, at: np.ndarray, live: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and variance of the latent numbers at the slots: (q, H, N) each, live worlds only."""
+        """Mean and variance of the latent numbers at the slots: (q, H, N) each, live hypotheses only."""
         s = self._slots
         mean = s.utility[at][:, None, :] + s.effect[at][:, live]
         variance = s.spread[at][:, live] + (1.0 - self.share[live])[:, None]

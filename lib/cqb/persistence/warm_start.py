@@ -35,7 +35,7 @@ def studied(
     """
     n_models = rates.shape[1]
     correlations = np.array(
-        [correlation_of(rates, world.correlation(n_models)) for world in prior.worlds]
+        [correlation_of(rates, h.correlation(n_models)) for h in prior.hypotheses]
     )
     filters = [
         Filter(contexts, n_models, replace(prior, context=spread), correlations)

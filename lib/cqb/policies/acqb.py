@@ -36,7 +36,8 @@ Radius = Callable[[int], float]
 
 # Utilities are first computed to within this, which decides most rounds (K = 1).
 INITIAL_TOLERANCE = 0.01
-# ACQB-tuned: chosen on the tuning rows and seeds from 100 on, for recorded answers (cqb.beyond.tuning).
+# ACQB-tuned: chosen on the tuning rows and seeds from 100 on, for recorded answers
+# (cqb.studies.beyond.tuning).
 SETTINGS = {"lambda0": 1.0 / 64.0, "alpha_coef": 1e-3}
 
 

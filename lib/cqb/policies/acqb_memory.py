@@ -30,8 +30,8 @@ from scipy.special import ndtr
 
 from ..persistence.evidence import moments
 from ..persistence.filter import Filter, Prior
+from ..persistence.hypotheses import FRESH, HYPOTHESES
 from ..persistence.warm_start import SPREADS, studied
-from ..persistence.worlds import FRESH, WORLDS
 from ..simulate import Assortment, Decision, Waiting
 from ..streams import Streams
 from .base import PolicyEntry, Service
@@ -47,8 +47,8 @@ class MemorySettings:
     """Settings of the policies with memory.
 
     The spread of the prior and the scale of sampling were chosen on the tuning rows and seeds 100 to
-    103, recorded answers and linear utilities together (:mod:`cqb.beyond.tuning`). A policy that starts
-    from scored rows takes the spread from them.
+    103, recorded answers and linear utilities together (:mod:`cqb.studies.beyond.tuning`). A policy
+    that starts from scored rows takes the spread from them.
 
     Attributes
     ----------
@@ -64,7 +64,7 @@ class MemorySettings:
     ageing: float = 0.0
 
 
-QUERY_ALONE = MemorySettings(Prior(worlds=tuple(w for w in WORLDS if w.unit == "query")))
+QUERY_ALONE = MemorySettings(Prior(hypotheses=tuple(h for h in HYPOTHESES if h.unit == "query")))
 
 
 class MemoryLearner:
@@ -175,7 +175,7 @@ def acqb_warm(
 ) -> MemoryLearner:
     """ACQB-W: the same start without memory; every attempt is a fresh draw given the context."""
     settings = settings or MemorySettings()
-    settings = replace(settings, prior=replace(settings.prior, worlds=(FRESH,)))
+    settings = replace(settings, prior=replace(settings.prior, hypotheses=(FRESH,)))
     return acqb_memory_warm(service, streams, rows, settings)
 
 

@@ -20,7 +20,7 @@ from concurrent.futures import Executor
 from .. import figure_records
 from ..files import write_text
 from ..paths import figures_dir
-from ..tables import csv
+from ..tables import file_text
 from . import data, replay, store
 from .provenance import cores
 from .registry import reports, studies
@@ -113,7 +113,7 @@ def run_studies(options: argparse.Namespace) -> int:
             study.store(rows)
     for path, report in reports().items():
         with contextlib.suppress(FileNotFoundError):
-            write_text(figures_dir() / path, csv(report()))
+            write_text(figures_dir() / path, file_text(path, report()))
     return 0
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import pandas as pd
 
 from .. import paths
-from ..tables import csv
+from ..tables import file_text
 from . import data, store
 from .making import Keyed, make
 from .provenance import git_state
@@ -134,12 +134,12 @@ def _replay_quietly(study: Study, extent: Extent) -> Verdict:
 def rederive(reports: Mapping[str, Report], folder: Path | None = None) -> Iterator[Verdict]:
     """Derive every report again from the stored tables and compare it with its file in `folder`.
 
-    By default the figures folder. Reports are CSV files, named by their path in it.
+    By default the figures folder. Reports are CSV or JSON files, named by their path in it.
     """
     for name, report in reports.items():
         path = (folder or paths.figures_dir()) / name
         try:
-            text = csv(report())
+            text = file_text(name, report())
         except FileNotFoundError as error:
             yield Verdict(name, None, f"not derived: {error}")
             continue

@@ -1,7 +1,7 @@
 """E5 on a routing table: the largest stable arrival rate of rules that need not learn.
 
 Each offers the same query the same models, or the same sequence of models, so its mean number of
-serves per query is fixed and its capacity the reciprocal (:mod:`.queues`).
+serves per query is fixed and its capacity the reciprocal (:mod:`.laws`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import pandas as pd
 
 from ..environment import Environment, from_table
 from ..routing_table import RoutingTable
-from . import queues
+from . import laws
 
 RULES = ("oracle", "RANDOM", "best single assortment", "cycle by mean score")
 
@@ -30,12 +30,12 @@ def capacities(environment: Environment, K: int, ranking: Sequence[int]) -> dict
     total = np.stack([environment.odds[:, list(s)].sum(axis=1) for s in sets], axis=1)
     rates = total / (1.0 + total)
     found = {
-        "oracle": queues.capacity(rates.max(axis=1)),
-        "RANDOM": queues.capacity(rates.mean(axis=1)),
+        "oracle": laws.capacity(rates.max(axis=1)),
+        "RANDOM": laws.capacity(rates.mean(axis=1)),
         "best single assortment": float((1.0 / (1.0 / rates).mean(axis=0)).max()),
     }
     if K == 1:
-        found["cycle by mean score"] = queues.cycle_capacity(rates[:, list(ranking)])
+        found["cycle by mean score"] = laws.cycle_capacity(rates[:, list(ranking)])
     return found
 
 

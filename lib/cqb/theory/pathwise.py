@@ -1,56 +1,27 @@
-"""Checks on paths and draws: switching (E6), optimism (E8), exploration (E9), memory (E10)."""
+"""Checks on paths: switching to the oracle (E6, E7, R7) and forced exploration (E9)."""
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 
-from ..environment import draw
-from ..posterior import optimistic_draws, sampled_scores
-from ..simulate import simulate
-from ..streams import Streams
-from ..switching import terminal_queues
-from ..synthetic import hidden_fit
-from . import memory, optimism
-from .orders import FixedRule, Offer, always, cycling, first_come
-from .runs import C1, Pair, play, rate_world
-from .settings import Setting
-from .verdicts import Check, Verdict, exact, interval
+from ..stats import interval
+from ..switching import oracle_odds, oracle_queue, terminal_queues, waiting_rows
+from .verdicts import FAILS, HOLDS, OUT_OF_REACH, Check, Row, Task, exact
+from .worlds import C1, Pair, play, rate_world
 
 SWITCHED = ("ACQB", "CQB-eps", "CQB-Opt", "CQB-eta-2")
+BLOCKS = 20  # of rounds, in E7 and R7
 
 
-def switching(setting: Setting) -> Check:
-    """E6: every term psi is -1, 0 or 1 and the terms sum to the queue-length regret."""
-    rows = []
-    runs = max(2, setting.switch_runs // len(SWITCHED))
-    for name in SWITCHED:
-        counts, broken = np.zeros(3, int), 0
-        for seed in range(runs):
-            pair = play(rate_world(seed), name, setting.switch_rounds, seed)
-            psi, error = switch_terms(pair)
-            counts += [int((psi == value).sum()) for value in (-1, 0, 1)]
-            broken += int((np.abs(psi) > 1).sum()) + error
-        rows.append(
-            {"policy": name, "-1": counts[0], "0": counts[1], "1": counts[2], "broken": broken}
-        )
-    table = pd.DataFrame(rows)
-    broken = float(table["broken"].sum())
-    terms = int(table[["-1", "0", "1"]].to_numpy().sum())
-    return Check(
-        Verdict(
-            "E6",
-            "psi(s, T) is -1, 0 or 1 on every path, and the psi sum to Q(T) - Q*(T)",
-            broken,
-            broken,
-            broken,
-            "no term and no sum is off, on any path",
-            exact(broken == 0),
-            f"{terms} terms on {runs * len(SWITCHED)} paths",
-            setting.name,
-        ),
-        table,
-    )
+def switching(task: Task) -> Row:
+    """E6: how often psi is -1, 0 or 1, and how much of it and of its sum is off, on one path."""
+    (policy,) = task.case
+    psi, error = switch_terms(play(rate_world(task.seed), policy, task.T, task.seed))
+    counts = {str(value): int((psi == value).sum()) for value in (-1, 0, 1)}
+    return {"policy": policy, **counts, "broken": int((np.abs(psi) > 1).sum()) + error}
 
 
 def switch_terms(pair: Pair) -> tuple[np.ndarray, int]:
@@ -60,158 +31,146 @@ def switch_terms(pair: Pair) -> tuple[np.ndarray, int]:
     return psi, abs(int(psi.sum()) - int(pair.gap[-1]))
 
 
-def optimism_of_draws(setting: Setting) -> Check:
-    """E8: with M draws all K offered models are optimistic often enough, truth one radius up."""
-    rows = []
-    for K in (1, 2, 3, 4, 8):
-        M = optimistic_draws(K)
-        hits = optimistic_hits(K, M, 1.0, setting.draws // K)
-        share = float(hits.mean())
-        error = 2.0 * np.sqrt(max(share * (1 - share), 1e-12) / hits.size)
-        rows.append(
-            {
-                "K": K,
-                "M": M,
-                "guaranteed": optimism.guaranteed(M, K, optimism.BOUND),
-                "with M - 1": optimism.guaranteed(M - 1, K, optimism.BOUND),
-                "exact at one radius": optimism.all_optimistic(M, K, optimism.exceed(1.0)),
-                "simulated": share,
-                "low": share - error,
-                "high": share + error,
-            }
-        )
-    table = pd.DataFrame(rows)
-    least = table.loc[table["simulated"].idxmin()]
-    sharp = bool(
-        (table["guaranteed"] >= optimism.BOUND - 1e-12).all()
-        and (table["with M - 1"] < optimism.BOUND).all()
-    )
-    agree = bool((np.abs(table["simulated"] - table["exact at one radius"]) < 0.02).all())
+def judge_switching(rows: pd.DataFrame) -> Check:
+    """E6: every term psi is -1, 0 or 1 and the terms sum to the queue-length regret."""
+    counts = ["-1", "0", "1", "broken"]
+    table = rows.groupby("policy", sort=False)[counts].sum().astype(int).reset_index()
+    broken = float(table["broken"].sum())
     return Check(
-        Verdict(
-            "E8",
-            "M = 1, 9, 14, 17, 25 draws keep K = 1, 2, 3, 4, 8 models optimistic with P >= .0855",
-            float(least["simulated"]),
-            float(least["low"]),
-            float(least["high"]),
-            f"M is the smallest that guarantees {optimism.BOUND:.5f}, and simulated draws exceed it",
-            exact(sharp and agree and least["low"] > optimism.BOUND),
-            f"smallest at K = {int(least['K'])}",
-            setting.name,
-        ),
+        "psi(s, T) is -1, 0 or 1 on every path, and the psi sum to Q(T) - Q*(T)",
         table,
+        *(broken, broken, broken),
+        "no term and no sum is off, on any path",
+        exact(broken == 0),
+        f"{table[counts[:3]].to_numpy().sum()} terms on {len(rows)} paths",
     )
 
 
-def optimistic_hits(K: int, M: int, distance: float, trials: int, seed: int = 8) -> np.ndarray:
-    """Whether all K sampled scores of a query exceed truths that lie `distance` radii up: bool.
+def divergence(task: Task) -> list[Row]:
+    """E7 and R7: what a block of rounds adds to one run, a row per block.
 
-    The scores come from :func:`cqb.posterior.sampled_scores`, as the plain learner draws them.
+    `psi` is the sum of psi(t, T) over the block, `squares` that of the squared departure-rate gap,
+    and `survived` whether a divergence that is forced in its last round t survives to T.
     """
-    alpha, width = 0.37, 0.8
-    normals = Streams(seed).generator(f"E8 {K}").standard_normal((trials, 1, K, M))
-    mean = np.zeros((trials, K, 1))
-    covariance = np.full((trials, K, 1, 1), width**2)
-    scores = sampled_scores(mean, covariance, normals, alpha)
-    return (scores > distance * alpha * width).all(axis=(1, 2))
-
-
-def forced_exploration(setting: Setting) -> Check:
-    """E9: forced explorations are Bernoulli(lambda eta_s), some 2 c1 lambda sqrt(t) by round t."""
-    T, runs = setting.long_rounds, setting.coverage_runs
-    scores, rows = [], []
-    for seed in range(runs):
-        world = rate_world(seed)
-        pair = play(world, "ACQB", T, seed)
-        # Written out, not taken from the code under test.
-        eta = np.minimum(1.0, C1 / np.sqrt(np.arange(1, T) + 1.0))
-        chances = world.arrival_rate * eta
-        count = int(pair.learner.forced.sum())
-        scores.append((count - chances.sum()) / np.sqrt((chances * (1 - chances)).sum()))
-        rows.append(
-            {
-                "seed": seed,
-                "forced": count,
-                "sum of lambda eta": float(chances.sum()),
-                "2 c1 lambda sqrt(T)": float(2 * C1 * world.arrival_rate * np.sqrt(T)),
-            }
-        )
-    mean, low, high = interval(np.array(scores))
-    pooled = mean * np.sqrt(runs)
-    return Check(
-        Verdict(
-            "E9",
-            "forced explorations are independent Bernoulli(lambda eta_s)",
-            mean,
-            low,
-            high,
-            "the pooled standard score of the counts is within 2.5",
-            exact(abs(pooled) < 2.5),
-            f"{runs} runs of {T} rounds; estimate is the mean standard score",
-            setting.name,
-        ),
-        pd.DataFrame(rows),
-    )
-
-
-def memory_serves(setting: Setting, good: float = 0.99, bad: float = 0.1) -> Check:
-    """E10: mean serves per query without memory, at random, and with memory, simulated."""
-    rows = []
-    for N in (4, 11):
-        rules = {
-            "same model": (memory.same_model_serves, lambda N, seed: always([(0,)] * N)),
-            "random model": (memory.random_model_serves, _random_offers),
-            "greedy memory": (memory.greedy_memory_serves, lambda N, seed: cycling(range(N))),
+    pair = play(rate_world(task.seed), "ACQB", task.T, task.seed)
+    psi, _ = switch_terms(pair)
+    edges = np.unique(np.linspace(0, task.T, BLOCKS + 1).astype(int))
+    survived = survivals(pair, edges[1:])
+    return [
+        {
+            "t": int(stop),
+            "rounds": int(stop - start),
+            "psi": int(psi[start:stop].sum()),
+            "squares": float((pair.learner.regret[start:stop] ** 2).sum()),
+            "survived": int(survived[block]),
         }
-        for name, (formula, offer) in rules.items():
-            predicted = formula(N, good, bad)
-            counts = [
-                _mean_serves(N, good, bad, offer(N, seed), predicted, seed, setting.queue_rounds)
-                for seed in range(setting.queue_runs)
-            ]
-            mean, low, high = interval(np.array(counts), 1.0 - 0.05 / 6)
-            rows.append(
-                {
-                    "N": N,
-                    "rule": name,
-                    "predicted": predicted,
-                    "simulated": mean,
-                    "low": low,
-                    "high": high,
-                    "capacity": 1.0 / predicted,
-                }
-            )
-    table = pd.DataFrame(rows)
-    inside = (table["low"] <= table["predicted"]) & (table["predicted"] <= table["high"])
-    row = table.iloc[-1]
+        for block, (start, stop) in enumerate(pairwise(edges))
+    ]
+
+
+def survivals(pair: Pair, rounds: np.ndarray) -> np.ndarray:
+    """Whether a divergence forced in each of `rounds` is still seen in the queue at T: bool.
+
+    In one copy of the learner's queue the served query departs in round t, in the other it stays;
+    the oracle serves both afterwards on the same draws.
+    """
+    environment, draws, learner = pair.world.environment, pair.draws, pair.learner
+    odds = oracle_odds(environment, pair.world.K)
+    before = waiting_rows(learner, draws)
+    result = np.zeros(rounds.size, bool)
+    for i, t in enumerate(rounds):
+        if learner.query[t - 1] < 0:
+            continue
+        stays = list(before[t - 1]) + ([int(draws.row[t - 1])] if draws.arrives[t - 1] else [])
+        departs = list(stays)
+        departs.remove(int(learner.row[t - 1]))
+        queues = [oracle_queue(odds, draws, start, int(t) + 1) for start in (stays, departs)]
+        result[i] = queues[0] != queues[1]
+    return result
+
+
+def divergence_table(rows: pd.DataFrame) -> pd.DataFrame:
+    """The terms of E7 and R7 by block of rounds, over all runs.
+
+    `t` is the last round of a block, `psi` the mean of psi(t, T) over its runs and rounds with its
+    interval `low` to `high`, `m` the root mean square departure-rate gap, and `delta` the root of the
+    probability that a forced divergence at t survives to T.
+    """
+    table = []
+    for t, block in rows.groupby("t"):
+        rounds = int(block["rounds"].iloc[0])
+        mean, low, high, runs = interval(block["psi"] / rounds)
+        m = float(np.sqrt(block["squares"].sum() / (runs * rounds)))
+        delta = float(np.sqrt(block["survived"].mean()))
+        terms = {"psi": mean, "low": low, "high": high, "m": m, "delta": delta}
+        table.append({"t": int(t), **terms, "m delta": m * delta, "rounds": rounds})
+    return pd.DataFrame(table)
+
+
+def judge_bound(rows: pd.DataFrame) -> Check:
+    """E7: E[psi(t, T)] is at most m_t delta_t."""
+    table = divergence_table(rows)
+    over = table["low"] - table["m delta"]
+    row = table.iloc[int(over.argmax())]
+    unsure = bool((table["high"] > table["m delta"]).any())
+    verdict = FAILS if bool((over > 0.0).any()) else (OUT_OF_REACH if unsure else HOLDS)
+    note = f"the tightest of {len(table)} blocks is at t = {int(row['t'])}"
+    if verdict == OUT_OF_REACH:
+        note += "; about four times the runs would halve the intervals"
     return Check(
-        Verdict(
-            "E10",
-            "without memory a useless context costs 9.18 serves a query, with it 4.43 (N = 11)",
-            float(row["simulated"]),
-            float(row["low"]),
-            float(row["high"]),
-            f"all 6 intervals, jointly at 95%, cover the recursion (last: {row['predicted']:.3f})",
-            exact(bool(inside.all())),
-            "so one model per context for ever is worse than RANDOM, whatever was learned",
-            setting.name,
-        ),
+        "E[psi(t, T)] <= m_t delta_t at every round t",
         table,
+        *(float(row[part] - row["m delta"]) for part in ("psi", "low", "high")),
+        "psi's interval lies below m_t delta_t in all blocks of rounds; fails if one lies above",
+        verdict,
+        note,
     )
 
 
-def _random_offers(N: int, seed: int) -> Offer:
-    generator = Streams(seed).generator("random offers")
-    return lambda row, query, served: (int(generator.integers(N)),)
+def judge_sum(rows: pd.DataFrame) -> Check:
+    """R7: m_t falls, delta_t rises, and the sum of m_t delta_t exceeds the queue-length regret."""
+    table = divergence_table(rows)
+    regret = float(rows["psi"].sum() / rows["seed"].nunique())
+    bound = float((table["m delta"] * table["rounds"]).sum())
+    half = len(table) // 2
+    falls = table["m"].iloc[half:].mean() < table["m"].iloc[:half].mean()
+    rises = table["delta"].iloc[half:].mean() > table["delta"].iloc[:half].mean()
+    ratio = bound / max(regret, 1e-9)
+    return Check(
+        "m_t falls and delta_t rises with t; sum m_t delta_t exceeds the queue-length regret",
+        table,
+        *(ratio, ratio, ratio),
+        "second-half mean of m below the first's, of delta above it, and bound / regret >= 1",
+        exact(bool(falls and rises and bound >= regret)),
+        f"bound {bound:.1f} against a measured regret of {regret:.2f} queries",
+    )
 
 
-def _mean_serves(
-    N: int, good: float, bad: float, offer: Offer, serves: float, seed: int, T: int
-) -> float:
-    """Serves per departed query, each query served until it departs; `serves` is the prediction."""
-    # Nine tenths of the capacity: the queue is rarely empty and never long.
-    world = hidden_fit(N, good, bad, arrival_rate=0.9 / serves)
-    draws = draw(Streams(seed), N, world.arrival_rate, T)
-    run = simulate(world.environment, FixedRule(first_come, offer), 1, draws)
-    done = run.departed > 0
-    return float((run.query >= 0).sum() / done.sum())
+def exploration(task: Task) -> Row:
+    """E9: the number of ACQB's forced explorations in one run, and its standard score."""
+    world = rate_world(task.seed)
+    pair = play(world, "ACQB", task.T, task.seed)
+    # Written out, not taken from the code under test.
+    eta = np.minimum(1.0, C1 / np.sqrt(np.arange(1, task.T) + 1.0))
+    chances = world.arrival_rate * eta
+    count = int(pair.learner.forced.sum())
+    deviation = np.sqrt((chances * (1 - chances)).sum())
+    return {
+        "forced": count,
+        "sum of lambda eta": float(chances.sum()),
+        "2 c1 lambda sqrt(T)": float(2 * C1 * world.arrival_rate * np.sqrt(task.T)),
+        "score": float((count - chances.sum()) / deviation),
+    }
+
+
+def judge_exploration(rows: pd.DataFrame) -> Check:
+    """E9: forced explorations are Bernoulli(lambda eta_s), some 2 c1 lambda sqrt(t) by round t."""
+    mean, low, high, runs = interval(rows["score"])
+    return Check(
+        "forced explorations are independent Bernoulli(lambda eta_s)",
+        rows[["seed", "forced", "sum of lambda eta", "2 c1 lambda sqrt(T)"]],
+        *(mean, low, high),
+        "the pooled standard score of the counts is within 2.5",
+        exact(abs(mean * np.sqrt(runs)) < 2.5),
+        f"{runs} runs of {rows['T'].iloc[0]} rounds; estimate is the mean standard score",
+    )

@@ -1,41 +1,46 @@
-"""Growth rates: regret and queue-length regret at a range of horizons, and their slopes.
+"""Growth with the horizon (R1 to R5): regret and queue-length regret, and their slopes.
 
 A slope is the least-squares slope of the log of the mean over instances against the log of the
-horizon; its interval is a percentile bootstrap over instances. Results are appended to one file
-as they come, so that a run which was interrupted goes on where it stopped.
+horizon; its interval is a percentile bootstrap over instances.
 """
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from ..experiment.code_hash import code_hash
+from ..environment import draw
+from ..policies.cqb_eta2 import cqb_eta2, phases
+from ..stats import interval
 from ..streams import Streams
-from .runs import ANYTIME, play, rate_world
+from ..synthetic import blockwise
+from .verdicts import FAILS, OUT_OF_REACH, Check, Row, Task, at_most, estimate, resamples
+from .worlds import ANYTIME, SLACK, D, play, rate_world
 
+POLICIES = ("ACQB", "ACQB-online", "CQB-eps", "CQB-Opt", "CQB-eta-2")
 # The queue-length regret at t is averaged over the rounds from 0.95 t to t: a single queue length is
 # a whole number, and its mean over few runs too rough for a slope.
 WINDOW = 0.05
 RESAMPLES = 2_000
-MODULE = "theory.runs"  # the code behind a run, with all that it imports
+# An interval on a slope that is wider than this decides nothing.
+WIDEST = {"regret": 0.3, "gap": 0.5}
+WIDEST_CHANGE = 0.1  # of R5
+# The prediction, the policy, what grows, and the largest slope.
+SLOPES = {
+    "R1": ("ACQB's routing regret grows like sqrt(t), up to logs", "ACQB", "regret", 0.5),
+    "R2": ("ACQB's queue-length regret at t is O(t^-1/4), up to logs", "ACQB", "gap", -0.25),
+    "R3": ("CQB-eps' queue-length regret at horizon T is O(T^-1/4)", "CQB-eps", "gap", -0.25),
+    "R4": ("CQB-eta-2's queue-length regret at horizon T is O(T^-1/2)", "CQB-eta-2", "gap", -0.5),
+}
 
-Job = tuple[str, int, tuple[int, ...], int]
-Progress = Callable[[int, int], None]
 
-
-@dataclass(frozen=True)
-class Slope:
+class Slope(NamedTuple):
     """A slope with its 95% interval, and the share of resamples whose log means existed."""
 
-    estimate: float
+    slope: float
     low: float
     high: float
     usable: float
@@ -44,114 +49,143 @@ class Slope:
 def slope(horizons: np.ndarray, values: np.ndarray, seed: int = 0) -> Slope:
     """Slope of log mean against log horizon: `values` is (instances, horizons).
 
-    A resample in which some mean is not positive has no slope and is left out; `usable` tells how
-    many were kept. NaN where the means themselves are not positive.
+    A resample in which some mean is not positive has no slope and is left out; `usable` is the share
+    that was used. NaN where the means themselves are not positive.
     """
     x = np.log(np.asarray(horizons, float))
     x = x - x.mean()
-    generator = Streams(seed).generator("bootstrap")
-    picks = generator.integers(values.shape[0], size=(RESAMPLES, values.shape[0]))
-    means = values[picks].mean(axis=1)
-    kept = means[(means > 0.0).all(axis=1)]
+    means = values[resamples(values.shape[0], RESAMPLES, seed)].mean(axis=1)
+    usable = means[(means > 0.0).all(axis=1)]
     mean = values.mean(axis=0)
-    if not (mean > 0.0).all() or len(kept) < 2:
-        return Slope(np.nan, np.nan, np.nan, len(kept) / RESAMPLES)
-    slopes = np.log(kept) @ x / (x @ x)
-    low, high = np.quantile(slopes, [0.025, 0.975])
+    if not (mean > 0.0).all() or len(usable) < 2:
+        return Slope(np.nan, np.nan, np.nan, len(usable) / RESAMPLES)
+    low, high = np.quantile(np.log(usable) @ x / (x @ x), [0.025, 0.975])
     estimate = float(np.log(mean) @ x / (x @ x))
-    return Slope(estimate, float(low), float(high), len(kept) / RESAMPLES)
+    return Slope(estimate, float(low), float(high), len(usable) / RESAMPLES)
 
 
-def jobs(policies: Sequence[str], horizons: Sequence[int], instances: int) -> list[Job]:
-    """(policy, T, horizons to read, instance): one run tells all horizons of an anytime policy."""
-    result: list[Job] = []
-    for seed in range(instances):
-        for name in policies:
-            if name in ANYTIME:
-                result.append((name, max(horizons), tuple(horizons), seed))
-            else:
-                result += [(name, T, (T,), seed) for T in horizons]
-    return result
+def grow(task: Task) -> list[Row]:
+    """R1 to R4: one policy's regret and queue-length regret on one instance, a row per horizon.
 
-
-def perform(job: Job) -> list[dict[str, float | str]]:
-    """Play one job; a row for each horizon read."""
-    name, T, horizons, seed = job
-    pair = play(rate_world(seed), name, T, seed)
-    regret, gap = np.cumsum(pair.learner.regret), pair.gap
-    return [
-        {
-            "policy": name,
-            "T": h,
-            "seed": seed,
-            "regret": round(float(regret[h - 1]), 9),
-            "gap": round(float(gap[h + 1 - max(1, int(WINDOW * h)) : h + 1].mean()), 9),
-        }
-        for h in horizons
-    ]
-
-
-def measure(
-    policies: Sequence[str],
-    horizons: Sequence[int],
-    instances: int,
-    *,
-    folder: Path | None = None,
-    workers: int = 1,
-    progress: Progress | None = None,
-) -> pd.DataFrame:
-    """Regret and queue-length regret per policy, horizon and instance, in a fixed order.
-
-    Parameters
-    ----------
-    folder : keeps finished jobs, under a name that depends on the code behind them, so that none is
-        taken for the work of other code; None keeps nothing.
-    workers : processes side by side. progress : called with (jobs done, jobs in all).
+    One run gives all horizons of an anytime policy; the others are run for each.
     """
-    wanted = jobs(policies, horizons, instances)
-    store = None if folder is None else folder / f"rates-{code_hash(MODULE)[:12]}.jsonl"
-    done = _read(store)
-    rest = [job for job in wanted if job not in done]
-    for job, rows in _performed(rest, workers):
-        done[job] = rows
-        if store is not None:
-            store.parent.mkdir(parents=True, exist_ok=True)
-            with store.open("a", encoding="utf-8") as file:
-                file.write(json.dumps([job, rows]) + "\n")
-        if progress is not None:
-            progress(sum(job in done for job in wanted), len(wanted))
-    return pd.DataFrame([row for job in wanted for row in done[job]])
+    (policy,), world, longest = task.case, rate_world(task.seed), max(task.T)
+    played = (longest,) if policy in ANYTIME else task.T
+    pairs = {T: play(world, policy, T, task.seed) for T in played}
+    rows = []
+    for T in task.T:
+        pair = pairs.get(T, pairs[longest])
+        regret = round(float(np.cumsum(pair.learner.regret)[T - 1]), 9)
+        gap = round(_recent(pair.gap[: T + 1], T), 9)
+        rows.append({"policy": policy, "T": T, "regret": regret, "gap": gap})
+    return rows
 
 
-def by_instance(frame: pd.DataFrame, policy: str, value: str) -> tuple[np.ndarray, np.ndarray]:
-    """Horizons (h,) and values (instances, h) of one policy in the frame of :func:`measure`."""
-    table = frame[frame["policy"] == policy].pivot(index="seed", columns="T", values=value)
+def _recent(gap: np.ndarray, T: int) -> float:
+    """The mean over the last twentieth of T rounds."""
+    return float(gap[-max(1, int(WINDOW * T)) :].mean())
+
+
+def by_instance(rows: pd.DataFrame, policy: str, value: str) -> tuple[np.ndarray, np.ndarray]:
+    """Horizons (h,) and values (instances, h) of one policy in the rows of :func:`grow`."""
+    table = rows[rows["policy"] == policy].pivot(index="seed", columns="T", values=value)
     return table.columns.to_numpy(), table.to_numpy()
 
 
-def _performed(rest: list[Job], workers: int) -> Iterator[tuple[Job, list[dict]]]:
-    if workers == 1:
-        for job in rest:
-            yield job, perform(job)
-        return
-    # Long jobs first, so that no core ends the run alone.
-    rest = sorted(rest, key=lambda job: -job[1])
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    with ProcessPoolExecutor(workers) as pool:
-        futures = {pool.submit(perform, job): job for job in rest}
-        for future in as_completed(futures):
-            yield futures[future], future.result()
+def slopes(rows: pd.DataFrame) -> pd.DataFrame:
+    """Fitted slopes of every policy in the rows of :func:`grow`."""
+    table = []
+    for policy in dict.fromkeys(rows["policy"]):
+        for of in WIDEST:
+            horizons, values = by_instance(rows, policy, of)
+            last = float(values[:, -1].mean())
+            table.append((policy, of, *slope(horizons, values), last))
+    return pd.DataFrame(table, columns=["policy", "of", *Slope._fields, "at largest T"])
 
 
-def _read(store: Path | None) -> dict[Job, list[dict]]:
-    """Finished jobs on file; a line that was cut off by an interruption is left out."""
-    done: dict[Job, list[dict]] = {}
-    if store is None or not store.exists():
-        return done
-    for line in store.read_text(encoding="utf-8").splitlines():
-        try:
-            (name, T, horizons, seed), rows = json.loads(line)
-        except ValueError:
-            continue
-        done[name, T, tuple(horizons), seed] = rows
-    return done
+def judge_slope(prediction: str, policy: str, of: str, bound: float, rows: pd.DataFrame) -> Check:
+    """R1 to R4: an upper bound on a slope, so a smaller one holds as well."""
+    table = slopes(rows)
+    table = table[table["of"] == of].reset_index(drop=True)
+    row = table[table["policy"] == policy].iloc[0]
+    instances, widest = rows["seed"].nunique(), WIDEST[of]
+    verdict = at_most(row["low"], row["high"], bound, widest)
+    # Resamples without a slope are those with small means: the usable ones would flatter.
+    if verdict != FAILS and not row["usable"] >= 0.95:
+        verdict = OUT_OF_REACH
+    note = "an upper bound, so a smaller slope holds"
+    if verdict == OUT_OF_REACH:
+        note = _needed(row, instances, widest)
+    return Check(
+        prediction,
+        table,
+        *estimate(row, "slope"),
+        f"slope at most {bound} within its interval, which is at most {widest} wide; "
+        f"fails if the interval lies above {bound}",
+        verdict,
+        f"T = {rows['T'].min()} to {rows['T'].max()}, {instances} instances; {note}",
+    )
+
+
+def _needed(row: pd.Series, instances: int, widest: float) -> str:
+    """How many instances would decide, as an interval's width falls with their square root."""
+    width = row["high"] - row["low"]
+    if not np.isfinite(width):
+        return "the mean is not positive at some T; several times the instances are needed"
+    more = max(width / widest, 1.5) ** 2
+    return f"would need about {int(np.ceil(instances * more)):,} instances"
+
+
+def adversarial(task: Task) -> list[Row]:
+    """R5: CQB-Opt's queue-length regret where an adversary chose the contexts, at four rounds."""
+    world, T = rate_world(task.seed), task.T
+    draws = draw(Streams(task.seed), world.environment.pool_size, world.arrival_rate, T)
+    gap = play(world, "CQB-Opt", T, task.seed, draws=blockwise(world, draws)).gap
+    return [{"t": t, "gap": _recent(gap[:t], t)} for t in (T // 8, T // 4, T // 2, T)]
+
+
+def judge_adversarial(rows: pd.DataFrame) -> Check:
+    """R5: under a sequence of contexts that an adversary chose, CQB-Opt grows at most as log^2 T."""
+    gaps = rows.pivot(index="seed", columns="t", values="gap")
+    marks, runs = gaps.columns.to_numpy(), len(gaps)
+    scaled = gaps / np.log(marks) ** 2
+    change, low, high, _ = interval(scaled[marks[-1]] - scaled[marks[0]])
+    verdict = at_most(low, high, 0.0, WIDEST_CHANGE)
+    note = f"contexts come in doubling blocks along the axes; {runs} instances"
+    if verdict == OUT_OF_REACH:
+        more = int(np.ceil(runs * ((high - low) / WIDEST_CHANGE) ** 2))
+        note += f", about {more:,} would decide"
+    means = {"gap": gaps.mean().to_numpy(), "gap / log(t)^2": scaled.mean().to_numpy()}
+    return Check(
+        "CQB-Opt under adversarial contexts: queue-length regret grows at most as log^2 T",
+        pd.DataFrame({"t": marks, **means}),
+        *(change, low, high),
+        f"gap / log^2 does not rise from t = {marks[0]} to {marks[-1]} (interval at most "
+        f"{WIDEST_CHANGE} wide; fails if all of it is above 0)",
+        verdict,
+        note,
+    )
+
+
+def sensitivity(instances: int, T: int) -> pd.DataFrame:
+    """CQB-eta-2's constants, which are ours, changed one at a time: regret and final gap."""
+    plan = phases(D, T, SLACK)
+    variants = {
+        f"as it is (tau {plan.tau}, eta {plan.eta}, cutoff {plan.cutoff})": plan,
+        "no pure exploration (tau 0)": replace(plan, tau=0),
+        f"four times as much (tau {4 * plan.tau})": replace(plan, tau=4 * plan.tau),
+        "eta 0.01": replace(plan, eta=0.01),
+        "eta 0.2, above the slack": replace(plan, eta=0.2),
+        f"early cutoff ({T // 4})": replace(plan, cutoff=T // 4),
+        f"no cutoff ({T})": replace(plan, cutoff=T),
+    }
+    rows = []
+    for name, variant in variants.items():
+        for seed in range(instances):
+            pair = play(
+                rate_world(seed), lambda s, streams, _, v=variant: cqb_eta2(s, streams, v), T, seed
+            )
+            queue, regret = pair.learner.queue.mean(), pair.learner.regret.sum()
+            rows.append((name, regret, queue, _recent(pair.gap, T)))
+    table = pd.DataFrame(rows, columns=["constants", "regret", "mean queue", "final gap"])
+    return table.groupby("constants", sort=False).mean().reset_index()

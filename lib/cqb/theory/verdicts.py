@@ -1,43 +1,75 @@
-"""Verdicts: an estimate with its interval against a criterion that was fixed before the run."""
+"""Verdicts: an estimate against a criterion that was fixed before the run.
+
+A check has two halves. Its runs are independent tasks, each of which gives rows of measurements
+(:class:`Task`). A judgement makes all rows of the check into a table and a verdict (:class:`Check`).
+"""
 
 from __future__ import annotations
 
-import dataclasses
-import json
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
-from ..files import write_text
+from ..stats import interval
+from ..streams import Streams
 
 HOLDS, FAILS, OUT_OF_REACH = "holds", "fails", "out of reach at this T"
+Row = dict[str, float | int | str]
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Task:
+    """One run of a check.
+
+    Attributes
+    ----------
+    check : the prediction it is for. case : what is varied (a policy, an order of service, a K).
+    seed : of the instance and of its streams.
+    T : rounds, or several horizons; in a check without rounds the size of the calculation (queries,
+        depth, samples).
+    """
+
+    check: str
+    case: tuple[str | float, ...]
+    seed: int
+    T: int | tuple[int, ...]
+
+    def __str__(self) -> str:
+        return ", ".join([self.check, *map(str, self.case), f"T = {self.T}, seed {self.seed}"])
+
+
+@dataclass(frozen=True)
+class Check:
     """What a check found.
 
     Attributes
     ----------
-    id : number of the prediction. prediction : what the theory says, in one line.
+    prediction : what the theory says, in one line.
+    table : the numbers behind the verdict, which a notebook prints and plots.
     estimate, low, high : the number judged and its 95% interval (equal where it is exact).
     criterion : when the prediction holds, and when it fails.
     verdict : "holds", "fails" or "out of reach at this T".
     note : what qualifies it; for one out of reach, the size that would decide it.
-    setting : the setting of the run, "ci", "quick" or "full".
+    id : number of the prediction.
+    setting : name of the size of the run.
+
+    Raises
+    ------
+    ValueError
+        The verdict is another word.
     """
 
-    id: str
     prediction: str
+    table: pd.DataFrame
     estimate: float
     low: float
     high: float
     criterion: str
     verdict: str
-    note: str = ""
+    note: str
+    id: str = ""
     setting: str = ""
 
     def __post_init__(self) -> None:
@@ -45,33 +77,9 @@ class Verdict:
             raise ValueError(f"verdict: found {self.verdict!r}")
 
 
-@dataclass(frozen=True)
-class Check:
-    """A verdict and the table behind it (what a notebook prints and plots)."""
-
-    verdict: Verdict
-    table: pd.DataFrame
-
-
-def interval(values: np.ndarray, level: float = 0.95) -> tuple[float, float, float]:
-    """Mean and t-interval over independent values, shape (n,): (mean, low, high).
-
-    Raises
-    ------
-    ValueError
-        Fewer than two values.
-    """
-    values = np.asarray(values, float)
-    if values.size < 2:
-        raise ValueError(f"values: found {values.size}, expected at least 2")
-    half = stats.sem(values) * stats.t.ppf(0.5 + level / 2.0, values.size - 1)
-    return float(values.mean()), float(values.mean() - half), float(values.mean() + half)
-
-
-def proportion(hits: int, trials: int, level: float = 0.95) -> tuple[float, float, float]:
-    """Share and its exact (Clopper-Pearson) interval: (share, low, high)."""
-    result = stats.binomtest(hits, trials).proportion_ci(level)
-    return hits / trials, float(result.low), float(result.high)
+def estimate(row: pd.Series, name: str) -> tuple[float, float, float]:
+    """The columns `name`, `low` and `high` of a row."""
+    return float(row[name]), float(row["low"]), float(row["high"])
 
 
 def exact(holds: bool) -> str:
@@ -90,54 +98,63 @@ def at_most(low: float, high: float, bound: float, widest: float) -> str:
     return HOLDS if high - low <= widest else OUT_OF_REACH
 
 
-def near(low: float, high: float, value: float, widest: float) -> str:
-    """The verdict on an equality: the interval covers `value` and is at most `widest` wide."""
-    if not low <= value <= high:
-        return FAILS
-    return HOLDS if high - low <= widest else OUT_OF_REACH
+def compared(rows: pd.DataFrame, by: Sequence[str], also: Sequence[str] = ()) -> pd.DataFrame:
+    """Closed forms against simulated means, with intervals that hold jointly (Bonferroni).
+
+    Parameters
+    ----------
+    rows : one per run and quantity, with the columns `by`, `predicted` and `simulated`.
+    by : columns that name a quantity. also : columns that are the same in all rows of a quantity.
+
+    Returns
+    -------
+    A row per quantity: `by`, `predicted`, `simulated`, `low`, `high`, `also`.
+    """
+    groups = rows.groupby(list(by), sort=False)
+    level = 1.0 - 0.05 / groups.ngroups
+    table = groups[["predicted", *also]].first()
+    found = [interval(run["simulated"], level) for _, run in groups]
+    for place, name in enumerate(("simulated", "low", "high")):
+        table.insert(1 + place, name, [each[place] for each in found])
+    return table.reset_index()
 
 
-def told(check: Check, decimals: int = 3) -> str:
+def resamples(n: int, count: int, seed: int = 0) -> np.ndarray:
+    """Indices of `count` bootstrap resamples of n values: (count, n) int64."""
+    return Streams(seed).generator("bootstrap").integers(n, size=(count, n))
+
+
+def verdict_text(check: Check, decimals: int = 3) -> str:
+    """The verdict of a check with its criterion and note, as text to print."""
+    numbers = f"{check.estimate:.{decimals}f}"
+    if check.low != check.high:
+        numbers += f" ({check.low:.{decimals}f} to {check.high:.{decimals}f})"
+    verdict = f"{check.id} {check.verdict.upper()}: {numbers}"
+    return f"{verdict}\ncriterion: {check.criterion}\n{check.note}"
+
+
+def text(check: Check, decimals: int = 3) -> str:
     """The table of a check and its verdict, as text to print."""
-    v = check.verdict
-    numbers = f"{v.estimate:.{decimals}f}"
-    if v.low != v.high:
-        numbers += f" ({v.low:.{decimals}f} to {v.high:.{decimals}f})"
-    return (
-        f"{check.table.round(decimals).to_string(index=False)}\n\n"
-        f"{v.id} {v.verdict.upper()}: {numbers}\n"
-        f"criterion: {v.criterion}\n{v.note}"
-    )
+    table = check.table.round(decimals).to_string(index=False)
+    return f"{table}\n\n{verdict_text(check, decimals)}"
 
 
-def committed(path: Path) -> pd.DataFrame:
-    """The verdicts in a file that :func:`write` made: id, estimate, low, high, verdict, setting."""
-    rows = pd.DataFrame(json.loads(path.read_text(encoding="utf-8")))
-    return rows[["id", "estimate", "low", "high", "verdict", "setting"]]
+def records(checks: Sequence[Check]) -> pd.DataFrame:
+    """A row per check: id, prediction, estimate, low, high, criterion, verdict, note, setting."""
+    table = pd.DataFrame([vars(check) for check in checks]).drop(columns="table")
+    table.insert(0, "id", table.pop("id"))
+    return table
 
 
-def summary(checks: list[Check]) -> pd.DataFrame:
-    """The closing table, one row per verdict, numbers rounded for print."""
+def summary(checks: Sequence[Check]) -> pd.DataFrame:
+    """The closing table, a row per check, numbers rounded for print."""
     rows = [
         {
-            "id": v.id,
-            "prediction": v.prediction,
-            "estimate": f"{v.estimate:.3g}",
-            "95% interval": f"{v.low:.3g} to {v.high:.3g}",
-            "verdict": v.verdict,
+            "id": check.id,
+            "estimate": f"{check.estimate:.3g}",
+            "95% interval": f"{check.low:.3g} to {check.high:.3g}",
+            "verdict": check.verdict,
         }
-        for v in (check.verdict for check in checks)
+        for check in checks
     ]
     return pd.DataFrame(rows)
-
-
-def write(path: Path, checks: list[Check]) -> None:
-    """Write the verdicts as a JSON list, whole or not at all; numbers to 6 digits."""
-    rows = []
-    for check in checks:
-        row = dataclasses.asdict(check.verdict)
-        for name in ("estimate", "low", "high"):
-            # JSON has no NaN: a slope that does not exist is null.
-            row[name] = float(f"{row[name]:.6g}") if np.isfinite(row[name]) else None
-        rows.append(row)
-    write_text(path, json.dumps(rows, indent=1, ensure_ascii=False) + "\n")

@@ -1,1 +1,0 @@
-"""What the notebooks and make targets run: executing, drawing sketches, the toy queue."""

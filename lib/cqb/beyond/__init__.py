@@ -1,1 +1,0 @@
-"""Beyond ACQB: policies that learn from the retrials of the same query, tuned and compared."""
