@@ -96,11 +96,8 @@ def sheet(
         figure, axes = plt.subplots(lines, max(map(len, panels)), layout="constrained", **about)
         for ax in axes.flat:
             ax.set_axis_off()
-        placed = [
-            pair
-            for row, line in zip(axes, panels, strict=True)
-            for pair in zip(row, line, strict=False)
-        ]
+        rows = [list(zip(row, line, strict=False)) for row, line in zip(axes, panels, strict=True)]
+        placed = [pair for row in rows for pair in row]
         for ax, one in placed:
             ax.set_axis_on()
             one.draw(ax)
