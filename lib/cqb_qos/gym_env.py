@@ -13,8 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .episodes import Episodes
-from .networks import ARRIVED, EXPERT, RATE, RUNNING, WAITING
-from .observe import SHOWN, Observation, observe
+from .observe import Observation, observe
 from .synthetic import Load, batch_of
 from .system import System
 
@@ -45,7 +44,8 @@ class QosEnv(gymnasium.Env):
             raise ValueError("loads: found none, expected at least one")
         self._loads, self._system, self._T, self._beta = tuple(loads), system, T, beta
         self.action_space = spaces.Discrete(system.N + 1)
-        self.observation_space = spaces.Dict(_spaces(system.N))
+        example = Episodes(batch_of(loads[:1], [0], 1, system), system).decision
+        self.observation_space = spaces.Dict(_spaces(observe(example)))
         self.episodes: Episodes | None = None
 
     def reset(
@@ -76,17 +76,11 @@ def _as_dict(seen: Observation) -> dict[str, np.ndarray]:
     }
 
 
-def _spaces(N: int) -> dict[str, spaces.Space]:
-    """The space of each array of an observation."""
-    shapes = {
-        "arrived": (N, ARRIVED),
-        "experts": (N, EXPERT),
-        "running": (N, SHOWN, RUNNING),
-        "waiting": (N, SHOWN, WAITING),
-        "rate": (RATE,),
+def _spaces(seen: Observation) -> dict[str, spaces.Space]:
+    """The space of each array of an observation, by one example."""
+    return {
+        name: spaces.MultiBinary(values.shape[1:])
+        if values.dtype == bool
+        else spaces.Box(-np.inf, np.inf, values.shape[1:], np.float32)
+        for name, values in seen._asdict().items()
     }
-    found: dict[str, spaces.Space] = {
-        name: spaces.Box(-np.inf, np.inf, shape, np.float32) for name, shape in shapes.items()
-    }
-    masks = {name: spaces.MultiBinary((N, SHOWN)) for name in ("running_mask", "waiting_mask")}
-    return found | masks

@@ -114,16 +114,10 @@ def _forecasts(
 def _running_slots(decision: Decision) -> tuple[np.ndarray, np.ndarray]:
     """Numbers of the oldest running requests, and the tokens they emitted: (R, SHOWN), -1 for none."""
     experts = decision.experts
-    width = min(SHOWN, experts.request.shape[1])
-    number, left = (np.full((experts.clock.size, SHOWN), fill) for fill in (-1, 0))
-    number[:, :width] = experts.request[:, :width]
-    left[:, :width] = experts.end[:, :width] - experts.iteration[:, None]
-    row, slot = np.nonzero(number >= 0)
-    N = experts.N
-    emitted = np.zeros_like(number)
-    length = experts.batch.lengths[row // N, row % N, number[row, slot]]
-    emitted[row, slot] = length - left[row, slot]
-    return number, emitted
+    number, row = experts.request[:, :SHOWN], np.arange(experts.clock.size)[:, None]
+    length = experts.batch.lengths[row // experts.N, row % experts.N, np.maximum(number, 0)]
+    left = experts.end[:, :SHOWN] - experts.iteration[:, None]
+    return number, np.where(number >= 0, length - left, 0)
 
 
 def _waiting_slots(decision: Decision) -> tuple[np.ndarray, np.ndarray]:

@@ -258,7 +258,8 @@ class Experts:
         S = int(self.running[rows].max())
         request, end = self.request[rows, :S], self.end[rows, :S]
         done = end <= self.iteration[rows, None]
-        self._complete(rows, *np.nonzero(done), request)
+        row, slot = np.nonzero(done)
+        self._complete(rows[row], request[row, slot])
         stays = (request >= 0) & ~done
         count = stays.sum(axis=1)
         row, slot = np.nonzero(stays)
@@ -269,15 +270,12 @@ class Experts:
         self.running[rows] = count
         self.next_end[rows] = self.end[rows, :S].min(axis=1)
 
-    def _complete(
-        self, rows: np.ndarray, row: np.ndarray, slot: np.ndarray, request: np.ndarray
-    ) -> None:
+    def _complete(self, rows: np.ndarray, request: np.ndarray) -> None:
         """Note when requests finished, free their memory and add up their QoS."""
-        r, q = rows[row], request[row, slot]
-        environment, expert = r // self.N, r % self.N
-        finish, length = self.clock[r], self.batch.lengths[environment, expert, q]
-        self.finish[environment, q] = finish
-        np.subtract.at(self.context, r, self.batch.prompts[environment, q] + length)
-        latency = (finish - self.batch.arrivals[environment, q]) / length
-        qos = np.where(latency < self.system.limit, self.batch.scores[environment, expert, q], 0.0)
-        np.add.at(self.earned, environment, qos)
+        environment, expert = rows // self.N, rows % self.N
+        finish, length = self.clock[rows], self.batch.lengths[environment, expert, request]
+        self.finish[environment, request] = finish
+        np.subtract.at(self.context, rows, self.batch.prompts[environment, request] + length)
+        latency = (finish - self.batch.arrivals[environment, request]) / length
+        score = self.batch.scores[environment, expert, request]
+        np.add.at(self.earned, environment, np.where(latency < self.system.limit, score, 0.0))

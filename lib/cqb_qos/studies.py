@@ -140,17 +140,8 @@ def trained(requests: int = REQUESTS, seeds: Sequence[int] = SEEDS) -> Study:
 
 
 def _study(name: str, tasks: tuple[Task, ...], artifacts: tuple[str, ...] = ()) -> Study:
-    return Study(
-        name,
-        1,
-        None,
-        tasks,
-        run,
-        stratum=_stratum,
-        cost=_cost,
-        volatile=("decision_ms",),
-        artifacts=artifacts,
-    )
+    how = {"stratum": _stratum, "cost": _cost, "volatile": ("decision_ms",)}
+    return Study(name, 1, None, tasks, run, artifacts=artifacts, **how)
 
 
 def _stratum(task: Task) -> str:

@@ -21,7 +21,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
-from cqb.experiment import provenance
 
 from cqb import datasets, paths
 from cqb.arrays import backend, describe
@@ -34,6 +33,7 @@ from cqb.policies.base import LearnerSettings, Service
 from cqb.posterior import confidence_radius
 from cqb.simulate import Trajectory, simulate
 from cqb.streams import Streams
+from cqb.study import provenance
 
 RATES = {1: 0.5, 2: 0.65}
 SETTINGS = LearnerSettings()

@@ -24,11 +24,11 @@ import numpy as np
 
 from cqb import paths
 from cqb.environment import Environment, draw, pooled_environment
-from cqb.experiment import provenance
 from cqb.files import write_text
 from cqb.policies import POLICIES, Service
 from cqb.simulate import simulate
 from cqb.streams import Streams
+from cqb.study import provenance
 
 SEED = 42
 D = 384

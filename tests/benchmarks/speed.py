@@ -24,7 +24,6 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import matplotlib.pyplot as plt
 import numpy as np
-from cqb.experiment import provenance
 
 from cqb import datasets, paths
 from cqb.environment import Environment, draw, from_table, pooled_environment
@@ -34,6 +33,7 @@ from cqb.learner import kernels
 from cqb.policies import POLICIES, Service
 from cqb.simulate import Decision, Policy, Trajectory, Waiting, simulate
 from cqb.streams import Streams
+from cqb.study import provenance
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from reference_learner import ReferenceLearner
