@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from ...experiments import Experiment
-from ...metrics import LONG_WAIT, REFERENCE, narrowed, widened
+from ...metrics import LONG_WAIT, REFERENCE, widened
 from ...runs import Cell, Run, Task, World
 from ...simulate import Trajectory
 from ...stats import final, final_summary, holm, interval, kaplan_meier, paired_p
@@ -96,7 +96,7 @@ def wait_rows(task: Task, run: Run, world: World) -> pd.DataFrame:
         "longer": kaplan_meier(wait, left, WAITS),
         "censored": float(np.mean(~left)) if left.size else np.nan,
     }
-    return narrowed(pd.DataFrame(rows))
+    return pd.DataFrame(rows)
 
 
 def waiting_table(rows: pd.DataFrame) -> pd.DataFrame:
