@@ -129,6 +129,9 @@ def test_an_interval_leaves_out_what_is_missing():
     assert found[:3] == pytest.approx((np.mean(values[:3]), low, high))
     assert found.half == pytest.approx((high - low) / 2)
     assert np.isnan(interval([1.0]).low)
+    low, high = stats.ttest_1samp(values[:3], 0.0).confidence_interval(0.99)
+    wide = interval(values, 0.99)
+    assert (wide.low, wide.high) == pytest.approx((low, high))
 
 
 def test_p_values_are_those_of_the_paired_test():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -12,6 +13,7 @@ import tiny_study
 from cqb.files import sha256_file
 from cqb.study import data, replay, store
 from cqb.study.replay import Extent, Verdict
+from cqb.tables import file_text
 from tiny_study import LOG, Task, run, runs_of, study
 
 ALL = Extent(everything=True)
@@ -152,6 +154,21 @@ def test_reports_are_derived_again_and_compared_as_text(tmp_path):
     (tmp_path / "same.csv").write_text("stand_in,regret,name\ntrue,0.333334,x\n")
     (first, *_) = replay.rederive(reports, tmp_path)
     assert first == Verdict("same.csv", False, "DISAGREES with the stored tables")
+
+
+def test_a_report_named_json_is_a_list_of_records(tmp_path):
+    table = pd.DataFrame({"id": ["E1", "R2 λ"], "low": [1 / 3, np.nan], "n": [2, 3]})
+    text = file_text("same.json", table)
+    assert json.loads(text) == [
+        {"id": "E1", "low": 0.333333, "n": 2},
+        {"id": "R2 λ", "low": None, "n": 3},
+    ]
+    assert "λ" in text
+    (tmp_path / "same.json").write_text(text, encoding="utf-8")
+    for last, agrees in ((3, True), (4, False)):
+        reports = {"same.json": lambda last=last: table.assign(n=[2, last])}
+        (found,) = replay.rederive(reports, tmp_path)
+        assert found.agrees is agrees
 
 
 def test_a_table_that_no_study_declares_is_named(stored):

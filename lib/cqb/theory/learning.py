@@ -163,7 +163,7 @@ def preset(task: Task) -> Row:
 
 
 def plateau(task: Task) -> pd.DataFrame:
-    """R10: the queues of CQB-eps and of the oracle in every round of one run."""
+    """R10: the queues of CQB-eps and of the oracle in one run, a row for each of t = 0..T."""
     (epsilon,) = task.case
     slack, pure = _plan(epsilon, task.T)
     world = predecessor(task.seed, slack, published=epsilon == PUBLISHED)
@@ -173,7 +173,7 @@ def plateau(task: Task) -> pd.DataFrame:
 
     pair = play(world, make, task.T, task.seed, PLATEAU_LEARNER)
     queues = {"learner": pair.learner.queue, "oracle": pair.oracle.queue}
-    return pd.DataFrame({"epsilon": epsilon, "t": np.arange(task.T + 1), **queues})
+    return pd.DataFrame({"epsilon": epsilon, **queues})
 
 
 def _plan(epsilon: str, T: int) -> tuple[float, int]:
@@ -184,7 +184,14 @@ def _plan(epsilon: str, T: int) -> tuple[float, int]:
 
 def curves(rows: pd.DataFrame) -> pd.DataFrame:
     """Mean queues of R10 by round: epsilon, t, learner, oracle."""
-    return rows.groupby(["epsilon", "t"], sort=False)[["learner", "oracle"]].mean().reset_index()
+    groups = _by_round(rows).groupby(["epsilon", "t"], sort=False)
+    return groups[["learner", "oracle"]].mean().reset_index()
+
+
+def _by_round(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows of R10's runs with the round `t`, which is not stored: a run's rows are in order."""
+    runs = rows.dropna(subset="epsilon")
+    return runs.assign(t=runs.groupby(["epsilon", "seed"]).cumcount())
 
 
 def ends(queues: np.ndarray) -> np.ndarray:
@@ -214,9 +221,7 @@ def plateau_table(rows: pd.DataFrame) -> pd.DataFrame:
 
 def judge_plateau(rows: pd.DataFrame) -> Check:
     """R10: CQB-eps' queue builds up while it explores purely, then drops; and how the preset is."""
-    runs = rows.dropna(subset="epsilon").pivot(
-        index=["epsilon", "seed"], columns="t", values="learner"
-    )
+    runs = _by_round(rows).pivot(index=["epsilon", "seed"], columns="t", values="learner")
     queues = np.array([runs.loc[str(slack)] for slack in SLACKS])
     return _plateau_check(plateau_table(rows), queues, rows["capacity"].dropna())
 
