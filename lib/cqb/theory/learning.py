@@ -230,6 +230,7 @@ def _plateau_check(table: pd.DataFrame, queues: np.ndarray, capacity: pd.Series)
     """Judge by a bootstrap over instances: `queues` is (slacknesses, instances, T + 1)."""
     instances = queues.shape[1]
     picks = resamples(instances, 1_000, seed=10)
+    # Whole counts: whether a mean queue is above half its peak must not depend on rounding.
     counts = np.array([np.bincount(pick, minlength=instances) for pick in picks], float)
     last = np.array([ends(counts @ queue) for queue in queues])
     # Two gaps and a ratio: intervals that hold jointly.
