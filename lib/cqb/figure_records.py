@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,7 @@ def write(figure: Path, record: Mapping[str, Any], folder: Path | None = None) -
         home = figure.parent
     name = figure.relative_to(home).as_posix()
     path = home / NAME
-    with _locked(path):
+    with _locked(home):
         records = _records(path)
         if _lasting(records.get(name, {})) != _lasting(record):
             records[name] = dict(record)
@@ -66,9 +67,12 @@ def _lasting(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Let one process at a time change the file at `path`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path.with_name(f".{path.name}.lock"), "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+def _locked(folder: Path) -> Iterator[None]:
+    """Let one process at a time write in `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
         yield
+    finally:
+        os.close(handle)

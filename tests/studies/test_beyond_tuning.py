@@ -112,7 +112,7 @@ def test_exploration_rates_must_beat_the_setting_that_the_grid_chose():
     assert chosen(_scores({**grid, "first, exploration_rate 0": much}))["A"] == "other"
 
 
-def test_rounds_are_told_apart_by_what_they_are_to_their_query():
+def test_the_kind_of_a_round_follows_from_the_past_of_its_query():
     rounds = [
         Round(0, 1, (2,), -1),
         Round(0, 1, (1,), -1),
