@@ -129,7 +129,7 @@ def test_two_models_are_chosen_by_optimistic_utilities():
 @pytest.mark.parametrize("name", ["CQB-Opt", "CQB-eps-UCB", "CQB-eta-2"])
 @pytest.mark.parametrize("K", [1, 2])
 def test_choices_follow_dense_matrices(name, K):
-    """Tracked widths against V_j inverted anew in each round: the same choices on a whole run."""
+    """Tracked widths against V_j inverted again in each round: the same choices on a whole run."""
     world = linear_world(4, N=4, d=3, K=K, scale=2.0, pool_size=40)
     environment, streams = world.environment, Streams(4)
     service = Service(environment.contexts, 4, K, 120, world.arrival_rate, BOLD)

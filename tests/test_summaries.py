@@ -48,7 +48,7 @@ def test_verdicts_count_the_intervals_that_leave_out_zero():
     )
     first, last = summaries.verdicts(rows, value="regret").splitlines()
     assert first == (
-        "B: ACQB has the lower regret in 1 of 4 settings, the higher in 1, and is not told apart in 2."
+        "B: ACQB has the lower regret in 1 of 4 settings, the higher in 1, and no clear difference in 2."
     )
     assert last.startswith("By chance alone, about 0.2 of these 4 intervals")
 

@@ -71,7 +71,7 @@ def verdicts(paired: pd.DataFrame, *, value: str, against: str = "ACQB") -> str:
         above = int((rows[f"{value}_high"] < 0).sum())
         lines.append(
             f"{name}: {against} has the lower {NOUN[value]} in {below} of {len(rows)} settings, the "
-            f"higher in {above}, and is not told apart in {len(rows) - below - above}."
+            f"higher in {above}, and no clear difference in {len(rows) - below - above}."
         )
     count = len(paired[paired["policy"] != "ORACLE"])
     lines.append(
@@ -146,9 +146,7 @@ def seconds_per_run(summary: pd.DataFrame) -> str:
 def published_comparison(tidy: pd.DataFrame) -> str:
     """The authors' own final regrets beside ours, as context; refused beside generated data."""
     if tidy["stand_in"].any():
-        return (
-            "Generated data: the authors' numbers are about the real set and are not set beside it."
-        )
+        return "Generated data: the authors' numbers are about the real set and are not compared with it."
     theirs = published_results.of(tidy["dataset"].iloc[0]).dropna(subset="authors_regret_mean")
     ours = tidy.groupby(published_results.KEYS)["regret"].agg(["mean", "std"]).reset_index()
     lines = ["Final regret, mean ± standard deviation over seeds (authors: the whole set)"]

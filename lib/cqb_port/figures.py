@@ -60,12 +60,12 @@ def lp_and_dual(
     """
     factors = np.linspace(0.0, 3.0, 121)
     table = pd.DataFrame({"factor": factors, "optimum": prices.bound})
-    told = {"optimum": ("optimum of the programme", Look(INK, DOTTED, ""))}
+    named = {"optimum": ("optimum of the programme", Look(INK, DOTTED, ""))}
     for i, name in enumerate(names):
         along = np.tile(prices.gamma, (len(factors), 1))
         along[:, i] *= factors
         table[name] = [dual_value(y, scores, costs, budgets, mode="dual") for y in along]
-        told[name] = (f"price of {name}", PRICES[i]._replace(marker=""))
+        named[name] = (f"price of {name}", PRICES[i]._replace(marker=""))
     worth = scores - prices.gamma[:, None] * costs
     look = {"declined": Look("#bbbbbb")} | {
         f"to {name}": one for name, one in zip(names, PRICES, strict=True)
@@ -77,7 +77,7 @@ def lp_and_dual(
     first = {"xlabel": "price, in units of the optimal one", "ylabel": "F (score)"}
     second = {"xlabel": f"score less priced cost, {names[0]}", "ylabel": f"the same, {names[1]}"}
     panels = [
-        panel(columns, table, "factor", told, title=best, axis=first),
+        panel(columns, table, "factor", named, title=best, axis=first),
         panel(
             _rule,
             worth,

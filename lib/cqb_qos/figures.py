@@ -59,8 +59,8 @@ def one_expert(knee: pd.DataFrame, interference: pd.DataFrame, limit: float, mos
     bound = ("y", MILLI * limit, {"color": INK, "ls": "--"})
     end = ("x", most, {"ls": ":"})
     look = {"simulated, 95% interval": Look(BLUE)}
-    told = look | {"no batch can serve more than this": Look(FAINT, DOTTED, "")}
-    told |= {"limit L": Look(INK, DASHED, "")}
+    named = look | {"no batch can serve more than this": Look(FAINT, DOTTED, "")}
+    named |= {"limit L": Look(INK, DASHED, "")}
     rows = estimates(knee, "latency", MILLI).assign(what="simulated, 95% interval")
     batch = interference.assign(limit=MILLI * limit)
     batch[["closed form", "simulated"]] *= MILLI
@@ -70,7 +70,7 @@ def one_expert(knee: pd.DataFrame, interference: pd.DataFrame, limit: float, mos
         "limit": ("limit L", Look(INK, DASHED, "")),
     }
     axis = {"xlabel": "arrival rate (requests per second)", "ylabel": "latency (ms per token)"}
-    first = {"axis": axis, "log": "y", "guides": [bound, end], "key": legend(told, "line, marker")}
+    first = {"axis": axis, "log": "y", "guides": [bound, end], "key": legend(named, "line, marker")}
     second = {"xlabel": "equal requests in one batch", "ylabel": ""}
     titles = "one expert under Poisson arrivals", "interference: requests that start together"
     panels = [
@@ -173,15 +173,15 @@ def training(histories: pd.DataFrame, rule: str, level: float) -> Figure:
     rows = select(histories, policy=list(look))
     rows = rows.assign(thousands=rows["frames"] / 1000, mean=rows["validation"])
     present = set(look.values())
-    told = {f"{kind}, by training seed": one for kind, one in TRAINED.items() if one in present}
-    told[rule] = Look(colour, DASHED, "")
+    named = {f"{kind}, by training seed": one for kind, one in TRAINED.items() if one in present}
+    named[rule] = Look(colour, DASHED, "")
     axis = {
         "xlabel": "decisions trained on (thousands)",
         "ylabel": "average QoS, validation workloads",
     }
     guides = [("y", level, {"color": colour, "lw": 1.2, "ls": "--"})]
     about = {"error": None, "markers": True, "axis": axis, "guides": guides}
-    one = panel(lines, rows, "thousands", look, key=legend(told, "line, marker"), **about)
+    one = panel(lines, rows, "thousands", look, key=legend(named, "line, marker"), **about)
     heading = "Synthetic workload: training, mean of three loads"
     return sheet([[one]], 2.9, width=0.75 * WIDTH, title=heading)
 

@@ -94,11 +94,11 @@ def lines(
             ax.vlines(line[x], low, high, color=colour, lw=0.8)
 
 
-def columns(ax: Axes, table: pd.DataFrame, x: str, told: Mapping[str, tuple[str, Look]]) -> None:
-    """A line for each column of `told`, which gives its label and look, and their legend."""
-    for column, (label, one) in told.items():
+def columns(ax: Axes, table: pd.DataFrame, x: str, named: Mapping[str, tuple[str, Look]]) -> None:
+    """A line for each column of `named`, which gives its label and look, and their legend."""
+    for column, (label, one) in named.items():
         ax.plot(table[x], table[column], label=label, **one.line())
-    if len(told) > 1:
+    if len(named) > 1:
         ax.legend()
 
 

@@ -88,8 +88,8 @@ def learning(runs: pd.DataFrame, pairs: dict[str, str], name: str) -> Figure:
 
     def make(refined: str, raw: str) -> Panel:
         look = {raw: Look(BLUE), refined: Look(PINK, DASHED)}
-        told = {f"{policy}: {last[policy]:.0f}": one for policy, one in look.items()}
-        about = {"axis": axis, "key": legend(told, loc="upper left", fontsize=8)}
+        named = {f"{policy}: {last[policy]:.0f}": one for policy, one in look.items()}
+        about = {"axis": axis, "key": legend(named, loc="upper left", fontsize=8)}
         here = select(rows, policy=list(look))
         return panel(lines, here, "t", look, title=f"{refined} and {raw}", **about)
 
@@ -136,8 +136,8 @@ def planted(worlds: Sequence[Any], geometry: pd.DataFrame, table: pd.DataFrame) 
     shares = estimates(place.merge(table.rename(columns=parts), on="dataset"), "share", 100)
     apart = shares["policy"].map(list(look).index) - 2  # side by side, so that bars show
     shares = shares.assign(size=shares["size"] * 1.04**apart).sort_values("nuisance")
-    told = {arm if arm == "raw" else f"refined, {arm}": one for arm, one in look.items()}
-    key = legend(told, "line, marker", fontsize=8)
+    named = {arm if arm == "raw" else f"refined, {arm}": one for arm, one in look.items()}
+    key = legend(named, "line, marker", fontsize=8)
     zero = [("y", 0.0, {"color": BLUE, "lw": 1.0})]
 
     def above(count: int, rows: pd.DataFrame) -> Panel:

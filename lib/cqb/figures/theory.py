@@ -62,9 +62,9 @@ def divergence(table: pd.DataFrame) -> Figure:
     return sheet([panels], 2.5)
 
 
-def _with_band(ax: Axes, table: pd.DataFrame, told: dict[str, tuple[str, Look]]) -> None:
+def _with_band(ax: Axes, table: pd.DataFrame, named: dict[str, tuple[str, Look]]) -> None:
     ax.fill_between(table["t"], table["low"], table["high"], color=BLUE, alpha=0.2, lw=0)
-    columns(ax, table, "t", told)
+    columns(ax, table, "t", named)
 
 
 def rates(frame: pd.DataFrame) -> Figure:
@@ -78,11 +78,11 @@ def rates(frame: pd.DataFrame) -> Figure:
         ("gap", "queue-length regret at T (queries)", -0.25, {"slope -1/4": guide}),
     )
 
-    def make(value: str, heading: str, exponent: float, told: dict[str, Look]) -> Panel:
+    def make(value: str, heading: str, exponent: float, named: dict[str, Look]) -> Panel:
         rows = positive(around(frame.groupby(["policy", "T"])[value]), 0.1)
         rows = rows[rows["mean"] > 0.0]
         about = {"log": "xy", "ticks": frame["T"], "axis": {"xlabel": "horizon T (rounds)"}}
-        key = legend(told, "line, marker")
+        key = legend(named, "line, marker")
         return panel(_rates, rows, look, exponent, title=heading, key=key, **about)
 
     return sheet([[make(*one) for one in panels]], 3.0)
@@ -105,7 +105,7 @@ def overload(table: pd.DataFrame) -> Figure:
 
 def information(eigenvalues: pd.DataFrame, distances: pd.DataFrame) -> Figure:
     """R8 and R9: eigenvalues against their bound, and distances within the radius."""
-    told = {
+    named = {
         "smallest eigenvalue": ("simulated", Look(BLUE, None, "o")),
         "bound": ("lambda0 + sigma0^2 n / 2", Look(ORANGE, SOLID, "")),
         "mean": ("mean growth", Look(FAINT, DOTTED, "")),
@@ -117,7 +117,7 @@ def information(eigenvalues: pd.DataFrame, distances: pd.DataFrame) -> Figure:
     about = {"bins": np.linspace(0, 1.1, 23), "color": BLUE}
     ratios = distances["largest ratio"]
     panels = [
-        panel(columns, eigenvalues, "n", told, title="R8: smallest eigenvalue of V_j", axis=first),
+        panel(columns, eigenvalues, "n", named, title="R8: smallest eigenvalue of V_j", axis=first),
         panel(Axes.hist, ratios, title="R9: coverage", axis=second, guides=guides, **about),
     ]
     return sheet([panels], 2.5)
@@ -153,8 +153,8 @@ def _queues(ax: Axes, rows: pd.DataFrame, shades: dict[str, str]) -> None:
 
 def radius(table: pd.DataFrame) -> Figure:
     """R11: final regret against the factor on the theoretical radius."""
-    told = {"regret": ("ACQB", Look(BLUE))}
+    named = {"regret": ("ACQB", Look(BLUE))}
     axis = {"xlabel": "alpha_coef (1: the theoretical radius)", "xscale": "log", "ylim": (0, None)}
     heading = "R11: ACQB's cumulative routing regret (departures)"
-    one = panel(columns, table, "alpha_coef", told, title=heading, axis=axis)
+    one = panel(columns, table, "alpha_coef", named, title=heading, axis=axis)
     return sheet([[one]], 2.5, width=0.6 * WIDTH)

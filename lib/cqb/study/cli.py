@@ -134,10 +134,10 @@ def verify_all(options: argparse.Namespace) -> int:
     extent = replay.Extent(options.all, *options.shard)
     with _executor(options.scheduler) as executor:
         how = {"workers": options.workers, "executor": executor}
-        verdicts = [_told(verdict) for verdict in replay.replay_all(chosen, extent, **how)]
+        verdicts = [_printed(verdict) for verdict in replay.replay_all(chosen, extent, **how)]
     if not options.names:
-        verdicts += [_told(verdict) for verdict in replay.strays(studies())]
-        verdicts += [_told(verdict) for verdict in replay.rederive(reports())]
+        verdicts += [_printed(verdict) for verdict in replay.strays(studies())]
+        verdicts += [_printed(verdict) for verdict in replay.rederive(reports())]
     wrong = [verdict.name for verdict in verdicts if verdict.agrees is False]
     unchecked = [verdict.name for verdict in verdicts if verdict.agrees is None]
     agree = len(verdicts) - len(wrong) - len(unchecked)
@@ -147,7 +147,7 @@ def verify_all(options: argparse.Namespace) -> int:
     return 1 if wrong else 0
 
 
-def _told(verdict: replay.Verdict) -> replay.Verdict:
+def _printed(verdict: replay.Verdict) -> replay.Verdict:
     print(verdict, flush=True)
     return verdict
 
