@@ -40,7 +40,7 @@ reproduce: $(DATA_READY)  ## Run the default studies from the start, execute the
 	$(BIN)/python notebooks/execute.py
 
 .PHONY: verify
-verify: $(DATA_READY)  ## Run tasks of every stored table again, compare every number (ALL=1: all; SHARD=1/4: a part)
+verify: $(DATA_READY) $(INDEX)  ## Run tasks of every stored table again, compare every number (ALL=1: all; SHARD=1/4: a part)
 	$(BIN)/python -m cqb verify $(if $(ALL),--all) $(if $(SHARD),--shard $(SHARD))
 
 .PHONY: test

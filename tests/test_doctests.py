@@ -7,7 +7,13 @@ import importlib
 
 import pytest
 
-MODULES = ("cqb.experiments", "cqb.study.study", "cqb.datasets", "cqb.policies", "cqb.routing_table")
+MODULES = (
+    "cqb.experiments",
+    "cqb.study.study",
+    "cqb.datasets",
+    "cqb.policies",
+    "cqb.routing_table",
+)
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -106,6 +106,14 @@ def test_what_cannot_be_checked_is_said_and_is_no_disagreement(stored, monkeypat
     assert (verdict.agrees, verdict.text) == (None, "not replayed: the data set set is not here")
 
 
+def test_a_package_that_is_missing_is_said_and_is_no_disagreement(stored):
+    def without(task, world):
+        raise ImportError("the index needs Faiss")
+
+    verdict = replay.replay(study(run=without), ALL)
+    assert (verdict.agrees, verdict.text) == (None, "not replayed: the index needs Faiss")
+
+
 def test_shards_cover_every_task_once(stored, tmp_path, monkeypatch):
     (tmp_path / "log").mkdir()
     monkeypatch.setenv(LOG, str(tmp_path / "log"))

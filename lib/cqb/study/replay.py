@@ -24,7 +24,7 @@ from .provenance import git_state
 from .study import Study
 from .workers import side_by_side
 
-BUDGET = 12.0  # CPU seconds of one study in a short replay, roughly
+BUDGET = 9.0  # CPU seconds of one study in a short replay, roughly
 LONGEST = 30.0  # CPU seconds of one task in a short replay: longer ones are left to a full one
 CHANGING = 2  # tasks that change with the commit
 Report = Callable[[], pd.DataFrame]
@@ -83,8 +83,8 @@ def replay(
 ) -> Verdict:
     """Run tasks of a study again and compare their rows with the stored ones.
 
-    A table that is not stored, or whose data are not here, cannot be checked. One that is damaged, of
-    another version, or without some task disagrees.
+    A table that is not stored, or whose data or optional packages are not here, cannot be checked. One
+    that is damaged, of another version, or without some task disagrees.
     """
     began = time.perf_counter()
     try:
@@ -100,7 +100,10 @@ def replay(
         return Verdict(study.name, False, reason)
     chosen = _chosen(study, extent, study.keys(identity, folder))
     parts = store.Parts(study.name) if extent.everything else None
-    found = make(study, chosen, parts, workers=workers, executor=executor, progress=progress)
+    try:
+        found = make(study, chosen, parts, workers=workers, executor=executor, progress=progress)
+    except ImportError as error:
+        return Verdict(study.name, None, f"not replayed: {error}")
     lines = _compared(study, stored, found, chosen)
     seconds = time.perf_counter() - began
     says = f"{len(lines)} DISAGREE" if lines else "agree"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, as_completed, wait
 from typing import Any
@@ -121,12 +122,15 @@ def _alone(function: Function, task: Any, data: Any) -> Any:
 def _processes(data: Any, workers: int) -> Iterator[Executor]:
     """A pool of fresh processes that hold `data`; left early, what is queued is dropped."""
     pool = ProcessPoolExecutor(workers, initializer=_begin, initargs=(data,), env=ONE_THREAD)
-    try:
-        yield pool
-    except BaseException:
-        pool.shutdown(wait=False, kill_workers=True)
-        raise
-    pool.shutdown()
+    with warnings.catch_warnings():
+        # A worker whose memory has grown is replaced between two tasks; nothing is lost by it.
+        warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
+        try:
+            yield pool
+        except BaseException:
+            pool.shutdown(wait=False, kill_workers=True)
+            raise
+        pool.shutdown()
 
 
 _held: dict[str, Any] = {}  # in a worker: the data, sent once

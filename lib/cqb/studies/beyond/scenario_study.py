@@ -199,7 +199,7 @@ def worlds(data: str, seeds: Iterable[int] = range(42, 52), T: int = 2000) -> St
 
 def seconds(task: ScenarioTask) -> float:
     """Rough CPU seconds of a task."""
-    fit = 1.2 if task.scenario in (HALF, FITTED) else 0.0
+    fit = 1.0 if task.scenario in (HALF, FITTED) else 0.0
     if task.policy in QUICK:
         return 0.1 + fit
     warm = 2.5 if task.policy in ("ACQB-MW", "ACQB-MW-query") else 0.0
