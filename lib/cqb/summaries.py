@@ -146,8 +146,10 @@ def seconds_per_run(summary: pd.DataFrame) -> str:
 def published_comparison(tidy: pd.DataFrame) -> str:
     """The authors' own final regrets beside ours, as context; refused beside generated data."""
     if tidy["stand_in"].any():
-        return "Generated data: the authors' numbers are about the real set "
+        return (
+            "Generated data: the authors' numbers are about the real set "
             "and are not compared with it."
+        )
     theirs = published_results.of(tidy["dataset"].iloc[0]).dropna(subset="authors_regret_mean")
     ours = tidy.groupby(published_results.KEYS)["regret"].agg(["mean", "std"]).reset_index()
     lines = ["Final regret, mean ± standard deviation over seeds (authors: the whole set)"]
