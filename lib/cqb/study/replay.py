@@ -24,7 +24,7 @@ from .provenance import git_state
 from .study import Study
 from .workers import side_by_side
 
-BUDGET = 9.0  # CPU seconds of one study in a short replay, roughly
+BUDGET = 12.0  # CPU seconds of one study in a short replay, roughly
 LONGEST = 30.0  # CPU seconds of one task in a short replay: longer ones are left to a full one
 CHANGING = 2  # tasks that change with the commit
 Report = Callable[[], pd.DataFrame]

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import shutil
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -186,6 +185,11 @@ class Parts:
         """Keep the rows of a finished task; OSError if the folder cannot be written to."""
         write_bytes(self.folder / f"{key}.parquet", parquet(rows))
 
-    def clear(self) -> None:
-        """Forget all finished tasks of the study."""
-        shutil.rmtree(self._study, ignore_errors=True)
+    def clear(self, keys: Iterable[str]) -> None:
+        """Forget the finished tasks of `keys`, whatever code made them.
+
+        Only their own files go: another process may be writing into the same folder.
+        """
+        for folder in self._study.glob("*/"):
+            for key in keys:
+                (folder / f"{key}.parquet").unlink(missing_ok=True)

@@ -218,5 +218,5 @@ class Study:
         same = old is not None and list(dict.fromkeys(old[store.KEY])) == keys
         if not (same and not store.differences(self, old, rows)):
             store.write(self, rows, identity, folder)
-        store.Parts(self.name).clear()
+        store.Parts(self.name).clear(keys)
         return path
