@@ -58,7 +58,7 @@ class Task:
 
     @property
     def noise_seed(self) -> int:
-        """The seed of all that is random but which rows are history and which are stream."""
+        """The seed of everything random, except which rows are history and which are stream."""
         return self.seed if self.order is None else self.order
 
 

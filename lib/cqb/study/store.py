@@ -1,7 +1,7 @@
 """The one store: a Parquet file and a JSON record a study, and a small file for each finished task.
 
 A stored table holds the rows of all tasks and a column :data:`KEY` that says which task a row is of. A
-key is a hash of all that a row may depend on but the code, so rows of another version, other settings or
+key is a hash of what a row may depend on, except the code, so rows of another version, other settings or
 other data are never found. Whether the code still gives these rows is for :mod:`.replay` to show.
 """
 
@@ -124,9 +124,9 @@ def differences(study: Study, stored: pd.DataFrame, found: pd.DataFrame) -> list
 
     Volatile columns are left out; every other number must be the same, up to the study's tolerance.
     """
-    labels = dict(zip(dict.fromkeys(found[KEY]), dict.fromkeys(found[KEY]), strict=True))
-    old, new = by_task(stored, list(labels)), by_task(found, list(labels))
-    lines = {key: _difference(study, old.get(key), new[key]) for key in labels}
+    keys = list(dict.fromkeys(found[KEY]))
+    old, new = by_task(stored, keys), by_task(found, keys)
+    lines = {key: _difference(study, old.get(key), new[key]) for key in keys}
     return [f"{key}: {line}" for key, line in lines.items() if line]
 
 
