@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import importlib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cqb.routing_table import RoutingTable
 
 REAL = ("routerbench", "sprout", "embedllm")
 STAND_INS = tuple(f"{name}-standin" for name in REAL)
-NAMES = (*REAL, *STAND_INS, "persistence-standin")
+NAMES = (*REAL, *STAND_INS, "persistence-standin", "table")
 
 
-def load(name: str, folder: Path | str | None = None) -> RoutingTable:
+def load(name: str, folder: Path | str | None = None, **options: Any) -> RoutingTable:
     """Load the data set called `name`, one of :data:`NAMES`.
+
+    "table" reads an evaluation table of your own: `folder` is a CSV or Parquet file or a folder of them,
+    and `options` are those of :func:`cqb.datasets.table.load`.
 
     "routerbench" reads the CSV files or the published pickle in `folder`, "sprout" the published
     parquet files and "embedllm" the published CSV files. By default a set is read from the folder
@@ -49,4 +52,8 @@ def load(name: str, folder: Path | str | None = None) -> RoutingTable:
 
         return standin.load(folder, name.removesuffix("-standin"))
     loader = importlib.import_module(f"cqb.datasets.{name}")
+    if name == "table":
+        if folder is None:
+            raise ValueError("table: name the file or folder to read")
+        return loader.load(folder, **options)
     return loader.load(folder or paths.dataset_dir(name) or paths.raw_dir() / name)
