@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 
 REAL = ("routerbench", "sprout", "embedllm")
 STAND_INS = tuple(f"{name}-standin" for name in REAL)
-NAMES = (*REAL, *STAND_INS, "persistence-standin", "table")
+COMMITTED = ("paretobandit", *STAND_INS, "persistence-standin")
+NAMES = (*REAL, *COMMITTED, "table")
 
 
 def load(name: str, folder: Path | str | None = None, **options: Any) -> RoutingTable:
@@ -43,15 +44,13 @@ def load(name: str, folder: Path | str | None = None, **options: Any) -> Routing
 
     if name not in NAMES:
         raise ValueError(f"no data set {name!r}; expected one of {', '.join(NAMES)}")
-    if name == "persistence-standin":
-        from cqb.datasets import persistence_standin
-
-        return persistence_standin.load(folder)
     if name in STAND_INS:
         from cqb.datasets import standin
 
         return standin.load(folder, name.removesuffix("-standin"))
-    loader = importlib.import_module(f"cqb.datasets.{name}")
+    loader = importlib.import_module(f"cqb.datasets.{name.replace('-', '_')}")
+    if name in COMMITTED:
+        return loader.load(folder)
     if name == "table":
         if folder is None:
             raise ValueError("table: name the file or folder to read")
