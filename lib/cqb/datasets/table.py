@@ -28,7 +28,7 @@ IGNORED_COLUMNS = ("oracle_model_to_route_to",)  # RouterBench's label, not an o
 Price = float | Mapping[str, float]
 
 
-def load(path: Path | str, price: Price | None = None) -> RoutingTable:
+def load(path: Path | str, price: Price | None = None, name: str | None = None) -> RoutingTable:
     """Read one file, or every CSV and Parquet file in a folder; nothing is encoded.
 
     Files may differ in their models: those that all of them have are read, and the report names the
@@ -38,6 +38,7 @@ def load(path: Path | str, price: Price | None = None) -> RoutingTable:
     Parameters
     ----------
     price : dollars for one character or token of the answer, for all models or by model.
+    name : of a published set, printed in titles; by default that of the file or folder.
 
     Raises
     ------
@@ -52,7 +53,8 @@ def load(path: Path | str, price: Price | None = None) -> RoutingTable:
     if path.is_dir():
         files = sorted(file for file in path.iterdir() if file.suffix in (".csv", ".parquet"))
     if not files or not files[0].is_file():
-        raise FileNotFoundError(f"{path}: no such file, or no .csv or .parquet file in the folder")
+        lacking = f"{path}: no such file, or no .csv or .parquet file in the folder"
+        raise reading.not_here(lacking, name) if name else FileNotFoundError(lacking)
     frames = {file.name: read_frame(file) for file in files}
     found = {file: models_of(file, frame, ("prompt",)) for file, frame in frames.items()}
     models = sorted(set.intersection(*map(set, found.values())))
@@ -65,7 +67,7 @@ def load(path: Path | str, price: Price | None = None) -> RoutingTable:
         costs = costs * _prices(price, models)
     counts["models_dropped"] = sorted(set().union(*found.values()) - set(models))
     counts["prompts_with_several_scores"] = _ambiguous(kept)
-    return reading.routing_table(path.stem, models, files, kept, costs, counts)
+    return reading.routing_table(name or path.stem, models, files, kept, costs, counts)
 
 
 def read_frame(path: Path) -> pd.DataFrame:
