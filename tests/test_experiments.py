@@ -156,7 +156,7 @@ def test_every_task_setting_is_part_of_what_a_row_depends_on():
         tiny.SETTINGS.with_(cells=(Cell(1, 0.1, 0.3),)),
         tiny.SETTINGS.with_(cells=(Cell(3, 0.0, 0.3),)),
     ]
-    keys = {one.study("tiny", 1).keys("")[0] for one in [tiny.SETTINGS, *others]}
+    keys = {next(iter(one.study("tiny", 1).keys(""))) for one in [tiny.SETTINGS, *others]}
     assert len(keys) == len(others) + 1
 
 

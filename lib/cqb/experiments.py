@@ -19,7 +19,7 @@ from .routing_table import RoutingTable, split_rows
 from .runs import Cell, Run, Task, World, play, rows_of
 from .simulate import check_assortment_size
 from .study import Study
-from .study.making import run_tasks
+from .study.running import run_tasks
 
 # Policies without the learner: quick, and its exploration rate does not concern them.
 BASELINES = frozenset({"ORACLE", "Q-UCB", "Q-ThS", "RANDOM"})
@@ -235,8 +235,9 @@ def run(
     experiment.check(world)
     how = {"workers": workers, "executor": executor, "progress": progress}
     rows = functools.partial(run_rows, count=checkpoints)
-    frames = run_tasks(experiment.tasks(), rows, world, cost=seconds_of, **how)
-    return experiment.table(pd.concat(frames, ignore_index=True))
+    tasks = dict(enumerate(experiment.tasks()))
+    found = run_tasks(tasks, rows, world, cost=seconds_of, **how)
+    return experiment.table(pd.concat([found[n] for n in tasks], ignore_index=True))
 
 
 def _papers_policies(world: World, K: int) -> list[str]:

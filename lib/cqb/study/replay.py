@@ -19,10 +19,9 @@ import pandas as pd
 from .. import paths
 from ..tables import file_text
 from . import data, store
-from .making import Keyed, make
 from .provenance import git_state
+from .running import run_missing, side_by_side
 from .study import Study
-from .workers import side_by_side
 
 BUDGET = 12.0  # CPU seconds of one study in a short replay, roughly
 LONGEST = 30.0  # CPU seconds of one task in a short replay: longer ones are left to a full one
@@ -96,15 +95,18 @@ def replay(
     identity = data.identity(study.data)
     if identity is None:
         return Verdict(study.name, None, f"not replayed: the data set {study.data} is not here")
-    if reason := _outdated(study, stored, record, identity, folder):
+    tasks = study.keys(identity, folder)
+    if reason := _outdated(study, tasks, stored, record, identity):
         return Verdict(study.name, False, reason)
-    chosen = _chosen(study, extent, study.keys(identity, folder))
+    chosen = _chosen(study, extent, tasks)
     parts = store.Parts(study.name) if extent.everything else None
+    how = {"workers": workers, "executor": executor, "progress": progress}
     try:
-        found = make(study, chosen, parts, workers=workers, executor=executor, progress=progress)
+        found = run_missing(study, chosen, parts, **how)
     except ImportError as error:
         return Verdict(study.name, None, f"not replayed: {error}")
-    lines = _compared(study, stored, found, chosen)
+    differ = store.differences(study, stored, store.join(found, chosen)) if chosen else {}
+    lines = tuple(f"{chosen[key]}: {line}" for key, line in differ.items())
     seconds = time.perf_counter() - began
     says = f"{len(lines)} DISAGREE" if lines else "agree"
     text = f"replayed {len(chosen)} of {len(study.tasks)}, {says} ({seconds:.0f} s)"
@@ -126,7 +128,8 @@ def replay_all(
     if extent.everything:
         yield from (replay(study, extent, **how) for study in studies)
         return
-    for _, verdict in side_by_side(_replay_quietly, studies, extent, **how):
+    named = {study.name: study for study in studies}
+    for _, verdict in side_by_side(_replay_quietly, named, extent, **how):
         yield verdict
 
 
@@ -184,37 +187,23 @@ def sample(study: Study, changing: str) -> list[int]:
     return sorted([*chosen, *more])
 
 
-def _chosen(study: Study, extent: Extent, keys: list[str]) -> list[Keyed]:
-    pairs = list(zip(keys, study.tasks, strict=True))
+def _chosen(study: Study, extent: Extent, tasks: dict[str, Any]) -> dict[str, Any]:
+    pairs = list(tasks.items())
     if not extent.everything:
         pairs = [pairs[n] for n in sample(study, extent.changing or str(git_state()["commit"]))]
-    return pairs[extent.shard - 1 :: extent.shards]
+    return dict(pairs[extent.shard - 1 :: extent.shards])
 
 
 def _outdated(
-    study: Study, stored: pd.DataFrame, record: store.Record, identity: str, folder: Path | None
+    study: Study, tasks: dict[str, Any], stored: pd.DataFrame, record: store.Record, identity: str
 ) -> str:
     """Why a stored table is not the study's as declared; empty if it is."""
     if record["version"] != study.version:
         return f"stored is version {record['version']}, declared is {study.version}"
     if record["data"]["hash"] != identity:
         return f"stored with other data than the data set {study.data} here"
-    keys, there = study.keys(identity, folder), set(stored[store.KEY])
-    missing = [str(task) for key, task in zip(keys, study.tasks, strict=True) if key not in there]
-    if missing:
-        return f"{len(missing)} of {len(keys)} tasks are not stored, the first: {missing[0]}"
-    return (
-        f"{len(there) - len(keys)} stored tasks are not declared" if len(there) > len(keys) else ""
-    )
-
-
-def _compared(
-    study: Study, stored: pd.DataFrame, found: dict[str, pd.DataFrame], chosen: list[Keyed]
-) -> tuple[str, ...]:
-    labels = {key: str(task) for key, task in chosen}
-    if not labels:
-        return ()
-    lines = store.differences(study, stored, store.join(found, list(labels)))
-    return tuple(
-        f"{labels[key]}: {rest}" for key, _, rest in (line.partition(": ") for line in lines)
-    )
+    there = set(stored[store.KEY])
+    if missing := [str(task) for key, task in tasks.items() if key not in there]:
+        return f"{len(missing)} of {len(tasks)} tasks are not stored, the first: {missing[0]}"
+    more = len(there) - len(tasks)
+    return f"{more} stored tasks are not declared" if more else ""
