@@ -14,8 +14,7 @@ from cqb.environment import from_table
 from cqb.experiments import Experiment, seconds_of
 from cqb.metrics import COLUMNS
 from cqb.policies import LearnerSettings
-from cqb.runs import Cell, play
-from cqb.service_metrics import rows_of_run
+from cqb.runs import Cell, play, shares_of
 from cqb.studies.experiments import ROUTERBENCH, STUDIES
 from cqb.study import data
 
@@ -27,7 +26,7 @@ def study(monkeypatch):
     """The tiny experiment as a study on the tiny table."""
     monkeypatch.setattr(data, "load", lambda name: TABLE)
     monkeypatch.setattr(data, "identity", lambda name: TABLE.data_hash())
-    return tiny.SETTINGS.study("tiny", 1, more=rows_of_run)
+    return tiny.SETTINGS.study("tiny", 1, more=shares_of)
 
 
 @pytest.fixture

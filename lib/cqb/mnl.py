@@ -33,14 +33,6 @@ def departure_rate(utilities: Array) -> Array:
     return 1.0 / (1.0 + xp.exp(-log_departure_odds(utilities)))
 
 
-def choice_probabilities(utilities: Array) -> Array:
-    """Probabilities of (retry, pick of each model in S): (..., K) -> (..., K + 1)."""
-    xp = namespace(utilities)
-    logits = xp.concat([xp.zeros_like(utilities[..., :1]), utilities], axis=-1)
-    weights = xp.exp(logits - xp.max(logits, axis=-1, keepdims=True))
-    return weights / xp.sum(weights, axis=-1, keepdims=True)
-
-
 def sample_choice(probabilities: Array, uniform: Array) -> Array:
     """Inverse-CDF draw: 0 is a retry, k >= 1 a pick of the k-th offered model.
 

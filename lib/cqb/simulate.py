@@ -90,7 +90,6 @@ def simulate(
     K: int,
     draws: Draws,
     *,
-    first: int = 1,
     start: Sequence[int] = (),
 ) -> Trajectory:
     """Run `policy` on `environment` for the rounds of `draws`.
@@ -99,8 +98,7 @@ def simulate(
     ----------
     K : assortment size, 1 <= K < N.
     draws : arrivals and uniforms of T rounds, shared by all policies of the run.
-    first : the round to begin with, for a run that starts in the middle.
-    start : pool entries that wait at that moment, in queue order.
+    start : pool entries that wait before the first round, in queue order.
 
     Raises
     ------
@@ -115,7 +113,7 @@ def simulate(
     log.admit(rows, 0)
     context_of = environment.context_of.tolist()
     fresh = False
-    for t in range(first, T + 1):
+    for t in range(1, T + 1):
         if queue:
             here = [rows[q] for q in queue]
             waiting = Waiting(list(queue), [context_of[r] for r in here], here, fresh)
@@ -132,7 +130,7 @@ def simulate(
             rows.append(int(draws.row[t - 1]))
             log.admit(rows[-1:], t)
         log.queue[t] = len(queue)
-    return log.trajectory(first)
+    return log.trajectory()
 
 
 def check_assortment_size(K: int, n_models: int) -> None:
@@ -210,9 +208,7 @@ class _Log:
         self.assortment[i], self.forced[i] = offered, decision.forced
         return pick
 
-    def trajectory(self, first: int) -> Trajectory:
-        if first > 1:
-            self.queue[1:first] = self.queue[0]
+    def trajectory(self) -> Trajectory:
         recorded = {name: value for name, value in vars(self).items() if not name.startswith("_")}
         return Trajectory(
             **recorded | {"regret": np.maximum(self.regret, 0.0)},

@@ -13,8 +13,7 @@ from heapq import heappop, heappush
 import numpy as np
 
 from .environment import Draws, Environment
-from .policies.oracle import ORACLE
-from .simulate import RETRY, Trajectory, simulate
+from .simulate import RETRY, Trajectory
 
 
 def waiting_rows(trajectory: Trajectory, draws: Draws) -> list[list[int]]:
@@ -37,20 +36,6 @@ def waiting_rows(trajectory: Trajectory, draws: Draws) -> list[list[int]]:
             arrivals += 1
         after.append([row for _, row in queue])
     return after
-
-
-def switched(
-    environment: Environment, K: int, draws: Draws, learner: Trajectory, s: int
-) -> np.ndarray:
-    """Queue lengths when the oracle takes over after round s: (T + 1,) int32.
-
-    `learner` is the learner's own run on the same draws. A learner sees only its own queue, so its
-    first s rounds do not depend on who serves later.
-    """
-    start = waiting_rows(learner, draws)[s]
-    oracle = ORACLE.from_truth(environment, K)
-    rest = simulate(environment, oracle, K, draws, first=s + 1, start=start)
-    return np.concatenate([learner.queue[: s + 1], rest.queue[s + 1 :]])
 
 
 def terminal_queues(

@@ -69,8 +69,21 @@ class LazyInverse:
         return 1.0 + self._added / self._ridge
 
     def flushed(self) -> Sum:
-        """Its arrays, with every waiting observation added."""
-        self._flush()
+        """Its arrays, with every waiting observation X (m, d) added by their joint Woodbury term.
+
+        ``V^{-1}`` falls by ``S^T S``, ``S = L^{-1} X V^{-1}`` with L the Cholesky factor of
+        ``I + X V^{-1} X^T``.
+        """
+        if self._waiting:
+            rows = np.array(self._waiting)
+            self._waiting.clear()
+            seen = self._rows_dot(rows)
+            root = np.linalg.cholesky(np.eye(len(rows)) + seen @ rows.T)
+            start, stop = self.used, self.used + len(rows)
+            self.sum.terms[start:stop] = np.linalg.solve(root, seen)
+            self.sum.signs[start:stop] = -1.0
+            self.sum.used[0] = stop
+            self.fold_block()
         return self.sum
 
     def reset(self, inverse: np.ndarray) -> None:
@@ -81,12 +94,11 @@ class LazyInverse:
 
     def dot(self, x: np.ndarray) -> np.ndarray:
         """``V^{-1} x``, shape (d,)."""
-        self._flush()
-        return kernels.dot(self.sum, x)
+        return kernels.dot(self.flushed(), x)
 
     def gram(self, queries: np.ndarray, others: np.ndarray | None = None) -> np.ndarray:
         """``W V^{-1} W'^T`` for queries W (q, d) and others W' (p, d), by default W: shape (q, p)."""
-        self._flush()
+        self.flushed()
         others = queries if others is None else others
         if len(queries) > len(others):
             return queries @ self._rows_dot(others).T
@@ -97,18 +109,7 @@ class LazyInverse:
         self._waiting.append(x if weight == 1.0 else np.sqrt(weight) * x)
         self._added += weight * float(x @ x)
         if len(self._waiting) + self.used >= BLOCK:
-            self._flush()
-
-    def append(self, term: np.ndarray, sign: float) -> None:
-        """``V^{-1} += sign * term term^T``."""
-        self._flush()
-        kernels.append(self.sum, term, sign)
-        self.fold_block()
-
-    def dense(self) -> np.ndarray:
-        """The inverse as a (d, d) array."""
-        self._flush()
-        return self._rows_dot(np.eye(self.sum.terms.shape[1], dtype=self.sum.terms.dtype))
+            self.flushed()
 
     def fold_block(self) -> None:
         """Fold the terms into the base, once a block of them has gathered."""
@@ -117,24 +118,6 @@ class LazyInverse:
             recent = terms[: self.used]
             start = base if base.size else scale * np.eye(recent.shape[1], dtype=recent.dtype)
             self.reset(start + (recent.T * signs[: self.used]) @ recent)
-
-    def _flush(self) -> None:
-        """Add the waiting observations X (m, d) by their joint Woodbury term.
-
-        ``V^{-1}`` falls by ``S^T S``, ``S = L^{-1} X V^{-1}`` with L the Cholesky factor of
-        ``I + X V^{-1} X^T``.
-        """
-        if not self._waiting:
-            return
-        rows = np.array(self._waiting)
-        self._waiting.clear()
-        seen = self._rows_dot(rows)
-        root = np.linalg.cholesky(np.eye(len(rows)) + seen @ rows.T)
-        start, stop = self.used, self.used + len(rows)
-        self.sum.terms[start:stop] = np.linalg.solve(root, seen)
-        self.sum.signs[start:stop] = -1.0
-        self.sum.used[0] = stop
-        self.fold_block()
 
     def _rows_dot(self, rows: np.ndarray) -> np.ndarray:
         """``W V^{-1}`` for rows W of shape (m, d), without waiting observations."""

@@ -6,10 +6,9 @@ norm of ``H_sum + eta H(theta_t)``; then ``H_sum`` grows by ``H(theta_{t+1})``. 
 ``eta = log(K + 1)/2 + 2`` and ``H_sum`` starts at ``lambda0 I``. The estimates are not projected onto
 a ball, since a service does not know how long its parameters are.
 
-:class:`OnlineEstimator` holds the curvature per model (diagonal blocks, K d^2 a round);
-:class:`CoupledOnlineEstimator` holds all of it, as the reference for what the blocks lose. With K = 1
-they are the same. Both have the interface of :class:`cqb.learner.refit.Estimator`; their theta follows
-the rule exactly, so their error bound is 0 and there is nothing to refine.
+The curvature is stored per model (diagonal blocks, K d^2 a round); with K = 1 these are all of it. The
+interface is that of :class:`cqb.learner.refit.Estimator`. As theta follows the rule exactly, the error
+bound is 0 and there is nothing to refine.
 """
 
 from __future__ import annotations
@@ -21,8 +20,6 @@ import numpy as np
 
 from ..mnl import Assortment
 from .lazy_inverse import LazyInverse
-
-LARGEST = 500  # N d up to which the coupled curvature is allowed
 
 
 def step_size(K: int) -> float:
@@ -69,41 +66,3 @@ class OnlineEstimator:
         rates = pick_rates(self.theta[models], x)
         for j, weight in zip(models, rates * (1.0 - rates), strict=True):
             self._curvature[j].grow(x, max(float(weight), 1e-12))
-
-
-class CoupledOnlineEstimator(OnlineEstimator):
-    """The same with the full curvature over all N d coordinates: (K d)^3 a round, (N d)^2 memory.
-
-    Raises
-    ------
-    ValueError
-        N d is larger than :data:`LARGEST`.
-    """
-
-    def __init__(self, n_models: int, d: int, K: int, ridge: float) -> None:
-        if n_models * d > LARGEST:
-            raise ValueError(
-                f"N d: found {n_models * d}, expected at most {LARGEST} for the coupled curvature; "
-                "use OnlineEstimator"
-            )
-        self.theta = np.zeros((n_models, d))
-        self._eta = step_size(K)
-        self._curvature = ridge * np.eye(n_models * d)
-
-    def observe(self, context: int, x: np.ndarray, assortment: Assortment, pick: int) -> None:
-        """Learn from one round; `pick` is the model picked, or negative."""
-        models = list(assortment)
-        d = x.size
-        at = (np.array(models)[:, None] * d + np.arange(d)).ravel()
-        rates = pick_rates(self.theta[models], x)
-        gradient = np.outer(rates - (np.array(models) == pick), x).ravel()
-        metric = self._curvature[np.ix_(at, at)] + self._eta * _round_hessian(rates, x)
-        step = np.linalg.solve(metric, gradient)
-        self.theta[models] -= self._eta * step.reshape(len(models), d)
-        rates = pick_rates(self.theta[models], x)
-        self._curvature[np.ix_(at, at)] += _round_hessian(rates, x)
-
-
-def _round_hessian(rates: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """``(diag(p) - p p^T) (x) x x^T``, shape (K d, K d)."""
-    return np.kron(np.diag(rates) - np.outer(rates, rates), np.outer(x, x))

@@ -18,8 +18,9 @@ digits when a choice depends on them.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -35,16 +36,8 @@ BLUR = 0.1
 # When an assortment gets a joint inverse: its rounds, and their share of its models' rounds.
 JOINT_ROUNDS, JOINT_SHARE = 16, 0.15
 MOST_JOINT = 32
-
-
-@dataclass
-class RefitCounts:
-    """Work of the refits: gradient evaluations (passes), exact Hessians, exact Newton solves."""
-
-    refits: int = 0
-    passes: int = 0
-    rebuilds: int = 0
-    exact: int = 0
+# Gradient evaluations that one refit may spend.
+MOST_PASSES = 100
 
 
 @dataclass
@@ -59,6 +52,11 @@ class Estimator:
         ``tolerance / ridge`` of the minimum.
     initial_tolerance : how far off the utility of the observed context may be left at first (K = 1).
 
+    Attributes
+    ----------
+    counts : work so far: refits, gradient evaluations (passes), exact Hessians (rebuilds), exact Newton
+        solves (exact).
+
     Raises
     ------
     ValueError
@@ -71,14 +69,13 @@ class Estimator:
     ridge: float
     tolerance: float = 1e-6
     initial_tolerance: float = 0.0
-    most_passes: int = 100
-    counts: RefitCounts = field(default_factory=RefitCounts)
 
     def __post_init__(self) -> None:
         if self.initial_tolerance and self.K > 1:
             raise ValueError(
                 f"initial_tolerance: found {self.initial_tolerance} with K = {self.K}, expected 0"
             )
+        self.counts: Counter[str] = Counter()
         self._history = History(self.n_models, self.d, self.K, self.ridge)
         self._blocks = [self._curvature((j,)) for j in range(self.n_models)]
         self._joint: dict[Assortment, Curvature] = {}
@@ -140,9 +137,9 @@ class Estimator:
 
         exact : whether the exact inverse Hessian steers them already.
         """
-        self.counts.refits += 1
+        self.counts["refits"] += 1
         history, index = self._history, np.array(assortment)
-        left = self.most_passes
+        left = MOST_PASSES
         while True:
             end, passes = kernels.descend(
                 self.theta,
@@ -155,7 +152,7 @@ class Estimator:
                 OVERSHOOT,
                 left,
             )
-            self.counts.passes += passes
+            self.counts["passes"] += passes
             left -= passes
             if end == kernels.CONVERGED and history.blur(assortment) <= BLUR * tolerance:
                 return
@@ -183,11 +180,11 @@ class Estimator:
         return [self._blocks[j] for j in assortment]
 
     def _curvature(self, models: Assortment) -> Curvature:
-        return Curvature(models, self.d, self.ridge, self.most_passes)
+        return Curvature(models, self.d, self.ridge, MOST_PASSES)
 
     def _rebuild(self, assortment: Assortment, steering: list[Curvature]) -> None:
         """Replace the steering inverses by the exact inverse Hessian."""
-        self.counts.rebuilds += 1
+        self.counts["rebuilds"] += 1
         block = self._history.block(assortment)
         joint = hessian(self.theta[list(assortment)], block, self.ridge)
         size = joint.shape[0] // len(steering)
@@ -197,7 +194,7 @@ class Estimator:
 
     def _exact(self, assortment: Assortment, steering: list[Curvature]) -> None:
         """Damped Newton steps to the minimum, if quasi-Newton steps fail."""
-        self.counts.exact += 1
+        self.counts["exact"] += 1
         models = list(assortment)
         block = self._history.block(assortment)
         self.theta[models] = ridge_mle(

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..mnl import Assortment
+from ..mnl import Assortment, log_departure_odds
 from ..posterior import DEPENDENT
 from . import draw_kernels
 from .lazy_inverse import LazyInverse
@@ -132,14 +132,6 @@ def _rank(candidates: Candidates, inverses: list[LazyInverse]) -> int:
     return d if share > TRUSTED * max(i.condition for i in inverses) else q
 
 
-def _log_odds(scores: np.ndarray, K: int) -> np.ndarray:
-    """log of the summed odds of the K largest scores per row."""
-    N = scores.shape[1]
-    top = np.partition(scores, N - K, axis=1)[:, N - K :]
-    peak = top.max(axis=1, keepdims=True)
-    return peak[:, 0] + np.log(np.exp(top - peak).sum(axis=1))
-
-
 def _draws(candidates: Candidates, inverse: LazyInverse, j: int, mine: np.ndarray) -> np.ndarray:
     """(len(mine), M) rows of ``L z`` for model j; L's leading block is all they need.
 
@@ -213,6 +205,8 @@ def _best(scores: np.ndarray, rows: np.ndarray, K: int) -> Choice:
         flat = int(np.argmax(scores[rows].max(axis=1)))
         row = int(rows[flat])
         return row, (int(np.argmax(scores[row])),)
-    row = int(rows[int(np.argmax(_log_odds(scores[rows], K)))])
+    N = scores.shape[1]
+    odds = log_departure_odds(np.partition(scores[rows], N - K, axis=1)[:, N - K :])
+    row = int(rows[int(np.argmax(odds))])
     order = np.argsort(-scores[row], kind="stable")[:K]
     return row, tuple(sorted(order.tolist()))
