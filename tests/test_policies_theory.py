@@ -12,7 +12,7 @@ from scipy.optimize import minimize
 from cqb.environment import draw
 from cqb.exploration import decaying
 from cqb.learner.lazy_inverse import LazyInverse
-from cqb.learner.online_estimator import (
+from cqb.learner.refit import (
     OnlineEstimator,
     pick_rates,
     step_size,

@@ -15,7 +15,8 @@ from .environment import Environment
 from .metrics import REFERENCE, narrowed, results_table
 from .metrics import checkpoints as rounds_of
 from .policies import POLICIES, LearnerSettings
-from .routing_table import RoutingTable, split_rows
+from .policies.base import RunSource
+from .routing_table import RoutingTable
 from .runs import Cell, Run, Task, World, play, rows_of
 from .simulate import check_assortment_size
 from .study import Study
@@ -74,12 +75,8 @@ class Experiment:
         if self.pool_size < 1:
             raise ValueError(f"pool_size: found {self.pool_size}, expected at least 1 query")
         rounds_of(self.T, self.checkpoints)
-        if not BASELINES.issuperset(self.policies):
-            self._check_exploration()
-
-    def _check_exploration(self) -> None:
         rate, lowest = self.learner.exploration_rate, min(c.arrival_rate for c in self.cells)
-        if not 0 <= rate <= lowest:
+        if not (0 <= rate <= lowest or BASELINES.issuperset(self.policies)):
             raise ValueError(
                 f"exploration_rate: found {rate}, expected between 0 and the arrival rate {lowest} "
                 "(only a fresh arrival is explored)"
@@ -126,24 +123,6 @@ class Experiment:
             cost=seconds_of,
             **about,
         )
-
-    def check(self, world: World) -> None:
-        """Raise ValueError for what would stop a run on `world`."""
-        for cell in self.cells:
-            if isinstance(world, Environment) and cell.lam != 0:
-                raise ValueError(f"lam: found {cell.lam}, but an environment has no costs to weigh")
-            if left_out := set(self.policies) - set(self.policies_in(cell)):
-                raise ValueError(
-                    f"policy: {', '.join(sorted(left_out))} is defined for K = 1 only, "
-                    f"found K = {cell.K}"
-                )
-        n_models = world.n_models if isinstance(world, Environment) else len(world.models)
-        for cell in self.cells:
-            check_assortment_size(cell.K, n_models)
-        if isinstance(world, RoutingTable):
-            if world.embeddings is None:
-                raise ValueError(f"{world.name}: no embeddings; encode the table first")
-            split_rows(world, self.seeds[0], pool_size=self.pool_size)
 
 
 def run_rows(task: Task, world: World, count: int, more: More | None = None) -> pd.DataFrame:
@@ -232,12 +211,23 @@ def run(
         learner or LearnerSettings(),
         checkpoints,
     )
-    experiment.check(world)
+    _check(experiment, cell, world)
     how = {"workers": workers, "executor": executor, "progress": progress}
     rows = functools.partial(run_rows, count=checkpoints)
     tasks = dict(enumerate(experiment.tasks()))
     found = run_tasks(tasks, rows, world, cost=seconds_of, **how)
     return experiment.table(pd.concat([found[n] for n in tasks], ignore_index=True))
+
+
+def _check(experiment: Experiment, cell: Cell, world: World) -> None:
+    """Raise ValueError for what would stop a run in the one cell of an experiment."""
+    if isinstance(world, Environment) and cell.lam != 0:
+        raise ValueError(f"lam: found {cell.lam}, but an environment has no costs to weigh")
+    if left_out := set(experiment.policies) - set(experiment.policies_in(cell)):
+        names = ", ".join(sorted(left_out))
+        raise ValueError(f"policy: {names} is defined for K = 1 only, found K = {cell.K}")
+    source = RunSource(world, experiment.seeds[0], cell.lam, experiment.pool_size)
+    check_assortment_size(cell.K, source.environment().n_models)
 
 
 def _papers_policies(world: World, K: int) -> list[str]:

@@ -7,8 +7,8 @@ import pytest
 
 from cqb import mnl
 from cqb.learner import kernels
-from cqb.learner.curvature import Curvature
 from cqb.learner.history import History
+from cqb.learner.lazy_inverse import Curvature
 
 RIDGE, N, D = 0.5, 5, 4
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cqb.learner import curvature, draw_kernels, kernels
+from cqb.learner import draw_kernels, kernels, lazy_inverse
 from cqb.learner.history import History
 from cqb.learner.lazy_inverse import BLOCK, LazyInverse
 
@@ -13,7 +13,7 @@ from cqb.learner.lazy_inverse import BLOCK, LazyInverse
 @pytest.mark.parametrize("rates", [[0.3], [0.2, 0.5], [0.1, 0.3, 0.55], [0.0, 1.0]])
 def test_the_root_of_the_weights_squares_to_them(rates):
     p = np.array(rates)
-    root = curvature.weight_root(p, 7.0)
+    root = lazy_inverse.weight_root(p, 7.0)
     np.testing.assert_array_equal(root, np.tril(root))
     np.testing.assert_allclose(root @ root.T, 7.0 * (np.diag(p) - np.outer(p, p)), atol=1e-5)
 

@@ -6,7 +6,7 @@ grow, and allocate nothing that outlives a call.
 
 Numba's cache on disk notices a change in a function's own file only, not in functions it calls in
 other files. So no compiled function calls one of another module: what belongs to one loop is in one
-file (:mod:`.curvature` and :mod:`.draw_kernels` hold the others).
+file (:mod:`.lazy_inverse` and :mod:`.draw_kernels` hold the others).
 
 Symbols: K offered models, d coordinates of a context, H an approximate inverse Hessian.
 """

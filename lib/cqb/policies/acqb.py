@@ -25,8 +25,7 @@ import numpy as np
 from ..exploration import ROTATIONS, Schedule, decaying, explore_then_rarely, pure_rounds, solve_c1
 from ..learner import draw_kernels, thompson
 from ..learner.lazy_inverse import LazyInverse
-from ..learner.online_estimator import OnlineEstimator
-from ..learner.refit import Estimator
+from ..learner.refit import Estimator, OnlineEstimator
 from ..posterior import confidence_radius, optimistic_draws
 from ..simulate import Assortment, Decision, Waiting
 from ..streams import Streams

@@ -19,7 +19,6 @@ from functools import cache
 from importlib.metadata import entry_points
 from typing import Any
 
-from .. import figure_records
 from ..files import write_text
 from ..paths import figures_dir
 from ..tables import file_text
@@ -160,7 +159,9 @@ def show_record(options: argparse.Namespace) -> int:
     if record.exists():
         print(record.read_text(encoding="utf-8"), end="")
         return 0
-    print(json.dumps(figure_records.read(options.name), indent=1))
+    from ..figures.style import read_record  # loads the drawing libraries, which nothing else needs
+
+    print(json.dumps(read_record(options.name), indent=1))
     return 0
 
 
