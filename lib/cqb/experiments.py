@@ -116,7 +116,7 @@ class Experiment:
             version=version,
             data=self.dataset,
             tasks=self.tasks(),
-            run=functools.partial(_stored_rows, count=self.checkpoints, more=more),
+            run=lambda task, world: narrowed(run_rows(task, world, self.checkpoints, more)),
             settings={"checkpoints": self.checkpoints},
             derive=self.table,
             stratum=lambda task: (task.policy, task.cell.K),
@@ -134,18 +134,10 @@ def run_rows(task: Task, world: World, count: int, more: More | None = None) -> 
     return pd.concat([found, more(task, finished, world)], ignore_index=True)
 
 
-def _stored_rows(task: Task, world: World, count: int, more: More | None) -> pd.DataFrame:
-    return narrowed(run_rows(task, world, count, more))
-
-
 def seconds_of(task: Task) -> float:
     """Roughly the CPU seconds of a run."""
-    if task.policy in BASELINES:
-        each = 0.03
-    elif task.policy == LONG_VECTORS:
-        each = 3.0 if task.cell.K == 1 else 40.0
-    else:
-        each = 1.0 if task.cell.K == 1 else 4.0
+    single, pair = (3.0, 40.0) if task.policy == LONG_VECTORS else (1.0, 4.0)
+    each = 0.03 if task.policy in BASELINES else single if task.cell.K == 1 else pair
     return each * task.T / 5000
 
 
@@ -201,16 +193,9 @@ def run(
         encoded or too small.
     """
     cell = Cell(K, float(lam), float(arrival_rate))
-    experiment = Experiment(
-        world.name,
-        (cell,),
-        tuple(_papers_policies(world, K) if policies is None else policies),
-        tuple(seeds),
-        T,
-        pool_size,
-        learner or LearnerSettings(),
-        checkpoints,
-    )
+    names = tuple(_papers_policies(world, K) if policies is None else policies)
+    settings = (T, pool_size, learner or LearnerSettings(), checkpoints)
+    experiment = Experiment(world.name, (cell,), names, tuple(seeds), *settings)
     _check(experiment, cell, world)
     how = {"workers": workers, "executor": executor, "progress": progress}
     rows = functools.partial(run_rows, count=checkpoints)
@@ -232,12 +217,9 @@ def _check(experiment: Experiment, cell: Cell, world: World) -> None:
 
 def _papers_policies(world: World, K: int) -> list[str]:
     """The paper's policies that K and the world allow for."""
-    return [
-        name
-        for name in PAPER_POLICIES
-        if (K == 1 or not POLICIES[name].k1_only)
-        and (isinstance(world, RoutingTable) or not POLICIES[name].needs_table)
-    ]
+    on_table, found = isinstance(world, RoutingTable), [POLICIES[name] for name in PAPER_POLICIES]
+    found = [entry for entry in found if K == 1 or not entry.k1_only]
+    return [entry.name for entry in found if on_table or not entry.needs_table]
 
 
 def _distinct(name: str, values: Iterable[Any]) -> tuple[Any, ...]:

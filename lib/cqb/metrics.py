@@ -12,17 +12,8 @@ from .simulate import RETRY, Trajectory
 LONG_WAIT = 100  # rounds
 REFERENCE = "ORACLE"  # whose queue the queue-length regret is measured from
 KEYS = ["dataset", "stand_in", "K", "lam", "arrival_rate", "policy", "seed", "t"]
-MEASURES = [
-    "regret",
-    "queue",
-    "gap",
-    "queue_mean",
-    "repeat_share",
-    "dollars",
-    "served",
-    "wait_over_100",
-    "seconds",
-]
+MEASURES = ["regret", "queue", "gap", "queue_mean", "repeat_share", "dollars"]
+MEASURES += ["served", "wait_over_100", "seconds"]
 COLUMNS = KEYS + MEASURES
 CELL = KEYS[:5]
 BLOCKS = 10  # blocks of rounds over which offers are counted
@@ -147,7 +138,7 @@ def _long_waits(trajectory: Trajectory, at: np.ndarray) -> np.ndarray:
 
 
 def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    return np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)
+    return np.divide(part, whole, out=np.full(np.shape(part), np.nan), where=whole > 0)
 
 
 def shares(trajectory: Trajectory, models: Sequence[str]) -> pd.DataFrame:
@@ -173,8 +164,7 @@ def _models(trajectory: Trajectory, models: Sequence[str]) -> pd.DataFrame:
     rounds, _ = np.nonzero(trajectory.assortment >= 0)
     block = np.searchsorted(ends, rounds + 1)
     np.add.at(offers, (block, trajectory.assortment[trajectory.assortment >= 0]), 1.0)
-    with np.errstate(invalid="ignore"):
-        share = offers / offers.sum(axis=1, keepdims=True)
+    share = _share(offers, offers.sum(axis=1, keepdims=True))
     part = np.tile(np.array(models, dtype=object), ends.size)
     return pd.DataFrame(
         {"place": np.repeat(ends, len(models)), "part": part, "share": share.ravel()}
@@ -186,23 +176,17 @@ def _retrials(trajectory: Trajectory) -> pd.DataFrame:
     retried = np.bincount(trajectory.query[trajectory.pick == RETRY], minlength=queries)
     group = np.searchsorted(AT_LEAST, retried, side="right") - 1
     gone = trajectory.departed > 0
-    parts = {"departed": group[gone], "waiting": group[~gone]}
-    counts = [np.bincount(of, minlength=len(AT_LEAST)) for of in parts.values()]
-    return pd.DataFrame(
-        {
-            "place": np.tile(AT_LEAST, len(parts)),
-            "part": np.repeat(np.array(list(parts), dtype=object), len(AT_LEAST)),
-            "share": np.concatenate(counts) / queries if queries else np.nan,
-        }
-    )
+    classes = len(AT_LEAST)
+    counts = np.bincount(group + classes * ~gone, minlength=2 * classes)
+    part = np.repeat(np.array(["departed", "waiting"], dtype=object), classes)
+    share = counts / queries if queries else np.nan
+    return pd.DataFrame({"place": np.tile(AT_LEAST, 2), "part": part, "share": share})
 
 
 def _waits(trajectory: Trajectory) -> pd.DataFrame:
     T, arrived, departed = trajectory.pick.size, trajectory.arrived, trajectory.departed
-    places = [wait for wait in ROUNDS if wait <= T]
-    late = [
-        np.mean(((departed == 0) | (departed > arrived + wait))[due]) if due.any() else np.nan
-        for wait in places
-        for due in [arrived <= T - wait]
-    ]
-    return pd.DataFrame({"place": places, "part": "still there", "share": late})
+    waits = np.array([wait for wait in ROUNDS if wait <= T])
+    due = arrived <= T - waits[:, None]
+    late = due & ((departed == 0) | (departed > arrived + waits[:, None]))
+    share = _share(late.sum(axis=1), due.sum(axis=1))
+    return pd.DataFrame({"place": waits, "part": "still there", "share": share})

@@ -98,14 +98,8 @@ def play(task: Task, world: World) -> Run:
     with threadpoolctl.threadpool_limits(limits=1, user_api="blas"):
         environment = entry.environment(source)
         draws = draw(streams, environment.pool_size, cell.arrival_rate, task.T)
-        service = Service(
-            environment.contexts,
-            environment.n_models,
-            cell.K,
-            task.T,
-            cell.arrival_rate,
-            task.learner,
-        )
+        traffic = (cell.K, task.T, cell.arrival_rate)
+        service = Service(environment.contexts, environment.n_models, *traffic, task.learner)
         started = time.thread_time()
         policy = entry.make(service, streams, environment, source)
         trajectory = simulate(environment, policy, cell.K, draws)

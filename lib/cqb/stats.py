@@ -14,16 +14,9 @@ from .metrics import CELL
 CONFIDENCE = 0.95
 MEASURES = ("regret", "gap")  # what gets an interval
 SERVICE_KEYS = [*CELL, "policy", "view", "place", "part"]
-SUMMARY_COLUMNS = [
-    *CELL,
-    "policy",
-    "seeds",
-    "t",
-    *(f"{measure}_{part}" for measure in MEASURES for part in ("mean", "low", "high")),
-    "queue_mean",
-    "repeat_share",
-    "seconds_per_run",
-]
+SUMMARY_COLUMNS = [*CELL, "policy", "seeds", "t"]
+SUMMARY_COLUMNS += [f"{measure}_{part}" for measure in MEASURES for part in ("mean", "low", "high")]
+SUMMARY_COLUMNS += ["queue_mean", "repeat_share", "seconds_per_run"]
 
 
 def summarise(tidy: pd.DataFrame) -> pd.DataFrame:

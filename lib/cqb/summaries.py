@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 
 from .claims import PUBLISHED_KEYS, published
+from .figures.experiments import DECIMALS
 from .figures.style import in_order
 from .stats import final
 from .tables import percent, select, spreads, text
 
-DECIMALS = {"regret": 0, "gap": 1}
 MANY_RETRIALS = 5
 NOUN = {"regret": "regret", "gap": "queue-length regret"}
 

@@ -34,12 +34,7 @@ def sphere(rng: np.random.Generator, n: int, d: int) -> np.ndarray:
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
-def axes(rng: np.random.Generator, n: int, d: int) -> np.ndarray:
-    """A uniformly random coordinate axis: d distinct contexts, uninformative about each other."""
-    return np.eye(d)[rng.integers(d, size=n)]
-
-
-LAWS: dict[str, Law] = {"cube": cube, "sphere": sphere, "axes": axes}
+LAWS: dict[str, Law] = {"cube": cube, "sphere": sphere}
 
 
 @dataclass(frozen=True)
@@ -68,11 +63,6 @@ class Scenario:
     def slackness(self) -> float:
         """epsilon, the capacity minus the arrival rate; negative if unstable."""
         return self.capacity - self.arrival_rate
-
-    @property
-    def load(self) -> float:
-        """rho = lambda E[1/p*]; the oracle's queue is stable if and only if it is below 1."""
-        return self.arrival_rate / self.capacity
 
     def with_slackness(self, epsilon: float) -> Scenario:
         """The same instance at ``lambda = 1/E[1/p*] - epsilon``, at most :data:`CAP`.

@@ -22,11 +22,7 @@ MODELS = ("Ada", "Bo", "Cy", "Dee")
 # Chance that the user picks the model when it alone is offered: rows are kinds, columns models.
 # Three specialists, and one model that is fair at everything.
 RATES = np.array(
-    [
-        [0.85, 0.30, 0.20, 0.55],
-        [0.20, 0.85, 0.25, 0.50],
-        [0.25, 0.15, 0.85, 0.55],
-    ]
+    [[0.85, 0.30, 0.20, 0.55], [0.20, 0.85, 0.25, 0.50], [0.25, 0.15, 0.85, 0.55]],
 )
 # A dozen rounds are too few for the settings of the experiments: a weaker ridge lets a single
 # answer count, and more exploration lets one be seen.

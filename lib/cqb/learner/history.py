@@ -158,7 +158,6 @@ class History:
             part = part._replace(**{name: doubled(getattr(part, name)) for name in BY_ENTRY})
             self.parts[j] = part
         part.entry[place], part.entry_row[place], part.cell[place] = entry, row, cell
-        part.serves[place], part.picks[place] = 0.0, 0.0
         part.size[1] += 1
         return place
 

@@ -118,9 +118,8 @@ def base_dot(inverses, slope):
     """The inverse times a joint gradient (K, d): one joint inverse, or one per model."""
     K, d = slope.shape
     if len(inverses) == 1:
-        return (
-            dot(inverses[0], slope.astype(np.float32).reshape(-1)).astype(np.float64).reshape(K, d)
-        )
+        flat = slope.astype(np.float32).reshape(-1)
+        return dot(inverses[0], flat).astype(np.float64).reshape(K, d)
     result = np.empty((K, d))
     for k in range(K):
         result[k] = dot(inverses[k], slope[k].astype(np.float32))

@@ -141,17 +141,9 @@ class Estimator:
         history, index = self._history, np.array(assortment)
         left = MOST_PASSES
         while True:
-            end, passes = kernels.descend(
-                self.theta,
-                index,
-                history.parts_of(assortment),
-                history.odds,
-                tuple(part.sum for part in steering),
-                self.ridge,
-                tolerance,
-                OVERSHOOT,
-                left,
-            )
+            where = (self.theta, index, history.parts_of(assortment), history.odds)
+            inverses = tuple(part.sum for part in steering)
+            end, passes = kernels.descend(*where, inverses, self.ridge, tolerance, OVERSHOOT, left)
             self.counts["passes"] += passes
             left -= passes
             if end == kernels.CONVERGED and history.blur(assortment) <= BLUR * tolerance:

@@ -17,6 +17,7 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import cache
 from importlib.metadata import entry_points
+from itertools import chain
 from typing import Any
 
 from ..files import write_text
@@ -133,12 +134,15 @@ def verify_all(options: argparse.Namespace) -> int:
     """Replay tasks of the stored tables, compare every number, and derive every report again."""
     chosen = _chosen(options.names or ["*"])
     extent = replay.Extent(options.all, *options.shard)
+    verdicts = []
     with connected(options.scheduler) as executor:
         how = {"workers": options.workers, "executor": executor}
-        verdicts = [_printed(verdict) for verdict in replay.replay_all(chosen, extent, **how)]
-    if not options.names:
-        verdicts += [_printed(verdict) for verdict in replay.strays(studies())]
-        verdicts += [_printed(verdict) for verdict in replay.rederive(reports())]
+        found = replay.replay_all(chosen, extent, **how)
+        if not options.names:
+            found = chain(found, replay.strays(studies()), replay.rederive(reports()))
+        for verdict in found:
+            print(verdict, flush=True)
+            verdicts.append(verdict)
     wrong = [verdict.name for verdict in verdicts if verdict.agrees is False]
     unchecked = [verdict.name for verdict in verdicts if verdict.agrees is None]
     agree = len(verdicts) - len(wrong) - len(unchecked)
@@ -146,11 +150,6 @@ def verify_all(options: argparse.Namespace) -> int:
     for name in wrong:
         print(f"DISAGREES: {name}", file=sys.stderr)
     return 1 if wrong else 0
-
-
-def _printed(verdict: replay.Verdict) -> replay.Verdict:
-    print(verdict, flush=True)
-    return verdict
 
 
 def show_record(options: argparse.Namespace) -> int:

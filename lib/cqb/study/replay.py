@@ -9,7 +9,6 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,16 +70,10 @@ class Extent:
             )
 
 
-def replay(
-    study: Study,
-    extent: Extent,
-    folder: Path | None = None,
-    *,
-    workers: int = 1,
-    executor: Executor | None = None,
-    progress: bool | None = None,
-) -> Verdict:
+def replay(study: Study, extent: Extent, folder: Path | None = None, **how: Any) -> Verdict:
     """Run tasks of a study again and compare their rows with the stored ones.
+
+    `how` is passed on to :func:`.running.run_tasks`.
 
     A table that is not stored, or whose data or optional packages are not here, cannot be checked. One
     that is damaged, of another version, or without some task disagrees.
@@ -100,7 +93,6 @@ def replay(
         return Verdict(study.name, False, reason)
     chosen = _chosen(study, extent, tasks)
     parts = store.Parts(study.name) if extent.everything else None
-    how = {"workers": workers, "executor": executor, "progress": progress}
     try:
         found = run_missing(study, chosen, parts, **how)
     except ImportError as error:
@@ -113,18 +105,12 @@ def replay(
     return Verdict(study.name, not lines, text, lines)
 
 
-def replay_all(
-    studies: Sequence[Study],
-    extent: Extent,
-    *,
-    workers: int = 1,
-    executor: Executor | None = None,
-) -> Iterator[Verdict]:
+def replay_all(studies: Sequence[Study], extent: Extent, **how: Any) -> Iterator[Verdict]:
     """Replay several studies, and yield each verdict as it is found.
 
-    A sample is short, so whole studies run side by side; otherwise the tasks of one study do.
+    A sample is short, so whole studies run side by side; otherwise the tasks of one study do. `how` is
+    passed on to :func:`.running.side_by_side`.
     """
-    how = {"workers": workers, "executor": executor}
     if extent.everything:
         yield from (replay(study, extent, **how) for study in studies)
         return

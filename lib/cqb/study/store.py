@@ -8,7 +8,6 @@ other data are never found. Whether the code still gives these rows is for :mod:
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import warnings
 from collections.abc import Iterable, Mapping
@@ -95,9 +94,7 @@ def write(study: Study, rows: pd.DataFrame, identity: str, folder: Path | None =
 
 def parquet(rows: pd.DataFrame) -> bytes:
     """A table without its index as the content of a Parquet file."""
-    buffer = io.BytesIO()
-    rows.to_parquet(buffer, index=False, compression="zstd")
-    return buffer.getvalue()
+    return rows.to_parquet(index=False, compression="zstd")
 
 
 def artifact_hashes(names: Iterable[str], folder: Path | None = None) -> dict[str, str | None]:
