@@ -226,7 +226,6 @@ def _distinct(name: str, values: Iterable[Any]) -> tuple[Any, ...]:
     values = tuple(values)
     if not values:
         raise ValueError(f"{name}: found none, expected at least one")
-    for position, value in enumerate(values):
-        if value in values[:position]:
-            raise ValueError(f"{name}: {value} is named twice")
+    if twice := [value for value in values if values.count(value) > 1]:
+        raise ValueError(f"{name}: {twice[0]} is named twice")
     return values

@@ -11,6 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from array_api_compat import device
+
 from .arrays import namespace
 
 Array = Any
@@ -120,7 +122,9 @@ def hessian(theta: Array, history: BlockHistory, ridge: float) -> Array:
                 weight = weight + probabilities[..., k]
             row.append((transposed * (history.serves * weight)[..., None, :]) @ history.contexts)
         blocks.append(xp.concat(row, axis=-1))
-    return xp.concat(blocks, axis=-2) + ridge * xp.eye(K * d, dtype=theta.dtype, **_device(theta))
+    return xp.concat(blocks, axis=-2) + ridge * xp.eye(
+        K * d, dtype=theta.dtype, device=device(theta)
+    )
 
 
 def ridge_mle(
@@ -194,7 +198,3 @@ def _damped(
             break
         step, promised = 0.5 * step, 0.5 * promised
     return theta, loss, moved
-
-
-def _device(array: Array) -> dict[str, Any]:
-    return {"device": array.device} if hasattr(array, "device") else {}

@@ -48,18 +48,16 @@ def verdicts(paired: pd.DataFrame, *, value: str, against: str = "ACQB") -> str:
     Two policies differ if the 95% interval of the paired difference leaves out 0. A last sentence says
     how many intervals would do so by chance if no policy differed from `against`.
     """
-    lines = []
-    for name in in_order(paired["policy"]):
-        if name == "ORACLE":
-            continue
-        rows = paired[paired["policy"] == name]
+    lines, others = [], paired[paired["policy"] != "ORACLE"]
+    for name in in_order(others["policy"]):
+        rows = others[others["policy"] == name]
         below = int((rows[f"{value}_low"] > 0).sum())
         above = int((rows[f"{value}_high"] < 0).sum())
         lines.append(
             f"{name}: {against} has the lower {NOUN[value]} in {below} of {len(rows)} settings, the "
             f"higher in {above}, and no clear difference in {len(rows) - below - above}."
         )
-    count = len(paired[paired["policy"] != "ORACLE"])
+    count = len(others)
     lines.append(
         f"By chance alone, about {0.05 * count:.1f} of these {count} intervals would leave out 0."
     )

@@ -8,7 +8,7 @@ to the queue-length regret ``Q(T) - Q*(T)`` exactly (arXiv 2601.19300, lemma 4.1
 
 from __future__ import annotations
 
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 
 import numpy as np
 
@@ -62,13 +62,10 @@ def oracle_queue(odds: list[float], draws: Draws, start: list[int], first: int) 
 
     The same queue as :func:`cqb.simulate.simulate` with the oracle, at the cost of a heap.
     """
-    heap: list[float] = []
-    for row in start:
-        heappush(heap, -odds[row])
-    arrives = draws.arrives[first - 1 :].tolist()
-    rows = draws.row[first - 1 :].tolist()
-    outcomes = draws.outcome[first - 1 :].tolist()
-    for arrival, row, outcome in zip(arrives, rows, outcomes, strict=True):
+    heap = [-odds[row] for row in start]
+    heapify(heap)
+    left = (of[first - 1 :].tolist() for of in (draws.arrives, draws.row, draws.outcome))
+    for arrival, row, outcome in zip(*left, strict=True):
         # Outcome 0, the retrial, comes first in the inverse CDF: total odds 1 + sum.
         if heap and outcome * (1.0 - heap[0]) >= 1.0:
             heappop(heap)

@@ -125,6 +125,11 @@ class LazyInverse:
         if len(self._waiting) + self.used >= BLOCK:
             self.flushed()
 
+    def append(self, term: np.ndarray, sign: float) -> None:
+        """``V^{-1} += sign * term term^T``."""
+        kernels.append(self.flushed(), term, sign)
+        self.fold_block()
+
     def fold_block(self) -> None:
         """Fold the terms into the base, once a block of them has gathered."""
         if self.used >= BLOCK:

@@ -77,7 +77,9 @@ class Estimator:
             )
         self.counts: Counter[str] = Counter()
         self._history = History(self.n_models, self.d, self.K, self.ridge)
-        self._blocks = [self._curvature((j,)) for j in range(self.n_models)]
+        self._blocks = [
+            Curvature((j,), self.d, self.ridge, MOST_PASSES) for j in range(self.n_models)
+        ]
         self._joint: dict[Assortment, Curvature] = {}
         self._rounds: dict[Assortment, int] = {}
         self._serves = [0] * self.n_models
@@ -165,14 +167,11 @@ class Estimator:
             return [self._joint[assortment]]
         of_models = max(self._serves[j] for j in assortment)
         if self._rounds[assortment] >= max(JOINT_ROUNDS, JOINT_SHARE * of_models):
-            self._joint[assortment] = self._curvature(assortment)
+            self._joint[assortment] = Curvature(assortment, self.d, self.ridge, MOST_PASSES)
             if len(self._joint) > MOST_JOINT:
                 del self._joint[next(iter(self._joint))]
             return [self._joint[assortment]]
         return [self._blocks[j] for j in assortment]
-
-    def _curvature(self, models: Assortment) -> Curvature:
-        return Curvature(models, self.d, self.ridge, MOST_PASSES)
 
     def _rebuild(self, assortment: Assortment, steering: list[Curvature]) -> None:
         """Replace the steering inverses by the exact inverse Hessian."""

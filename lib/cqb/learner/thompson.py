@@ -90,7 +90,9 @@ def choose(candidates: Candidates, inverses: list[LazyInverse], alpha: float, K:
         return choice
     mean = candidates.mean
     rows, models = alive.any(axis=1).nonzero()[0], alive.any(axis=0).nonzero()[0]
-    upper = np.where(alive[:, models], _upper(candidates, models, alpha), -np.inf)
+    squares = np.cumsum(candidates.normals[:, models] ** 2, axis=0).max(axis=2)
+    upper = mean[:, models] + alpha * candidates.deviation[:, models] * np.sqrt(squares)
+    upper = np.where(alive[:, models], upper, -np.inf)
     scores, best = np.full(mean.shape, -np.inf), -np.inf
     # The largest bound first: with K = 1 its draw rules out most other models.
     for at in np.argsort(-upper.max(axis=0), kind="stable").tolist():
@@ -103,13 +105,6 @@ def choose(candidates: Candidates, inverses: list[LazyInverse], alpha: float, K:
         if K == 1:
             best = max(best, float(scores[mine, j].max()))
     return _best(scores, rows, K)
-
-
-def _upper(candidates: Candidates, models: np.ndarray, alpha: float) -> np.ndarray:
-    """Upper bounds of some models' sampled scores, (q, len(models))."""
-    squares = np.cumsum(candidates.normals[:, models] ** 2, axis=0).max(axis=2)
-    mean, deviation = candidates.mean[:, models], candidates.deviation[:, models]
-    return mean + alpha * deviation * np.sqrt(squares)
 
 
 def _rank(candidates: Candidates, inverses: list[LazyInverse]) -> int:

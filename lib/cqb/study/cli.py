@@ -52,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    listed = _command(commands, "list", "list the studies", list_studies)
+    _command(commands, "list", "list the studies", list_studies)
     run = _command(commands, "run", "run studies and store their tables", run_studies)
     verify = _command(commands, "verify", "replay stored tables and derive the reports", verify_all)
     show = _command(commands, "show", "print the record of a table or figure", show_record)
@@ -67,15 +67,6 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument(
         "--shard", type=_shard, default=(1, 1), metavar="I/N", help="only part I of N"
     )
-    for command in (listed, run, verify, show):
-        command.add_argument(
-            *("--data", "-d"),
-            type=_data,
-            action="append",
-            default=[],
-            metavar="SET=FOLDER",
-            help="where the files of a data set are, for instance routerbench=FOLDER",
-        )
     return parser
 
 
@@ -84,6 +75,9 @@ def _command(
 ) -> argparse.ArgumentParser:
     command = commands.add_parser(name, help=says, description=call.__doc__)
     command.set_defaults(command=call)
+    place = {"type": _data, "action": "append", "default": [], "metavar": "SET=FOLDER"}
+    says = "where the files of a data set are, for instance routerbench=FOLDER"
+    command.add_argument("--data", "-d", help=says, **place)
     return command
 
 

@@ -55,13 +55,11 @@ class Extent:
     Attributes
     ----------
     everything : all tasks, not a sample. shard, shards : tasks ``shard - 1, shard - 1 + shards, ...``.
-    changing : what the changing part of a sample follows; by default the commit.
     """
 
     everything: bool = False
     shard: int = 1
     shards: int = 1
-    changing: str = ""
 
     def __post_init__(self) -> None:
         if not 1 <= self.shard <= self.shards:
@@ -176,7 +174,7 @@ def sample(study: Study, changing: str) -> list[int]:
 def _chosen(study: Study, extent: Extent, tasks: dict[str, Any]) -> dict[str, Any]:
     pairs = list(tasks.items())
     if not extent.everything:
-        pairs = [pairs[n] for n in sample(study, extent.changing or str(git_state()["commit"]))]
+        pairs = [pairs[n] for n in sample(study, str(git_state()["commit"]))]
     return dict(pairs[extent.shard - 1 :: extent.shards])
 
 
