@@ -125,7 +125,7 @@ lock:  ## Choose every version again and write requirements.lock (CPython 3.11 o
 	    { echo "lock: the lock is made with Python 3.11; name one: make lock PYTHON=python3.11" >&2; exit 1; }
 	scratch=$$(mktemp -d); trap 'rm -rf "$$scratch"' EXIT; \
 	$(PYTHON) -m venv "$$scratch/venv"; \
-	"$$scratch/venv/bin/pip" install --quiet --upgrade --upgrade-strategy eager -e '.[notebooks,test,encode,gpu,index,cluster,rl]'; \
+	"$$scratch/venv/bin/pip" install --quiet --upgrade --upgrade-strategy eager -e '.[notebooks,test,encode,gpu,index,cluster,real,rl]'; \
 	{ sed -n '/^#/p' requirements.lock; \
 	  "$$scratch/venv/bin/pip" list --format=freeze --exclude pip --exclude cqb \
 	  | sed 's/+.*//' | grep -vE '^(nvidia-|cuda-(bindings|toolkit)=|triton=)'; } > "$$scratch/lock"; \
@@ -147,7 +147,7 @@ $(READY): pyproject.toml requirements.lock
 
 $(ENCODE): $(READY)
 	@echo "Adding the sentence encoder (once, a minute or more)"
-	$(PIP) -e '.[encode]'
+	$(PIP) -e '.[encode,real]'
 	@touch $@
 
 $(INDEX): $(READY)

@@ -165,10 +165,14 @@ def test_missing_weights_say_where_they_were_looked_for(tmp_path, monkeypatch):
 
 def test_other_weights_are_refused_by_name(tmp_path, monkeypatch):
     monkeypatch.setenv("CQB_ENCODER_DIR", str(tmp_path))
-    with pytest.raises(ValueError, match=r"model.safetensors: not the pinned .*: it is missing"):
+    with pytest.raises(
+        ValueError, match=r"model.safetensors: not the pinned .*: its sha256 is missing"
+    ):
         encoding.weights_folder()
     (tmp_path / "model.safetensors").write_bytes(b"other weights")
-    with pytest.raises(ValueError, match=r"model.safetensors: not the pinned .*: it has 13 bytes"):
+    with pytest.raises(
+        ValueError, match=r"model.safetensors: not the pinned .*: its sha256 is [0-9a-f]{64}, "
+    ):
         encoding.weights_folder()
 
 

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cqb import paths
-from cqb.datasets.download import difference
-from cqb.datasets.pins import ENTRIES
+from cqb.datasets.download import ENTRIES
+from cqb.files import sha256_file
 from cqb.table_file import Encoded, cache_key, read_cache, write_cache
 
 if TYPE_CHECKING:
@@ -205,9 +205,11 @@ def weights_folder() -> Path:
 def _verified(folder: Path) -> Path:
     for file in ENTRIES[MODEL].files:
         path = folder / file.path
-        fault = difference(path, file) if path.is_file() else "it is missing"
-        if fault is not None:
-            raise ValueError(f"{path}: not the pinned {MODEL}: {fault}")
+        found = sha256_file(path) if path.is_file() else "missing"
+        if found != file.sha256:
+            raise ValueError(
+                f"{path}: not the pinned {MODEL}: its sha256 is {found}, expected {file.sha256}"
+            )
     return folder
 
 

@@ -35,7 +35,7 @@ class RoutingTable:
     ids, prompts, families : n row ids (unique), prompt texts as encoded, evaluation families.
     models : N model names (unique).
     scores : float64, shape (n, N), in [0, 1].
-    costs : float64, shape (n, N), US dollars for one query, at least 0.
+    costs : float64, shape (n, N), US dollars for one query, at least 0; None if they are not known.
     embeddings : float64, shape (n, d), rows of unit length; None until the prompts are encoded.
     report : counts from the loader and the encoder (rows dropped, preambles removed, ...).
 
@@ -66,7 +66,7 @@ class RoutingTable:
     families: tuple[str, ...]
     models: tuple[str, ...]
     scores: np.ndarray
-    costs: np.ndarray
+    costs: np.ndarray | None = None
     embeddings: np.ndarray | None = None
     report: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
@@ -79,7 +79,8 @@ class RoutingTable:
                 object.__setattr__(self, field, _read_only(value))
         _check_names(self)
         _check_matrix(self, "scores", self.scores, high=1.0)
-        _check_matrix(self, "costs", self.costs, high=np.inf)
+        if self.costs is not None:
+            _check_matrix(self, "costs", self.costs, high=np.inf)
         if self.embeddings is not None:
             _check_embeddings(self)
 
@@ -113,6 +114,10 @@ class RoutingTable:
         """Score minus `lam` (score per dollar) times cost: float64, shape (n, N)."""
         if not (np.isfinite(lam) and lam >= 0):
             raise ValueError(f"lam is {lam}; expected a finite number, at least 0")
+        if self.costs is None:
+            if lam > 0:
+                raise ValueError(f"lam is {lam}, but {self.name} has no costs; expected 0")
+            return self.scores
         return self.scores - lam * self.costs
 
     def save(self, path: Path | str) -> None:

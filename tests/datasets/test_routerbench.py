@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import cqb.datasets
 from cqb.datasets import reading, routerbench
+from cqb.datasets.table import prompt_parts
 
 MODELS = ("b-model", "a/model")  # not in alphabetical order, as in the published files
 REAL = os.environ.get("CQB_ROUTERBENCH_DIR", "")
@@ -74,7 +75,10 @@ def test_no_complete_row_is_an_error(tmp_path):
     ("without", "message"),
     [
         ("a/model", r"part.csv: model 'a/model' has no score column 'a/model'"),
-        ("a/model|total_cost", r"part.csv: model 'a/model' has no cost column 'a/model\|total_c"),
+        (
+            "a/model|total_cost",
+            r"part.csv: no column 'a/model\|total_cost'; expected it for every model",
+        ),
         ("sample_id", "part.csv: no column 'sample_id'"),
         ("prompt", "part.csv: no column 'prompt'"),
         ("eval_name", "part.csv: no column 'eval_name'"),
@@ -158,7 +162,7 @@ def test_unknown_data_sets_are_refused():
     ],
 )
 def test_prompt_cells(cell, parts):
-    assert routerbench.prompt_parts(cell, "here") == parts
+    assert prompt_parts(cell, "here") == parts
 
 
 def test_a_dialogue_becomes_one_text_and_is_counted(tmp_path):

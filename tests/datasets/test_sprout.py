@@ -112,27 +112,25 @@ def without(field):
 
 
 @pytest.mark.parametrize(
-    ("kind", "message"),
+    ("kind", "field"),
     [
-        (without("score"), "has no field 'score'; it has judge_response, num_input_tokens"),
-        (without("num_input_tokens"), "has no field 'num_input_tokens'"),
-        (without("num_output_tokens"), "has no field 'num_output_tokens'"),
-        (
-            pa.struct([*without("score"), pa.field("score", pa.string())]),
-            "field 'score' of column 'openai-gpt-4o-mini' is of type string; expected numbers",
-        ),
-        (pa.string(), "column 'openai-gpt-4o-mini' is of type string; expected a struct with"),
-        (pa.list_(pa.float64()), "is of type list<.*; expected a struct"),
+        (without("score"), "score"),
+        (without("num_input_tokens"), "num_input_tokens"),
+        (without("num_output_tokens"), "num_output_tokens"),
+        (pa.struct([*without("score"), pa.field("score", pa.string())]), "score"),
+        (pa.string(), "score"),
+        (pa.list_(pa.float64()), "score"),
     ],
 )
-def test_a_wrong_struct_is_named_with_its_column_and_field(tmp_path, kind, message):
+def test_a_wrong_struct_is_named_with_its_column_and_field(tmp_path, kind, field):
     cells = row("k1")
     if not pa.types.is_struct(kind):
         cells[MODELS[0]] = None
     elif kind.get_field_index("score") >= 0 and kind.field("score").type == pa.string():
         cells[MODELS[0]] = answer(score="good")
     write(tmp_path, [cells], kinds={MODELS[0]: kind})
-    with pytest.raises(ValueError, match=rf"train-00000-of-00001.parquet: .*{message}"):
+    message = rf"train-00000.*: no numbers in the field '{field}' of column 'openai-gpt-4o-mini'"
+    with pytest.raises(ValueError, match=message):
         sprout.load(tmp_path)
 
 
@@ -204,7 +202,7 @@ def test_shared_opening_lines_are_removed_but_paid_for(tmp_path):
 @pytest.mark.skipif(not REAL, reason="CQB_SPROUT_DIR names no folder of SPROUT files")
 def test_means_of_the_published_train_split():
     table = sprout.load(REAL)
-    assert len(table.models) == len(prices.token_prices(table.models).prompt) == 14
+    assert len(table.models) == prices.token_prices(table.models).shape[1] == 14
     means = dict(zip(table.models, table.scores.mean(axis=0), strict=True))
     assert means["openai-o3-mini"] == pytest.approx(0.9061, abs=2e-3)
     assert means["wxai-llama-3-2-1b-instruct"] == pytest.approx(0.4625, abs=2e-3)

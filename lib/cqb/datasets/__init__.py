@@ -4,30 +4,40 @@ from __future__ import annotations
 
 import importlib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cqb.routing_table import RoutingTable
 
 REAL = ("routerbench", "sprout", "embedllm")
 STAND_INS = tuple(f"{name}-standin" for name in REAL)
-NAMES = (*REAL, *STAND_INS, "persistence-standin")
+TABLES = {"zeroeval": "ZeroEval", "llmrouter": "LLMRouter"}  # real sets in the form of "table"
+COMMITTED = ("paretobandit", *STAND_INS, "persistence-standin")
+NAMES = (*REAL, *TABLES, *COMMITTED, "table")
 
 
-def load(name: str, folder: Path | str | None = None) -> RoutingTable:
+def load(name: str, folder: Path | str | None = None, **options: Any) -> RoutingTable:
     """Load the data set called `name`, one of :data:`NAMES`.
 
-    "routerbench" reads the CSV files or the published pickle in `folder`, "sprout" the published
-    parquet files and "embedllm" the published CSV files. By default a set is read from the folder
-    that CQB_ROUTERBENCH_DIR, CQB_SPROUT_DIR or CQB_EMBEDLLM_DIR names, or else from the one that
-    `make data` downloads into. They come without embeddings: see `cqb.encoder`.
-    A name with "-standin" is the generated table committed with the code, embeddings included;
-    `folder` overrides where its file is looked for. "persistence-standin" is RouterBench's, with
-    scores that persist from attempt to attempt as the real ones do.
+    ================================================  =============================================
+    name                                              what is read
+    ================================================  =============================================
+    "table"                                           a table of your own: `folder` is a CSV or Parquet
+                                                      file or a folder of them, `options` are those of
+                                                      :func:`cqb.datasets.table.load`
+    "routerbench", "sprout", "embedllm"               the published files
+    "zeroeval", "llmrouter"                           CSV files in the form of "table"
+    "paretobandit"                                    real rows, committed as numbers and vectors
+    "routerbench-standin", ..., "persistence-standin" generated tables, committed
+    ================================================  =============================================
 
-    >>> table = load("routerbench-standin")
+    A set that is not committed is read from `folder`, else from the folder that the variable
+    CQB_NAME_DIR names (for instance CQB_SPROUT_DIR), else from the one that `make data` downloads into.
+    It comes without embeddings (see `cqb.encoder`); the committed ones have them.
+
+    >>> table = load("paretobandit")
     >>> table.name, table.scores.shape, table.embeddings.shape
-    ('RouterBench stand-in', (2400, 11), (2400, 384))
+    ('ParetoBandit', (1785, 3), (1785, 384))
 
     Raises
     ------
@@ -40,13 +50,15 @@ def load(name: str, folder: Path | str | None = None) -> RoutingTable:
 
     if name not in NAMES:
         raise ValueError(f"no data set {name!r}; expected one of {', '.join(NAMES)}")
-    if name == "persistence-standin":
-        from cqb.datasets import persistence_standin
-
-        return persistence_standin.load(folder)
+    if name == "table" and folder is None:
+        raise ValueError("table: name the file or folder to read")
     if name in STAND_INS:
         from cqb.datasets import standin
 
         return standin.load(folder, name.removesuffix("-standin"))
-    loader = importlib.import_module(f"cqb.datasets.{name}")
-    return loader.load(folder or paths.dataset_dir(name) or paths.raw_dir() / name)
+    module = "table" if name in TABLES else name.replace("-", "_")
+    loader = importlib.import_module(f"cqb.datasets.{module}")
+    if name in (*COMMITTED, "table"):
+        return loader.load(folder, **options)
+    folder = folder or paths.dataset_dir(name) or paths.raw_dir() / name
+    return loader.load(folder, name=TABLES[name]) if name in TABLES else loader.load(folder)

@@ -4,43 +4,88 @@
     python -m cqb.datasets.download NAME [NAME...]  # some entries only
     python -m cqb.datasets.download --pin FILE      # the line that pins a file at hand
 
-A file is written under its own name only once its size and sha256 are those of its entry, and one
-that is already there is verified before it is trusted.
+The entries are those of `pins.toml`. A file gets its own name only once its sha256 is that of its entry,
+and one that is already there is verified before it is trusted.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
-import http.client
 import sys
-import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
-
-from tqdm import tqdm
+from typing import Any
 
 from cqb import paths
-from cqb.datasets.pins import ENTRIES, Entry, RemoteFile
-from cqb.files import CHUNK, atomic_writer, sha256_file
+from cqb.files import sha256_file
 
-TIMEOUT = 60.0  # seconds without an answer before a host counts as out of reach
-
-Opener = Callable[[str], BinaryIO]
+HOST = "https://huggingface.co"
+GITHUB = "https://github.com"
+PINS = Path(__file__).with_name("pins.toml")
 
 
 class DownloadError(RuntimeError):
     """A file could not be fetched, or is not the pinned one; nothing of it was stored."""
 
 
-def fetch(name: str, folder: Path | str | None = None, opener: Opener | None = None) -> list[Path]:
+@dataclass(frozen=True)
+class RemoteFile:
+    """One file: its path in the repository and its sha256 (64 hex digits)."""
+
+    path: str
+    sha256: str | None = None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Files of one repository at one revision.
+
+    Attributes
+    ----------
+    repository : path on the host. revision : full commit hash, None if it has not been pinned.
+    by_default : whether it is fetched when no name is given.
+    github : address on GitHub below which repository and revision lie; without one the files are on
+        the Hugging Face hub.
+    """
+
+    repository: str
+    revision: str | None
+    files: tuple[RemoteFile, ...]
+    by_default: bool = True
+    github: str = ""
+
+    @property
+    def pinned(self) -> bool:
+        """Whether the revision and every checksum are known."""
+        return bool(self.revision) and all(file.sha256 for file in self.files)
+
+    @property
+    def page(self) -> str:
+        """The address of the repository, for people."""
+        return f"{GITHUB if self.github else HOST}/{self.repository}"
+
+    def url(self, file: RemoteFile) -> str:
+        """The address of `file` at the pinned revision."""
+        if self.github:
+            return f"{self.github}/{self.repository}/{self.revision}/{file.path}"
+        return f"{self.page}/resolve/{self.revision}/{file.path}"
+
+
+def _entry(files: list[dict[str, Any]], revision: str | None = None, **fields: Any) -> Entry:
+    return Entry(revision=revision, files=tuple(RemoteFile(**file) for file in files), **fields)
+
+
+ENTRIES: dict[str, Entry] = {
+    name: _entry(**fields) for name, fields in tomllib.loads(PINS.read_text("utf-8")).items()
+}
+
+
+def fetch(name: str, folder: Path | str | None = None) -> list[Path]:
     """Make sure that every file of entry `name` lies in `folder`, verified; return their paths.
 
-    Parameters
-    ----------
-    folder : where the files go; default `raw/NAME` in the data folder.
-    opener : opens an address for reading; default urllib, honouring the usual proxy variables.
+    By default the folder is `raw/NAME` in the data folder.
 
     Raises
     ------
@@ -49,45 +94,43 @@ def fetch(name: str, folder: Path | str | None = None, opener: Opener | None = N
     OSError
         The folder cannot be written to.
     """
-    entry = _entry(name)
-    folder = paths.raw_dir() / name if folder is None else Path(folder)
-    targets = [folder / file.path for file in entry.files]
-    for file, target in zip(entry.files, targets, strict=True):
-        if target.is_file():
-            if (fault := difference(target, file)) is None:
-                print(f"{target}: already there, verified")
-                continue
-            print(f"{target}: {fault}; fetching it again")
-        _fetch_file(entry.url(file), file, target, opener or _open)
-        print(f"{target}: fetched, verified")
-    return targets
-
-
-def difference(path: Path, file: RemoteFile) -> str | None:
-    """How the file at `path` differs from the pinned `file`, in words; None if it does not."""
-    size = path.stat().st_size
-    if size != file.size:
-        return f"it has {size} bytes where {file.size} are expected"
-    found = sha256_file(path)
-    if found != file.sha256:
-        return f"its sha256 is {found} where {file.sha256} is expected"
-    return None
-
-
-def pin_line(path: Path | str) -> str:
-    """The line that pins the file at `path`, ready to be pasted into `pins.toml`."""
-    path = Path(path)
-    size = path.stat().st_size
-    return f'{{ path = "{path.name}", sha256 = "{sha256_file(path)}", size = {size:_} }},'
-
-
-def _entry(name: str) -> Entry:
     if name not in ENTRIES:
         raise DownloadError(f"no entry {name!r}; expected one of {', '.join(ENTRIES)}")
     entry = ENTRIES[name]
     if not entry.pinned:
         raise DownloadError(_how_to_pin(name, entry))
-    return entry
+    folder = paths.raw_dir() / name if folder is None else Path(folder)
+    return [_fetch_file(entry.url(file), file, folder / file.path) for file in entry.files]
+
+
+def _fetch_file(url: str, file: RemoteFile, target: Path) -> Path:
+    """Fetch `url` to `target` unless the pinned file is already there."""
+    import pooch  # with the HTTP client, slow to import
+    import requests
+
+    try:
+        pooch.retrieve(
+            url,
+            f"sha256:{file.sha256}",
+            fname=target.name,
+            path=target.parent,
+            progressbar=sys.stderr.isatty(),
+        )
+    except ValueError as error:
+        raise DownloadError(f"{url}: {error} Nothing was stored.") from error
+    except requests.RequestException as error:
+        raise DownloadError(
+            f"could not fetch {url} ({error}).\nMissing: {target}\n"
+            "Without a network, fetch that address on another machine, put the file at that "
+            "path, and run this command again: it will be verified."
+        ) from error
+    print(f"{target}: there, verified")
+    return target
+
+
+def pin_line(path: Path | str) -> str:
+    """The line that pins the file at `path`, ready to be pasted into `pins.toml`."""
+    return f'{{ path = "{Path(path).name}", sha256 = "{sha256_file(path)}" }},'
 
 
 def _how_to_pin(name: str, entry: Entry) -> str:
@@ -104,56 +147,12 @@ def _how_to_pin(name: str, entry: Entry) -> str:
 
 
 def _by_default() -> list[str]:
-    """The pinned data sets; of those that are not pinned it says so, and goes on."""
+    """The pinned data sets; a line on stderr names each one that is not pinned."""
     chosen = [name for name, entry in ENTRIES.items() if entry.by_default]
     for name in chosen:
         if not ENTRIES[name].pinned:
             print(f"left out: {_how_to_pin(name, ENTRIES[name])}", file=sys.stderr)
     return [name for name in chosen if ENTRIES[name].pinned]
-
-
-def _open(url: str) -> BinaryIO:
-    return urllib.request.urlopen(url, timeout=TIMEOUT)
-
-
-def _fetch_file(url: str, file: RemoteFile, target: Path, opener: Opener) -> None:
-    """Stream `url` to a temporary file that becomes `target` only if it is the pinned one."""
-    digest, size = hashlib.sha256(), 0
-    # disable=None: a bar on a terminal, nothing in a log or a notebook.
-    bar = tqdm(total=file.size, unit="B", unit_scale=True, desc=file.path, disable=None)
-    with atomic_writer(target) as handle, bar:
-        for chunk in _chunks(url, target, opener):
-            handle.write(chunk)
-            digest.update(chunk)
-            size += len(chunk)
-            bar.update(len(chunk))
-            if size > file.size:
-                break  # more than was pinned: no need to read on to refuse it
-        if size != file.size:
-            at_least = "at least " if size > file.size else ""
-            raise DownloadError(
-                f"{url}: {at_least}{size} bytes arrived where {file.size} are expected; "
-                "nothing was stored"
-            )
-        if digest.hexdigest() != file.sha256:
-            raise DownloadError(
-                f"{url}: the sha256 of what arrived is {digest.hexdigest()} where {file.sha256} "
-                "is expected; nothing was stored"
-            )
-
-
-def _chunks(url: str, target: Path, opener: Opener) -> Iterator[bytes]:
-    """The content of `url` piece by piece; whatever the network does wrong is a DownloadError."""
-    try:
-        with opener(url) as source:
-            while chunk := source.read(CHUNK):
-                yield chunk
-    except (OSError, http.client.HTTPException) as error:
-        raise DownloadError(
-            f"could not fetch {url} ({error}).\nMissing: {target}\n"
-            "Without a network, fetch that address on another machine, put the file at that "
-            "path, and run this command again: it will be verified."
-        ) from error
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -63,7 +63,7 @@ def load(folder: Path | str) -> RoutingTable:
     answers = pivot(files[0], models)
     nothing = f"prompts is answered by all {len(models)} models of {MODELS}"
     rows, counts = reading.complete_rows([answers.rows], GAPS, "id", files[0], nothing)
-    costs = count_tokens([text for (text,) in rows.prompts])[:, None] * prices
+    costs = count_tokens(rows.text["prompt"])[:, None] * prices
     found = {**answers.lines, **counts, **answers.listings}
     return reading.routing_table(NAME, models, files, rows, costs, found)
 
@@ -128,13 +128,9 @@ def pivot(path: Path, models: tuple[str, ...]) -> Answers:
     labels = by_pair.agg(["first", "min", "max"])
     scores = np.full((len(ids), len(models)), np.nan)
     scores[labels.index.get_level_values(0), labels.index.get_level_values(1)] = labels["first"]
-    rows = Rows(
-        places=[f"{path.name}, prompt {name!r}" for name in ids],
-        ids=list(ids),
-        families=[categories[code] or NAME for code in of_category[first]],
-        prompts=[[texts[name]] for name in ids],
-        numbers={"score": scores},
-    )
+    families = [categories[code] or NAME for code in of_category[first]]
+    prompts = [texts[name] for name in ids]
+    rows = reading.rows(path.name, ids, families, prompts, {"score": scores})
     read = {"lines_read": len(lines), "lines_repeated": len(answers) - len(distinct)}
     found = {
         "prompts_in_several_categories": int((np.bincount(of_prompt) > 1).sum()),

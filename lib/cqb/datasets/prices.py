@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,21 +25,13 @@ MILLION = 1e6
 TOKEN = re.compile(r"[^\W\d_]{1,8}|\d{1,3}|[^\w\s]|_")
 
 
-@dataclass(frozen=True, eq=False)
-class TokenPrices:
-    """US dollars per token of N models: `prompt` and `answer`, float64 of shape (N,)."""
-
-    prompt: np.ndarray
-    answer: np.ndarray
-
-
 def count_tokens(texts: Sequence[str]) -> np.ndarray:
     """Tokens of each text by one fixed rule, the same for every model: float64, shape (texts,)."""
     return np.array([sum(1 for _ in TOKEN.finditer(text)) for text in texts], dtype=np.float64)
 
 
-def token_prices(models: Sequence[str], path: Path | str = SPROUT) -> TokenPrices:
-    """Prices of prompt and answer tokens, by model.
+def token_prices(models: Sequence[str], path: Path | str = SPROUT) -> np.ndarray:
+    """US dollars per token of the prompt and of the answer: float64, shape (2, N).
 
     Raises
     ------
@@ -50,14 +41,13 @@ def token_prices(models: Sequence[str], path: Path | str = SPROUT) -> TokenPrice
         It is another kind of file, holds a wrong price, or lacks a model.
     """
     table = _read(path, TOKEN_PRICES)
-    entries = [_entry(table["models"], model, path) for model in models]
-    prompt, answer = (
-        np.array(
-            [_price(entry, side, model, path) for model, entry in zip(models, entries, strict=True)]
-        )
-        for side in ("input", "output")
+    entries = {model: _entry(table["models"], model, model, path) for model in models}
+    return np.array(
+        [
+            [_price(entry, side, model, path) for model, entry in entries.items()]
+            for side in ("input", "output")
+        ]
     )
-    return TokenPrices(prompt / MILLION, answer / MILLION)
 
 
 def class_prices(models: Sequence[str], path: Path | str = EMBEDLLM) -> np.ndarray:
@@ -73,13 +63,11 @@ def class_prices(models: Sequence[str], path: Path | str = EMBEDLLM) -> np.ndarr
     """
     table = _read(path, PRICE_CLASSES)
     classes = {plain_name(model): name for model, name in table["models"].items()}
-    prices = []
-    for model in models:
-        name = _entry(classes, model, path, key=plain_name(model))
+    names = [_entry(classes, plain_name(model), model, path) for model in models]
+    for model, name in zip(models, names, strict=True):
         if name not in table["classes"]:
             raise ValueError(f"{path}: {model!r} is in class {name!r}, which has no price there")
-        prices.append(_price(table["classes"][name], "price", name, path))
-    return np.array(prices) / MILLION
+    return np.array([_price(table["classes"][name], "price", name, path) for name in names])
 
 
 def plain_name(model: str) -> str:
@@ -97,8 +85,7 @@ def _read(path: Path | str, form: str) -> dict[str, Any]:
     return table
 
 
-def _entry(table: dict[str, Any], model: str, path: Path | str, key: str | None = None) -> Any:
-    key = model if key is None else key
+def _entry(table: dict[str, Any], key: str, model: str, path: Path | str) -> Any:
     if key not in table:
         raise ValueError(
             f'model {model!r} has no price; add it under "models" to the table {path}, which '
@@ -107,12 +94,12 @@ def _entry(table: dict[str, Any], model: str, path: Path | str, key: str | None 
     return table[key]
 
 
-def _price(entry: dict[str, Any], side: str, name: str, path: Path | str) -> float:
-    """One price in US dollars per million tokens, checked."""
+def _price(entry: Any, side: str, name: str, path: Path | str) -> float:
+    """One price, given in US dollars per million tokens, as dollars per token."""
     value = entry.get(side) if isinstance(entry, dict) else None
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if not (number and 0 <= value < np.inf):
         raise ValueError(
             f"{path}: {side!r} of {name!r} is {value!r}; expected US dollars per million tokens"
         )
-    return float(value)
+    return value / MILLION

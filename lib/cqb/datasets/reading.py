@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from cqb.files import sha256_file
 from cqb.routing_table import RoutingTable
@@ -22,16 +24,25 @@ class Rows:
 
     Attributes
     ----------
-    places : of each row, for messages: "part.csv, row 3". ids, families : of each row.
-    prompts : texts of each row; more than one for a dialogue.
+    text : the columns `id`, `family`, `prompt`, and `place` for messages: "part.csv, row 3".
     numbers : float64 (rows, N) by field, NaN where missing.
     """
 
-    places: list[str]
-    ids: list[str]
-    families: list[str]
-    prompts: list[list[str]]
+    text: pd.DataFrame
     numbers: dict[str, np.ndarray]
+
+
+def rows(
+    file: str,
+    ids: Sequence[str],
+    families: Sequence[str],
+    prompts: Sequence[str],
+    numbers: dict[str, np.ndarray],
+) -> Rows:
+    """The rows of one file, numbered from 0."""
+    places = [f"{file}, row {row}" for row in range(len(ids))]
+    text = {"place": places, "id": ids, "family": families, "prompt": prompts}
+    return Rows(pd.DataFrame(text, dtype=object), numbers)
 
 
 def not_here(message: str, name: str) -> FileNotFoundError:
@@ -80,36 +91,24 @@ def complete_rows(
     ValueError
         No row is complete, or two complete rows have one id; the message names their places.
     """
+    text = pd.concat([part.text for part in parts], ignore_index=True)
     numbers = {
         field: np.concatenate([part.numbers[field] for part in parts]) for field in parts[0].numbers
     }
-    dropped = np.zeros(len(next(iter(numbers.values()))), bool)
-    counts = {}
+    dropped, counts = np.zeros(len(text), bool), {}
     for reason, fields in gaps.items():
         lacking = np.any([np.isnan(numbers[field]).any(axis=1) for field in fields], axis=0)
         counts[reason] = int((lacking & ~dropped).sum())
         dropped |= lacking
-    keep = np.flatnonzero(~dropped)
-    if keep.size == 0:
+    if dropped.all():
         raise ValueError(f"{where}: none of the {len(dropped)} {nothing}")
-    columns = [
-        [cell for part in parts for cell in getattr(part, name)]
-        for name in ("places", "ids", "families", "prompts")
-    ]
-    rows = Rows(
-        *([column[row] for row in keep] for column in columns),
-        {field: values[keep] for field, values in numbers.items()},
-    )
-    _check_unique(kind, rows)
-    return rows, {"rows_read": len(dropped), "rows_dropped": counts}
-
-
-def _check_unique(kind: str, rows: Rows) -> None:
-    first: dict[str, str] = {}
-    for name, place in zip(rows.ids, rows.places, strict=True):
-        if name in first:
-            raise ValueError(f"two complete rows with {kind} {name!r}: {first[name]} and {place}")
-        first[name] = place
+    text = text[~dropped].reset_index(drop=True)
+    if (again := text["id"].duplicated()).any():
+        name, place = text.loc[again.idxmax(), ["id", "place"]]
+        first = text["place"][(text["id"] == name).idxmax()]
+        raise ValueError(f"two complete rows with {kind} {name!r}: {first} and {place}")
+    kept = Rows(text, {field: values[~dropped] for field, values in numbers.items()})
+    return kept, {"rows_read": len(dropped), "rows_dropped": counts}
 
 
 def strip_preambles(
@@ -128,47 +127,39 @@ def strip_preambles(
     members: dict[str, list[str]] = {}
     for prompt, family in zip(prompts, families, strict=True):
         members.setdefault(family, []).append(prompt)
-    removed = {}
+    removed = dict.fromkeys(members, 0)
     for family, texts in members.items():
-        shared = _shared_opening(texts) if len(texts) > 1 else ""
-        removed[family] = shared.rfind("\n") + 1
+        if len(texts) > 1:
+            shared = os.path.commonprefix(texts)  # noqa: RUF071 (texts, character by character)
+            removed[family] = shared.rfind("\n") + 1
     stripped = [text[removed[family] :] for text, family in zip(prompts, families, strict=True)]
     return stripped, removed
-
-
-def _shared_opening(texts: Sequence[str]) -> str:
-    """The longest text that every one of `texts` begins with."""
-    first, last = min(texts), max(texts)  # all others lie between them in alphabetical order
-    for position, character in enumerate(first):
-        if last[position : position + 1] != character:
-            return first[:position]
-    return first
 
 
 def routing_table(
     name: str,
     models: Sequence[str],
     files: Sequence[Path],
-    rows: Rows,
-    costs: np.ndarray,
-    found: Mapping[str, Any],
+    found: Rows,
+    costs: np.ndarray | None,
+    report: Mapping[str, Any],
 ) -> RoutingTable:
-    """The table of complete rows, with shared preambles removed and the texts of a dialogue joined.
+    """The table of complete rows, with shared preambles removed.
 
-    `costs` are float64 (rows, N) in US dollars; `found` goes into the report.
+    `costs` are float64 (rows, N) in US dollars, or None; `report` holds the counts of the reading.
     """
-    prompts, removed = strip_preambles(["\n\n".join(t) for t in rows.prompts], rows.families)
+    prompts, removed = strip_preambles(found.text["prompt"], found.text["family"])
     hashes = {path.name: sha256_file(path) for path in files}
     return RoutingTable(
         name=name,
         stand_in=False,
-        ids=rows.ids,
+        ids=found.text["id"],
         prompts=prompts,
-        families=rows.families,
+        families=found.text["family"],
         models=models,
-        scores=rows.numbers["score"],
+        scores=found.numbers["score"],
         costs=costs,
-        report={"files": hashes, **found, "preamble_characters": removed},
+        report={"files": hashes, **report, "preamble_characters": removed},
     )
 
 

@@ -49,12 +49,12 @@ def load(folder: Path | str) -> RoutingTable:
     folder, lacking = Path(folder), "no .parquet file in it or in its subfolder data"
     files = reading.find_files(folder, NAME, PATTERNS, lacking)
     models = reading.same_models({path.name: _models(path) for path in files})
-    prices = token_prices(models)
+    prompt_price, answer_price = token_prices(models)
     parts = [_read_part(path, models) for path in files]
     nothing = "rows has every score and every token count"
     rows, counts = reading.complete_rows(parts, GAPS, "key", folder, nothing)
     _, prompt_tokens, answer_tokens = (rows.numbers[field] for field in FIELDS)
-    costs = prompt_tokens * prices.prompt + answer_tokens * prices.answer
+    costs = prompt_tokens * prompt_price + answer_tokens * answer_price
     return reading.routing_table(NAME, models, files, rows, costs, counts)
 
 
@@ -73,31 +73,7 @@ def _models(path: Path) -> tuple[str, ...]:
     models = sorted(set(schema.names) - {*TEXT_COLUMNS, *OTHER_COLUMNS})
     if not models:
         raise ValueError(f"{path.name}: no model columns; not a SPROUT table")
-    for model in models:
-        _check_struct(path.name, model, schema.field(model).type)
     return tuple(models)
-
-
-def _check_struct(file: str, model: str, kind: pa.DataType) -> None:
-    import pyarrow as pa
-
-    if not pa.types.is_struct(kind):
-        raise ValueError(
-            f"{file}: column {model!r} is of type {kind}; expected a struct with the fields "
-            f"{', '.join(FIELDS)}"
-        )
-    types = {field.name: field.type for field in kind}
-    for field in FIELDS:
-        if field not in types:
-            raise ValueError(
-                f"{file}: column {model!r} has no field {field!r}; it has {', '.join(types)}"
-            )
-        numeric = (pa.types.is_integer, pa.types.is_floating, pa.types.is_null)
-        if not any(test(types[field]) for test in numeric):
-            raise ValueError(
-                f"{file}: field {field!r} of column {model!r} is of type {types[field]}; "
-                "expected numbers"
-            )
 
 
 def _read_part(path: Path, models: Sequence[str]) -> Rows:
@@ -114,26 +90,27 @@ def _read_part(path: Path, models: Sequence[str]) -> Rows:
                 raise ValueError(f"{path.name}, row {row}: {column!r} is {value!r}; expected text")
     ids, families, prompts = (list(map(str, texts[column])) for column in TEXT_COLUMNS)
     cells = [f"{path.name}, row {row} ({name!r})" for row, name in enumerate(ids)]
-    return Rows(
-        places=[f"{path.name}, row {row}" for row in range(len(ids))],
-        ids=ids,
-        families=families,
-        prompts=[[prompt] for prompt in prompts],
-        numbers={
-            field: np.column_stack(
-                [_numbers(table.column(model), field, cells, model) for model in models]
-            )
-            for field in FIELDS
-        },
-    )
+    numbers = {
+        field: np.column_stack(
+            [_numbers(path.name, table, model, field, cells) for model in models]
+        )
+        for field in FIELDS
+    }
+    return reading.rows(path.name, ids, families, prompts, numbers)
 
 
-def _numbers(column: pa.ChunkedArray, field: str, cells: list[str], model: str) -> np.ndarray:
-    """One field of a struct column as float64, shape (rows,), NaN where field or struct is null."""
+def _numbers(file: str, table: pa.Table, model: str, field: str, cells: list[str]) -> np.ndarray:
+    """One field of a model's structs as float64, shape (rows,), NaN where field or struct is null."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    values = pc.cast(pc.struct_field(column, field), pa.float64()).to_numpy()
+    try:
+        values = pc.cast(pc.struct_field(table.column(model), field), pa.float64()).to_numpy()
+    except (pa.ArrowException, KeyError) as error:
+        raise ValueError(
+            f"{file}: no numbers in the field {field!r} of column {model!r}; expected a struct with "
+            f"the fields {', '.join(FIELDS)} ({error})"
+        ) from error
     score = field == "score"
     wanted = "a score in [0, 1]" if score else "a number of tokens, at least 0"
     reading.check_range(values, cells, f"{field!r} of {model!r}", 1.0 if score else np.inf, wanted)
