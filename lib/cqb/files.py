@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-CHUNK = 1 << 20  # bytes read at a time when hashing
 
 
 @contextlib.contextmanager
