@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import ModuleType
 
 import numpy as np
 import pytest
 
 from cqb.environment import Environment, pooled_environment
+
+
+@pytest.fixture
+def cupy() -> ModuleType:
+    """CuPy, where a GPU answers; the test is skipped elsewhere."""
+    cupy = pytest.importorskip("cupy")
+    try:
+        cupy.zeros(1)
+    except cupy.cuda.runtime.CUDARuntimeError as reason:
+        pytest.skip(f"no usable GPU ({reason})")
+    return cupy
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import array_api_strict
 import numpy as np
 import pytest
 
-from cqb.arrays import BackendError, backend
 from cqb.batched import simulate_batch
 from cqb.environment import draw
 from cqb.exploration import decaying, solve_c1
@@ -72,11 +71,7 @@ def test_no_hidden_host_copy(linear_world, K, rate, T):
 
 @pytest.mark.gpu
 @pytest.mark.parametrize(("K", "rate", "T"), [(1, 0.45, 300), (2, 0.7, 200)])
-def test_the_gpu_takes_the_same_decisions(linear_world, K, rate, T):
-    try:
-        cupy = backend("cupy")
-    except BackendError as reason:
-        pytest.skip(str(reason))
+def test_the_gpu_takes_the_same_decisions(cupy, linear_world, K, rate, T):
     worlds = [linear_world(seed) for seed in SEEDS]
     on_gpu, on_cpu = (_batch(worlds, SEEDS, K, rate, T, xp=xp) for xp in (cupy, np))
     for field in ("queue", "query", "assortment", "pick"):

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from cqb import claims, published_results
+from cqb import claims
 from made_up import made_up
 
 POLICIES = ("ORACLE", "ACQB", "ACQB-CL", "ACQB-CL-LN", "RANDOM")
@@ -105,7 +105,7 @@ def test_the_authors_own_numbers_are_read_from_their_file():
     text = claims.of_the_authors()
     assert f"sprout, K = 1, arrival rate 0.9, ACQB: growth exponent {np.log2(1.753):.2f}" in text
     assert f"embedllm, K = 1, arrival rate 0.3, ACQB: growth exponent {np.log2(1.768):.2f}" in text
-    both = published_results.of("routerbench").query("t == 5000 and K == 1 and arrival_rate == 0.5")
+    both = claims.published("routerbench").query("t == 5000 and K == 1 and arrival_rate == 0.5")
     table = both.set_index("policy")
     difference = (
         table.loc["ACQB-CL", "authors_regret_mean"] - table.loc["ACQB", "authors_regret_mean"]
@@ -155,12 +155,10 @@ def test_the_authors_numbers_are_given_for_the_same_set_setting_and_policy_only(
 
 
 def test_versions_of_a_cell_count_once_the_unmarked_first():
-    table = published_results.of("sprout")
-    assert not table.duplicated(published_results.KEYS).any()
+    table = claims.published("sprout")
+    assert not table.duplicated(claims.PUBLISHED_KEYS).any()
     chosen = table.query("K == 1 and arrival_rate == 0.9 and policy == 'ACQB-CL' and t == 5000")
     assert chosen["authors_regret_mean"].item() == pytest.approx(573.85, abs=0.01)
-    marked = published_results.of("routerbench").query(
-        "K == 2 and arrival_rate == 0.75 and t == 5000"
-    )
+    marked = claims.published("routerbench").query("K == 2 and arrival_rate == 0.75 and t == 5000")
     assert set(marked["policy"]) >= {"ACQB-CL", "ACQB-CL-LN"}
-    assert published_results.of("wildchat").empty
+    assert claims.published("wildchat").empty

@@ -14,8 +14,7 @@ from cqb.environment import from_table
 from cqb.experiments import Experiment, seconds_of
 from cqb.metrics import COLUMNS
 from cqb.policies import LearnerSettings
-from cqb.runs import Cell, play
-from cqb.service_metrics import rows_of_run
+from cqb.runs import Cell, play, shares_of
 from cqb.studies.experiments import ROUTERBENCH, STUDIES
 from cqb.study import data
 
@@ -27,7 +26,7 @@ def study(monkeypatch):
     """The tiny experiment as a study on the tiny table."""
     monkeypatch.setattr(data, "load", lambda name: TABLE)
     monkeypatch.setattr(data, "identity", lambda name: TABLE.data_hash())
-    return tiny.SETTINGS.study("tiny", 1, more=rows_of_run)
+    return tiny.SETTINGS.study("tiny", 1, more=shares_of)
 
 
 @pytest.fixture
@@ -156,7 +155,7 @@ def test_every_task_setting_is_part_of_what_a_row_depends_on():
         tiny.SETTINGS.with_(cells=(Cell(1, 0.1, 0.3),)),
         tiny.SETTINGS.with_(cells=(Cell(3, 0.0, 0.3),)),
     ]
-    keys = {one.study("tiny", 1).keys("")[0] for one in [tiny.SETTINGS, *others]}
+    keys = {next(iter(one.study("tiny", 1).keys(""))) for one in [tiny.SETTINGS, *others]}
     assert len(keys) == len(others) + 1
 
 

@@ -12,8 +12,8 @@ from typing import Any
 import nbformat
 import pytest
 
-from cqb import figure_records
 from cqb.environment import draw
+from cqb.figures.style import read_record
 from cqb.policies import PolicyEntry, Service
 from cqb.simulate import simulate
 from cqb.streams import Streams
@@ -177,7 +177,7 @@ def test_every_figure_is_shown_and_has_its_files_and_record(path):
     for name in names:
         for kind in ("png", "pdf"):
             assert (ROOT / "figures" / f"{name}.{kind}").is_file()
-        record = figure_records.read(name, ROOT / "figures")
+        record = read_record(name, ROOT / "figures")
         assert record["notebook"] == path.stem
         assert {"parameters", "created", "packages", "machine", "git"} <= set(record)
 
@@ -199,7 +199,7 @@ def test_papermill_runs_it_with_other_parameters(path, tmp_path, monkeypatch):
     for cell in code_cells(output):
         assert all(output.get("name", "stdout") == "stdout" for output in cell["outputs"])
     for name in figures_of(path):
-        record = figure_records.read(name, drawn)
+        record = read_record(name, drawn)
         assert TINY[path.stem].items() <= record["parameters"].items()
         assert str(tmp_path) not in json.dumps(record)
 

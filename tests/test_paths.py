@@ -20,9 +20,7 @@ def test_the_repository_is_found_from_anywhere(tmp_path, monkeypatch):
     assert paths.runs_dir() == paths.data_dir() / "runs"
     assert paths.cache_dir() == paths.data_dir() / "cache"
     assert paths.raw_dir() == paths.data_dir() / "raw"
-    assert paths.routerbench_dir() is None
-    assert paths.sprout_dir() is None
-    assert paths.embedllm_dir() is None
+    assert paths.dataset_dir("sprout") is None
 
 
 def test_every_place_can_be_moved(tmp_path, monkeypatch):
@@ -33,9 +31,7 @@ def test_every_place_can_be_moved(tmp_path, monkeypatch):
     assert paths.raw_dir() == tmp_path / "CQB_DATA" / "raw"
     assert paths.figures_dir() == tmp_path / "CQB_FIGURES"
     assert paths.runs_dir() == tmp_path / "CQB_RUNS"
-    assert paths.routerbench_dir() == tmp_path / "CQB_ROUTERBENCH_DIR"
-    assert paths.sprout_dir() == tmp_path / "CQB_SPROUT_DIR"
-    assert paths.embedllm_dir() == tmp_path / "CQB_EMBEDLLM_DIR"
+    assert paths.dataset_dir("sprout") == tmp_path / "CQB_SPROUT_DIR"
 
 
 def test_a_blank_name_counts_as_unset(monkeypatch):

@@ -106,7 +106,7 @@ def test_what_a_refit_leaves_for_later_changes_no_decision(
         monkeypatch.setattr("cqb.policies.acqb.INITIAL_TOLERANCE", initial_tolerance)
         policy = POLICIES[name].make(service, Streams(1), world)
         runs.append(simulate(world, policy, 1, draws))
-        passes.append(policy._estimator.counts.passes)
+        passes.append(policy._estimator.counts["passes"])
     for run in runs[1:]:
         np.testing.assert_array_equal(run.query, runs[0].query)
         np.testing.assert_array_equal(run.assortment, runs[0].assortment)

@@ -10,7 +10,7 @@ import pytest
 
 from cqb.figures import service
 from cqb.figures.style import LOOKS, in_order
-from cqb.service_metrics import AT_LEAST, ROUNDS
+from cqb.metrics import AT_LEAST, ROUNDS
 from made_up import made_up
 
 NAMES = ["gpt", "claude", "llama"]

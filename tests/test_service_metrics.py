@@ -9,8 +9,11 @@ from scipy import stats
 
 import tiny
 from cqb import summaries
-from cqb.service_metrics import KEYS, VALUES, over_seeds, rows_of_run, shares
+from cqb.metrics import shares
+from cqb.runs import shares_of
 from cqb.simulate import IDLE, RETRY, Trajectory
+from cqb.stats import SERVICE_KEYS as KEYS
+from cqb.stats import service_summary
 from cqb.study import data
 
 TABLE = tiny.table()
@@ -83,13 +86,13 @@ def rows(monkeypatch) -> pd.DataFrame:
     """The rows of the tiny experiment with its service metrics."""
     monkeypatch.setattr(data, "load", lambda name: TABLE)
     monkeypatch.setattr(data, "identity", lambda name: "")
-    return tiny.SETTINGS.study("tiny", 1, more=rows_of_run).rows(keep=False)
+    return tiny.SETTINGS.study("tiny", 1, more=shares_of).rows(keep=False)
 
 
 def test_views_agree_with_the_tidy_table(rows):
     tidy = tiny.SETTINGS.table(rows)
-    table = over_seeds(rows, tiny.SETTINGS.policies)
-    assert list(table.columns) == [*KEYS, *VALUES]
+    table = service_summary(rows, tiny.SETTINGS.policies)
+    assert list(table.columns) == [*KEYS, "seeds", "share_mean", "share_low", "share_high"]
     whole = table[table["view"] != "waits"].groupby([*KEYS[:7], "place"])["share_mean"].sum()
     assert whole.xs("models", level="view").to_numpy() == pytest.approx(1.0)
     of_queries = whole.xs("retrials", level="view").groupby(KEYS[:6]).sum()
@@ -105,7 +108,7 @@ def test_means_have_t_intervals_over_the_runs_that_have_the_share():
     values = [0.1, 0.4, 0.3, np.nan]
     cell = dict(zip(KEYS, ("x", True, 1, 0.0, 0.5, "ACQB", "waits", 5, "there"), strict=True))
     runs = pd.DataFrame([{**cell, "share": value} for value in values])
-    (row,) = over_seeds(runs, ["ACQB"]).to_dict("records")
+    (row,) = service_summary(runs, ["ACQB"]).to_dict("records")
     low, high = stats.ttest_1samp(values[:3], 0.0).confidence_interval(0.95)
     assert row["seeds"] == 3
     found = [row[name] for name in ("share_mean", "share_low", "share_high")]
@@ -113,7 +116,7 @@ def test_means_have_t_intervals_over_the_runs_that_have_the_share():
 
 
 def test_views_in_text(rows):
-    table = over_seeds(rows, tiny.SETTINGS.policies)
+    table = service_summary(rows, tiny.SETTINGS.policies)
     lines = summaries.main_models(table, ["ACQB", "ORACLE"]).splitlines()
     assert [line.partition(": ")[0] for line in lines] == [
         "K = 1, lam = 0, ACQB",

@@ -31,7 +31,7 @@ def test_an_instance_is_its_seed_and_a_larger_pool_keeps_its_parameters():
 
 @pytest.mark.parametrize(
     ("name", "longest", "moment"),
-    [("cube", 5**0.5, 1 / 3), ("unit cube", 1.0, 1 / 15), ("sphere", 1.0, 0.2), ("axes", 1.0, 0.2)],
+    [("cube", 5**0.5, 1 / 3), ("sphere", 1.0, 0.2)],
 )
 def test_context_laws_have_the_moments_they_name(name, longest, moment):
     """Second moments to 4 standard errors at most; kills a law that is not centred or not scaled."""
@@ -47,19 +47,6 @@ def test_the_arrival_rate_leaves_the_slack_that_was_asked_for(K):
     p = np.array([sum(best) / (1.0 + sum(best)) for best in rates])
     assert world.arrival_rate == pytest.approx(1.0 / np.mean(1.0 / p) - 0.12)
     assert world.slackness == pytest.approx(0.12)
-    assert world.load == pytest.approx(world.arrival_rate * np.mean(1.0 / p))
-
-
-def test_the_capacity_of_the_law_lies_within_its_error():
-    """Twelve pools of 500 against one of 40,000: all within 4 standard errors."""
-    law = linear_world(3, N=3, d=3, pool_size=40_000)
-    truth, theta = law.capacity, law.theta
-    for seed in range(12):
-        rows = LAWS["sphere"](np.random.default_rng(seed), 500, 3)
-        world = linear_world(3, N=3, d=3, pool_size=500)
-        odds = np.exp(rows @ theta.T)
-        best = odds.max(axis=1) / (1.0 + odds.max(axis=1))
-        assert abs(1.0 / np.mean(1.0 / best) - truth) < 4 * world.capacity_error
 
 
 def test_the_predecessors_instance_is_unstable_as_published():

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from .mnl import best_assortment
 from .routing_table import RoutingTable, departure_odds, split_rows
 from .streams import Streams
 
@@ -68,8 +69,7 @@ class Environment:
 
     def best_assortments(self, K: int) -> np.ndarray:
         """The assortments that reach them, ascending model indices: (P, K); ties to the lowest."""
-        order = np.argsort(-self.odds, axis=1, kind="stable")[:, :K]
-        return np.sort(order, axis=1)
+        return best_assortment(self.odds, K)
 
     def capacity(self, K: int) -> float:
         """Largest stable arrival rate of the oracle, ``1 / E[1/p]`` over uniform arrivals."""

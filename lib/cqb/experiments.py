@@ -15,11 +15,12 @@ from .environment import Environment
 from .metrics import REFERENCE, narrowed, results_table
 from .metrics import checkpoints as rounds_of
 from .policies import POLICIES, LearnerSettings
-from .routing_table import RoutingTable, split_rows
+from .policies.base import RunSource
+from .routing_table import RoutingTable
 from .runs import Cell, Run, Task, World, play, rows_of
 from .simulate import check_assortment_size
 from .study import Study
-from .study.making import run_tasks
+from .study.running import run_tasks
 
 # Policies without the learner: quick, and its exploration rate does not concern them.
 BASELINES = frozenset({"ORACLE", "Q-UCB", "Q-ThS", "RANDOM"})
@@ -74,12 +75,8 @@ class Experiment:
         if self.pool_size < 1:
             raise ValueError(f"pool_size: found {self.pool_size}, expected at least 1 query")
         rounds_of(self.T, self.checkpoints)
-        if not BASELINES.issuperset(self.policies):
-            self._check_exploration()
-
-    def _check_exploration(self) -> None:
         rate, lowest = self.learner.exploration_rate, min(c.arrival_rate for c in self.cells)
-        if not 0 <= rate <= lowest:
+        if not (0 <= rate <= lowest or BASELINES.issuperset(self.policies)):
             raise ValueError(
                 f"exploration_rate: found {rate}, expected between 0 and the arrival rate {lowest} "
                 "(only a fresh arrival is explored)"
@@ -119,31 +116,13 @@ class Experiment:
             version=version,
             data=self.dataset,
             tasks=self.tasks(),
-            run=functools.partial(_stored_rows, count=self.checkpoints, more=more),
+            run=lambda task, world: narrowed(run_rows(task, world, self.checkpoints, more)),
             settings={"checkpoints": self.checkpoints},
             derive=self.table,
             stratum=lambda task: (task.policy, task.cell.K),
             cost=seconds_of,
             **about,
         )
-
-    def check(self, world: World) -> None:
-        """Raise ValueError for what would stop a run on `world`."""
-        for cell in self.cells:
-            if isinstance(world, Environment) and cell.lam != 0:
-                raise ValueError(f"lam: found {cell.lam}, but an environment has no costs to weigh")
-            if left_out := set(self.policies) - set(self.policies_in(cell)):
-                raise ValueError(
-                    f"policy: {', '.join(sorted(left_out))} is defined for K = 1 only, "
-                    f"found K = {cell.K}"
-                )
-        n_models = world.n_models if isinstance(world, Environment) else len(world.models)
-        for cell in self.cells:
-            check_assortment_size(cell.K, n_models)
-        if isinstance(world, RoutingTable):
-            if world.embeddings is None:
-                raise ValueError(f"{world.name}: no embeddings; encode the table first")
-            split_rows(world, self.seeds[0], pool_size=self.pool_size)
 
 
 def run_rows(task: Task, world: World, count: int, more: More | None = None) -> pd.DataFrame:
@@ -155,18 +134,10 @@ def run_rows(task: Task, world: World, count: int, more: More | None = None) -> 
     return pd.concat([found, more(task, finished, world)], ignore_index=True)
 
 
-def _stored_rows(task: Task, world: World, count: int, more: More | None) -> pd.DataFrame:
-    return narrowed(run_rows(task, world, count, more))
-
-
 def seconds_of(task: Task) -> float:
     """Roughly the CPU seconds of a run."""
-    if task.policy in BASELINES:
-        each = 0.03
-    elif task.policy == LONG_VECTORS:
-        each = 3.0 if task.cell.K == 1 else 40.0
-    else:
-        each = 1.0 if task.cell.K == 1 else 4.0
+    single, pair = (3.0, 40.0) if task.policy == LONG_VECTORS else (1.0, 4.0)
+    each = 0.03 if task.policy in BASELINES else single if task.cell.K == 1 else pair
     return each * task.T / 5000
 
 
@@ -222,38 +193,39 @@ def run(
         encoded or too small.
     """
     cell = Cell(K, float(lam), float(arrival_rate))
-    experiment = Experiment(
-        world.name,
-        (cell,),
-        tuple(_papers_policies(world, K) if policies is None else policies),
-        tuple(seeds),
-        T,
-        pool_size,
-        learner or LearnerSettings(),
-        checkpoints,
-    )
-    experiment.check(world)
+    names = tuple(_papers_policies(world, K) if policies is None else policies)
+    settings = (T, pool_size, learner or LearnerSettings(), checkpoints)
+    experiment = Experiment(world.name, (cell,), names, tuple(seeds), *settings)
+    _check(experiment, cell, world)
     how = {"workers": workers, "executor": executor, "progress": progress}
     rows = functools.partial(run_rows, count=checkpoints)
-    frames = run_tasks(experiment.tasks(), rows, world, cost=seconds_of, **how)
-    return experiment.table(pd.concat(frames, ignore_index=True))
+    tasks = dict(enumerate(experiment.tasks()))
+    found = run_tasks(tasks, rows, world, cost=seconds_of, **how)
+    return experiment.table(pd.concat([found[n] for n in tasks], ignore_index=True))
+
+
+def _check(experiment: Experiment, cell: Cell, world: World) -> None:
+    """Raise ValueError for what would stop a run in the one cell of an experiment."""
+    if isinstance(world, Environment) and cell.lam != 0:
+        raise ValueError(f"lam: found {cell.lam}, but an environment has no costs to weigh")
+    if left_out := set(experiment.policies) - set(experiment.policies_in(cell)):
+        names = ", ".join(sorted(left_out))
+        raise ValueError(f"policy: {names} is defined for K = 1 only, found K = {cell.K}")
+    source = RunSource(world, experiment.seeds[0], cell.lam, experiment.pool_size)
+    check_assortment_size(cell.K, source.environment().n_models)
 
 
 def _papers_policies(world: World, K: int) -> list[str]:
     """The paper's policies that K and the world allow for."""
-    return [
-        name
-        for name in PAPER_POLICIES
-        if (K == 1 or not POLICIES[name].k1_only)
-        and (isinstance(world, RoutingTable) or not POLICIES[name].needs_table)
-    ]
+    on_table, found = isinstance(world, RoutingTable), [POLICIES[name] for name in PAPER_POLICIES]
+    found = [entry for entry in found if K == 1 or not entry.k1_only]
+    return [entry.name for entry in found if on_table or not entry.needs_table]
 
 
 def _distinct(name: str, values: Iterable[Any]) -> tuple[Any, ...]:
     values = tuple(values)
     if not values:
         raise ValueError(f"{name}: found none, expected at least one")
-    for position, value in enumerate(values):
-        if value in values[:position]:
-            raise ValueError(f"{name}: {value} is named twice")
+    if twice := [value for value in values if values.count(value) > 1]:
+        raise ValueError(f"{name}: {twice[0]} is named twice")
     return values

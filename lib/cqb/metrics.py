@@ -1,4 +1,4 @@
-"""Per-run metrics at a few rounds: from a trajectory to the columns of a results table."""
+"""Per-run metrics: from a trajectory to the columns of a results table, and shares that explain them."""
 
 from __future__ import annotations
 
@@ -7,24 +7,18 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from .simulate import Trajectory
+from .simulate import RETRY, Trajectory
 
 LONG_WAIT = 100  # rounds
 REFERENCE = "ORACLE"  # whose queue the queue-length regret is measured from
 KEYS = ["dataset", "stand_in", "K", "lam", "arrival_rate", "policy", "seed", "t"]
-MEASURES = [
-    "regret",
-    "queue",
-    "gap",
-    "queue_mean",
-    "repeat_share",
-    "dollars",
-    "served",
-    "wait_over_100",
-    "seconds",
-]
+MEASURES = ["regret", "queue", "gap", "queue_mean", "repeat_share", "dollars"]
+MEASURES += ["served", "wait_over_100", "seconds"]
 COLUMNS = KEYS + MEASURES
 CELL = KEYS[:5]
+BLOCKS = 10  # blocks of rounds over which offers are counted
+AT_LEAST = (0, 1, 2, 3, 5, 10)  # retrials: each class reaches up to the next
+ROUNDS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000)  # waits looked at
 # What is stored for a column; all others stay as they are. 24 bits are more than any plot shows.
 STORED_AS = {
     **dict.fromkeys(("regret", "queue_mean", "repeat_share", "dollars"), "float32"),
@@ -144,4 +138,55 @@ def _long_waits(trajectory: Trajectory, at: np.ndarray) -> np.ndarray:
 
 
 def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    return np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)
+    return np.divide(part, whole, out=np.full(np.shape(part), np.nan), where=whole > 0)
+
+
+def shares(trajectory: Trajectory, models: Sequence[str]) -> pd.DataFrame:
+    """The shares of one run: columns `view`, `place`, `part` and `share`, in three views.
+
+    "models": of the places in all assortments of a block of rounds that ends with round `place`, the
+    share that the model `part` filled. "retrials": of all queries that arrived, the share that
+    retried `place` times (or more, up to the next of :data:`AT_LEAST`), "departed" and still "waiting"
+    ones separately. "waits": of the queries that arrived at least `place` rounds before the end, the
+    share that was still there `place` rounds later. Shares of nothing are NaN.
+    """
+    found = [
+        ("models", _models(trajectory, models)),
+        ("retrials", _retrials(trajectory)),
+        ("waits", _waits(trajectory)),
+    ]
+    return pd.concat([table.assign(view=view) for view, table in found], ignore_index=True)
+
+
+def _models(trajectory: Trajectory, models: Sequence[str]) -> pd.DataFrame:
+    ends = checkpoints(trajectory.pick.size, BLOCKS)
+    offers = np.zeros((ends.size, len(models)))
+    rounds, _ = np.nonzero(trajectory.assortment >= 0)
+    block = np.searchsorted(ends, rounds + 1)
+    np.add.at(offers, (block, trajectory.assortment[trajectory.assortment >= 0]), 1.0)
+    share = _share(offers, offers.sum(axis=1, keepdims=True))
+    part = np.tile(np.array(models, dtype=object), ends.size)
+    return pd.DataFrame(
+        {"place": np.repeat(ends, len(models)), "part": part, "share": share.ravel()}
+    )
+
+
+def _retrials(trajectory: Trajectory) -> pd.DataFrame:
+    queries = trajectory.arrived.size
+    retried = np.bincount(trajectory.query[trajectory.pick == RETRY], minlength=queries)
+    group = np.searchsorted(AT_LEAST, retried, side="right") - 1
+    gone = trajectory.departed > 0
+    classes = len(AT_LEAST)
+    counts = np.bincount(group + classes * ~gone, minlength=2 * classes)
+    part = np.repeat(np.array(["departed", "waiting"], dtype=object), classes)
+    share = counts / queries if queries else np.nan
+    return pd.DataFrame({"place": np.tile(AT_LEAST, 2), "part": part, "share": share})
+
+
+def _waits(trajectory: Trajectory) -> pd.DataFrame:
+    T, arrived, departed = trajectory.pick.size, trajectory.arrived, trajectory.departed
+    waits = np.array([wait for wait in ROUNDS if wait <= T])
+    due = arrived <= T - waits[:, None]
+    late = due & ((departed == 0) | (departed > arrived + waits[:, None]))
+    share = _share(late.sum(axis=1), due.sum(axis=1))
+    return pd.DataFrame({"place": waits, "part": "still there", "share": share})

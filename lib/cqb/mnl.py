@@ -11,6 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from array_api_compat import device
+
 from .arrays import namespace
 
 Array = Any
@@ -31,14 +33,6 @@ def departure_rate(utilities: Array) -> Array:
     """``mu(x, S) = sigmoid(logsumexp u)``, the probability of a pick: (..., K) -> (...)."""
     xp = namespace(utilities)
     return 1.0 / (1.0 + xp.exp(-log_departure_odds(utilities)))
-
-
-def choice_probabilities(utilities: Array) -> Array:
-    """Probabilities of (retry, pick of each model in S): (..., K) -> (..., K + 1)."""
-    xp = namespace(utilities)
-    logits = xp.concat([xp.zeros_like(utilities[..., :1]), utilities], axis=-1)
-    weights = xp.exp(logits - xp.max(logits, axis=-1, keepdims=True))
-    return weights / xp.sum(weights, axis=-1, keepdims=True)
 
 
 def sample_choice(probabilities: Array, uniform: Array) -> Array:
@@ -128,7 +122,9 @@ def hessian(theta: Array, history: BlockHistory, ridge: float) -> Array:
                 weight = weight + probabilities[..., k]
             row.append((transposed * (history.serves * weight)[..., None, :]) @ history.contexts)
         blocks.append(xp.concat(row, axis=-1))
-    return xp.concat(blocks, axis=-2) + ridge * xp.eye(K * d, dtype=theta.dtype, **_device(theta))
+    return xp.concat(blocks, axis=-2) + ridge * xp.eye(
+        K * d, dtype=theta.dtype, device=device(theta)
+    )
 
 
 def ridge_mle(
@@ -202,7 +198,3 @@ def _damped(
             break
         step, promised = 0.5 * step, 0.5 * promised
     return theta, loss, moved
-
-
-def _device(array: Array) -> dict[str, Any]:
-    return {"device": array.device} if hasattr(array, "device") else {}

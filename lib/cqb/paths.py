@@ -71,18 +71,3 @@ def raw_dir() -> Path:
 def dataset_dir(name: str) -> Path | None:
     """The folder that CQB_NAME_DIR names for a data set, e.g. CQB_SPROUT_DIR; None if unset."""
     return _override(f"CQB_{name.upper()}_DIR")
-
-
-def routerbench_dir() -> Path | None:
-    """:func:`dataset_dir` of RouterBench."""
-    return dataset_dir("routerbench")
-
-
-def sprout_dir() -> Path | None:
-    """:func:`dataset_dir` of SPROUT."""
-    return dataset_dir("sprout")
-
-
-def embedllm_dir() -> Path | None:
-    """:func:`dataset_dir` of EmbedLLM."""
-    return dataset_dir("embedllm")

@@ -9,13 +9,14 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import threadpoolctl
 
 from .environment import Environment, draw
-from .metrics import measure
+from .metrics import measure, shares
 from .policies import POLICIES
 from .policies.base import LearnerSettings, RunSource, Service
 from .routing_table import RoutingTable, split_rows
@@ -97,14 +98,8 @@ def play(task: Task, world: World) -> Run:
     with threadpoolctl.threadpool_limits(limits=1, user_api="blas"):
         environment = entry.environment(source)
         draws = draw(streams, environment.pool_size, cell.arrival_rate, task.T)
-        service = Service(
-            environment.contexts,
-            environment.n_models,
-            cell.K,
-            task.T,
-            cell.arrival_rate,
-            task.learner,
-        )
+        traffic = (cell.K, task.T, cell.arrival_rate)
+        service = Service(environment.contexts, environment.n_models, *traffic, task.learner)
         started = time.thread_time()
         policy = entry.make(service, streams, environment, source)
         trajectory = simulate(environment, policy, cell.K, draws)
@@ -120,17 +115,16 @@ def pool_costs(world: World, seed: int, pool_size: int) -> np.ndarray | None:
 
 def rows_of(task: Task, finished: Run, world: World, at: np.ndarray) -> pd.DataFrame:
     """A run's rows of a results table, without the gap: one for each round in `at`, int (n,)."""
-    cell = task.cell
-    costs = pool_costs(world, task.seed, task.pool_size)
-    keys = {
-        "dataset": world.name,
-        "stand_in": world.stand_in,
-        "K": cell.K,
-        "lam": cell.lam,
-        "arrival_rate": cell.arrival_rate,
-        "policy": task.policy,
-        "seed": task.seed,
-        "t": at,
-    }
-    measured = measure(finished.trajectory, at, costs)
-    return pd.DataFrame({**keys, **measured, "seconds": finished.seconds})
+    measured = measure(finished.trajectory, at, pool_costs(world, task.seed, task.pool_size))
+    return pd.DataFrame({**_keys(task, world), "t": at, **measured, "seconds": finished.seconds})
+
+
+def shares_of(task: Task, finished: Run, world: World) -> pd.DataFrame:
+    """The shares of one run (:func:`cqb.metrics.shares`), with its cell, policy and seed."""
+    models = world.models if isinstance(world, RoutingTable) else range(world.n_models)
+    return shares(finished.trajectory, list(map(str, models))).assign(**_keys(task, world))
+
+
+def _keys(task: Task, world: World) -> dict[str, Any]:
+    about = {"dataset": world.name, "stand_in": world.stand_in, **vars(task.cell)}
+    return {**about, "policy": task.policy, "seed": task.seed}

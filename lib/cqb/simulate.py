@@ -90,7 +90,6 @@ def simulate(
     K: int,
     draws: Draws,
     *,
-    first: int = 1,
     start: Sequence[int] = (),
 ) -> Trajectory:
     """Run `policy` on `environment` for the rounds of `draws`.
@@ -99,8 +98,7 @@ def simulate(
     ----------
     K : assortment size, 1 <= K < N.
     draws : arrivals and uniforms of T rounds, shared by all policies of the run.
-    first : the round to begin with, for a run that starts in the middle.
-    start : pool entries that wait at that moment, in queue order.
+    start : pool entries that wait before the first round, in queue order.
 
     Raises
     ------
@@ -113,17 +111,18 @@ def simulate(
     queue = list(range(len(start)))
     rows = [int(r) for r in start]
     log.admit(rows, 0)
+    log.queue[0] = len(rows)
     context_of = environment.context_of.tolist()
     fresh = False
-    for t in range(first, T + 1):
+    for t in range(1, T + 1):
         if queue:
             here = [rows[q] for q in queue]
             waiting = Waiting(list(queue), [context_of[r] for r in here], here, fresh)
             decision = policy.choose(t, waiting)
-            query = _served(queue, decision, K, environment.n_models)
-            pick = log.serve(t, here, query, rows[query], decision, draws)
-            policy.observe(t, query, waiting.context[decision.position], decision.assortment, pick)
-            del queue[decision.position]
+            _check_decision(decision, len(queue), K, environment.n_models)
+            pick = log.serve(t, waiting, decision, draws.outcome[t - 1])
+            query, context = queue.pop(decision.position), waiting.context[decision.position]
+            policy.observe(t, query, context, decision.assortment, pick)
             if pick == RETRY:
                 queue.append(query)
         fresh = bool(draws.arrives[t - 1])
@@ -132,7 +131,7 @@ def simulate(
             rows.append(int(draws.row[t - 1]))
             log.admit(rows[-1:], t)
         log.queue[t] = len(queue)
-    return log.trajectory(first)
+    return log.trajectory()
 
 
 def check_assortment_size(K: int, n_models: int) -> None:
@@ -141,17 +140,16 @@ def check_assortment_size(K: int, n_models: int) -> None:
         raise ValueError(f"K: found {K}, expected at least 1 and fewer than the {n_models} models")
 
 
-def _served(queue: list[int], decision: Decision, K: int, n_models: int) -> int:
+def _check_decision(decision: Decision, waiting: int, K: int, n_models: int) -> None:
     position, assortment, _ = decision
-    if not 0 <= position < len(queue):
-        raise ValueError(f"decision: found position {position} in a queue of {len(queue)}")
+    if not 0 <= position < waiting:
+        raise ValueError(f"decision: found position {position} in a queue of {waiting}")
     if len(assortment) != K or not assortment[0] >= 0 or not assortment[-1] < n_models:
         raise ValueError(
             f"decision: found assortment {assortment}, expected {K} models of {n_models}"
         )
     if any(a >= b for a, b in pairwise(assortment)):
         raise ValueError(f"decision: found assortment {assortment}, expected ascending indices")
-    return queue[position]
 
 
 class _Log:
@@ -169,50 +167,38 @@ class _Log:
         self.forced, self.retrial, self.repeat = np.zeros((3, T), bool)
         self._arrived: list[int] = []
         self._departed: list[int] = []
-        self._failed: list[set[int] | None] = []
+        self._failed: dict[int, set[int]] = {}
 
     def admit(self, rows: list[int], t: int) -> None:
         self._arrived += [t] * len(rows)
         self._departed += [0] * len(rows)
-        self._failed += [None] * len(rows)
-        if t == 0:
-            self.queue[0] = len(rows)
 
-    def serve(
-        self,
-        t: int,
-        waiting_rows: list[int],
-        query: int,
-        row: int,
-        decision: Decision,
-        draws: Draws,
-    ) -> int:
+    def serve(self, t: int, waiting: Waiting, decision: Decision, outcome: float) -> int:
         """Record round t and return the user's choice: outcome 0, the retrial, comes first."""
-        i, offered = t - 1, decision.assortment
+        i, (place, offered, _) = t - 1, decision
+        query, row = waiting.query[place], waiting.row[place]
         odds = [self._odds[row][j] for j in offered]
         total = 1.0 + sum(odds)
-        self.regret[i] = max(self._best[r] for r in waiting_rows) - (1.0 - 1.0 / total)
+        self.regret[i] = max(self._best[r] for r in waiting.row) - (1.0 - 1.0 / total)
         pick, edge = RETRY, 1.0
-        target = draws.outcome[i] * total
+        target = outcome * total
         for model, weight in zip(offered, odds, strict=True):
             if target < edge:
                 break
             pick, edge = model, edge + weight
-        failed = self._failed[query]
+        failed = self._failed.get(query)
         if failed is not None:
             self.retrial[i] = True
             self.repeat[i] = not failed.isdisjoint(offered)
         if pick == RETRY:
-            self._failed[query] = set(offered) if failed is None else failed | set(offered)
+            self._failed[query] = set(offered) | (failed or set())
         else:
             self._departed[query] = t
         self.query[i], self.row[i], self.pick[i] = query, row, pick
         self.assortment[i], self.forced[i] = offered, decision.forced
         return pick
 
-    def trajectory(self, first: int) -> Trajectory:
-        if first > 1:
-            self.queue[1:first] = self.queue[0]
+    def trajectory(self) -> Trajectory:
         recorded = {name: value for name, value in vars(self).items() if not name.startswith("_")}
         return Trajectory(
             **recorded | {"regret": np.maximum(self.regret, 0.0)},

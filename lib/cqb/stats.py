@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,16 +13,10 @@ from .metrics import CELL
 
 CONFIDENCE = 0.95
 MEASURES = ("regret", "gap")  # what gets an interval
-SUMMARY_COLUMNS = [
-    *CELL,
-    "policy",
-    "seeds",
-    "t",
-    *(f"{measure}_{part}" for measure in MEASURES for part in ("mean", "low", "high")),
-    "queue_mean",
-    "repeat_share",
-    "seconds_per_run",
-]
+SERVICE_KEYS = [*CELL, "policy", "view", "place", "part"]
+SUMMARY_COLUMNS = [*CELL, "policy", "seeds", "t"]
+SUMMARY_COLUMNS += [f"{measure}_{part}" for measure in MEASURES for part in ("mean", "low", "high")]
+SUMMARY_COLUMNS += ["queue_mean", "repeat_share", "seconds_per_run"]
 
 
 def summarise(tidy: pd.DataFrame) -> pd.DataFrame:
@@ -121,6 +115,30 @@ def half_width(deviation: pd.Series, count: pd.Series, confidence: float = CONFI
     """Half the t-interval of a mean of `count` values; NaN for a single value."""
     freedom = count.where(count > 1) - 1
     return stats.t.ppf(0.5 + confidence / 2, freedom) * deviation / np.sqrt(count)
+
+
+def over_seeds(rows: pd.DataFrame, by: str | list[str], value: str) -> pd.DataFrame:
+    """The mean of a value over the rows of each group with its 95% t-interval (:func:`intervals`).
+
+    `seeds` counts the rows that have a value.
+    """
+    groups = rows.groupby(by, sort=False)
+    count = groups[value].count()
+    return pd.DataFrame({"seeds": count, **intervals(groups, (value,), count)}).reset_index()
+
+
+def service_summary(rows: pd.DataFrame, policies: Collection[str]) -> pd.DataFrame:
+    """Means over seeds of the shares of runs, columns :data:`SERVICE_KEYS` and of :func:`over_seeds`.
+
+    Parameters
+    ----------
+    rows : of a study (:func:`cqb.runs.shares_of`); rows without a view are left out. Runs without a
+        share are left out of its mean, models that no run offers out of the table.
+    policies : those to report.
+    """
+    runs = rows[rows["view"].notna() & rows["policy"].isin(policies)]
+    table = over_seeds(runs.astype({"place": np.int64, "K": np.int64}), SERVICE_KEYS, "share")
+    return table[(table["view"] != "models") | (table["share_mean"] > 0)].reset_index(drop=True)
 
 
 class Interval(NamedTuple):

@@ -6,17 +6,17 @@ earlier one, and so that the words are right for whichever data the notebook was
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
 
-from . import published_results
+from .claims import PUBLISHED_KEYS, published
+from .figures.experiments import DECIMALS
 from .figures.style import in_order
 from .stats import final
-from .tables import cells_of, percent, select, spreads, text
+from .tables import percent, select, spreads, text
 
-DECIMALS = {"regret": 0, "gap": 1}
 MANY_RETRIALS = 5
 NOUN = {"regret": "regret", "gap": "queue-length regret"}
 
@@ -29,31 +29,17 @@ def final_table(summary: pd.DataFrame, paired: pd.DataFrame, *, K: int, value: s
     summary, paired : of :func:`cqb.stats.summarise` and :func:`cqb.stats.paired`.
     value : "regret" or "gap".
     """
-    rows = final(summary)
-    rows = rows[rows["K"] == K]
-    differences = paired[paired["K"] == K]
-    digits = DECIMALS[value]
+    rows, digits = select(final(summary), K=K), DECIMALS[value]
+    cell = ["arrival_rate", "lam"]
+    pairs = select(paired, K=K).set_index([*cell, "policy"])
     columns = {}
-    for (rate, lam), cell in rows.groupby(["arrival_rate", "lam"]):
-        here = differences[(differences["lam"] == lam) & (differences["arrival_rate"] == rate)]
-        mean = cell.set_index("policy")[[f"{value}_mean", f"{value}_high"]]
-        gap = here.set_index("policy")[[f"{value}_difference", f"{value}_high"]]
-        columns[f"lam = {lam:g}"] = pd.DataFrame(
-            {
-                "mean": _with_margin(mean, digits, sign=""),
-                "difference": _with_margin(gap, digits, sign="+").reindex(
-                    mean.index, fill_value="-"
-                ),
-            }
-        )
-    table = pd.concat(columns, axis=1).reindex(in_order(rows["policy"]))
-    return text(table)
-
-
-def _with_margin(columns: pd.DataFrame, digits: int, sign: str) -> pd.Series:
-    """ "628 ± 59" from a mean and the upper end of its interval, for each row."""
-    mean, high = (columns.iloc[:, place] for place in (0, 1))
-    return pd.Series(spreads(mean, high, digits, sign), index=columns.index)
+    for (rate, lam), here in rows.groupby(cell):
+        mean, gap = here.set_index("policy"), pairs.loc[rate, lam]
+        ends = mean[f"{value}_mean"], mean[f"{value}_high"]
+        columns[f"lam = {lam:g}", "mean"] = pd.Series(spreads(*ends, digits), mean.index)
+        ends = gap[f"{value}_difference"], gap[f"{value}_high"]
+        columns[f"lam = {lam:g}", "difference"] = pd.Series(spreads(*ends, digits, "+"), gap.index)
+    return text(pd.DataFrame(columns).reindex(in_order(rows["policy"])).fillna("-"))
 
 
 def verdicts(paired: pd.DataFrame, *, value: str, against: str = "ACQB") -> str:
@@ -62,18 +48,16 @@ def verdicts(paired: pd.DataFrame, *, value: str, against: str = "ACQB") -> str:
     Two policies differ if the 95% interval of the paired difference leaves out 0. A last sentence says
     how many intervals would do so by chance if no policy differed from `against`.
     """
-    lines = []
-    for name in in_order(paired["policy"]):
-        if name == "ORACLE":
-            continue
-        rows = paired[paired["policy"] == name]
+    lines, others = [], paired[paired["policy"] != "ORACLE"]
+    for name in in_order(others["policy"]):
+        rows = others[others["policy"] == name]
         below = int((rows[f"{value}_low"] > 0).sum())
         above = int((rows[f"{value}_high"] < 0).sum())
         lines.append(
             f"{name}: {against} has the lower {NOUN[value]} in {below} of {len(rows)} settings, the "
             f"higher in {above}, and no clear difference in {len(rows) - below - above}."
         )
-    count = len(paired[paired["policy"] != "ORACLE"])
+    count = len(others)
     lines.append(
         f"By chance alone, about {0.05 * count:.1f} of these {count} intervals would leave out 0."
     )
@@ -106,25 +90,23 @@ def side_table(tidy: pd.DataFrame, *, K: int) -> str:
     Mean queue over all rounds, share of repeated failures, share of waits over 100 rounds (both in
     percent), dollars per query served, and queries served.
     """
-    rows = final(tidy)
-    rows = rows[rows["K"] == K].assign(per_thousand=lambda r: 1e3 * r["dollars"] / r["served"])
-    mean = rows.groupby(["lam", "policy"])[
-        ["queue_mean", "repeat_share", "wait_over_100", "per_thousand", "served"]
-    ].mean()
-    lams = sorted(set(rows["lam"]))
-    order = [(lam, name) for lam in lams for name in in_order(rows["policy"])]
-    mean = mean.reindex(order)
-    return pd.DataFrame(
+    rows = select(final(tidy), K=K)
+    rows = rows.assign(per_thousand=1e3 * rows["dollars"] / rows["served"])
+    mean = rows.groupby(["lam", "policy"]).mean(numeric_only=True)
+    order = [(lam, name) for lam in sorted(set(rows["lam"])) for name in in_order(rows["policy"])]
+    lines = [
         {
-            "lam": [f"{lam:g}" for lam, _ in order],
-            "policy": [name for _, name in order],
-            "mean queue": mean["queue_mean"].map("{:.1f}".format).to_numpy(),
-            "repeats %": (100 * mean["repeat_share"]).map("{:.0f}".format).to_numpy(),
-            "long waits %": (100 * mean["wait_over_100"]).map("{:.1f}".format).to_numpy(),
-            "$ per 1000 served": mean["per_thousand"].map("{:.2f}".format).to_numpy(),
-            "served": mean["served"].map("{:.0f}".format).to_numpy(),
+            "lam": f"{row.Index[0]:g}",
+            "policy": row.Index[1],
+            "mean queue": f"{row.queue_mean:.1f}",
+            "repeats %": f"{100 * row.repeat_share:.0f}",
+            "long waits %": f"{100 * row.wait_over_100:.1f}",
+            "$ per 1000 served": f"{row.per_thousand:.2f}",
+            "served": f"{row.served:.0f}",
         }
-    ).to_string(index=False)
+        for row in mean.reindex(order).itertuples()
+    ]
+    return pd.DataFrame(lines).to_string(index=False)
 
 
 def exploring_share(n_models: int, T: int) -> float:
@@ -150,10 +132,10 @@ def published_comparison(tidy: pd.DataFrame) -> str:
             "Generated data: the authors' numbers are about the real set "
             "and are not compared with it."
         )
-    theirs = published_results.of(tidy["dataset"].iloc[0]).dropna(subset="authors_regret_mean")
-    ours = tidy.groupby(published_results.KEYS)["regret"].agg(["mean", "std"]).reset_index()
+    theirs = published(tidy["dataset"].iloc[0]).dropna(subset="authors_regret_mean")
+    ours = tidy.groupby(PUBLISHED_KEYS)["regret"].agg(["mean", "std"]).reset_index()
     lines = ["Final regret, mean ± standard deviation over seeds (authors: the whole set)"]
-    for row in theirs.merge(ours, on=published_results.KEYS).itertuples():
+    for row in theirs.merge(ours, on=PUBLISHED_KEYS).itertuples():
         lines.append(
             f"K = {row.K}, lam = {row.lam:g}, arrival rate {row.arrival_rate:g}, {row.policy:10}  "
             f"authors {row.authors_regret_mean:.0f} ± {row.authors_regret_sd:.0f}   "
@@ -164,17 +146,15 @@ def published_comparison(tidy: pd.DataFrame) -> str:
 
 def main_models(views: pd.DataFrame, policies: Sequence[str], most: int = 3) -> str:
     """The models that each policy offered most in the last block of rounds, a line per setting."""
-    rows = views[views["view"] == "models"]
+    rows = select(views, view="models")
     rows = rows[rows["place"] == rows["place"].max()]
     lines = []
-    for K in sorted(set(rows["K"])):
-        for rate, lam in cells_of(rows, K):
-            here = select(rows, K=K, arrival_rate=rate, lam=lam)
-            for name in in_order([p for p in policies if p in set(here["policy"])]):
-                own = here[here["policy"] == name].nlargest(most, "share_mean")
-                shares = zip(own["part"], own["share_mean"], strict=True)
-                said = ", ".join(f"{model} {100 * share:.0f}%" for model, share in shares)
-                lines.append(f"K = {K}, lam = {lam:g}, {name}: {said}")
+    for (K, _, lam), here in rows.groupby(["K", "arrival_rate", "lam"]):
+        for name in in_order(set(policies) & set(here["policy"])):
+            own = here[here["policy"] == name].nlargest(most, "share_mean")
+            shares = zip(own["part"], own["share_mean"], strict=True)
+            said = ", ".join(f"{model} {100 * share:.0f}%" for model, share in shares)
+            lines.append(f"K = {K}, lam = {lam:g}, {name}: {said}")
     return "\n".join(lines)
 
 
@@ -182,35 +162,31 @@ def retrial_table(views: pd.DataFrame, *, K: int) -> str:
     """Of all queries that arrived, in percent: departed at the first answer, after five retrials or
     more, and still waiting at the end; a line per policy, three columns per setting.
     """
-    rows = views[views["view"] == "retrials"]
-    columns = {}
-    for rate, lam in cells_of(rows, K):
-        here = select(rows, K=K, arrival_rate=rate, lam=lam)
-        gone, left = (here[here["part"] == part] for part in ("departed", "waiting"))
+
+    def make(here: pd.DataFrame) -> pd.DataFrame:
+        gone = here[here["part"] == "departed"]
         kinds = {
             "at once": gone[gone["place"] == 0],
             f"{MANY_RETRIALS}+": gone[gone["place"] >= MANY_RETRIALS],
-            "waiting": left,
+            "waiting": here[here["part"] == "waiting"],
         }
-        columns[f"lam = {lam:g}"] = pd.DataFrame(
-            {kind: of.groupby("policy")["share_mean"].sum() for kind, of in kinds.items()}
+        return pd.DataFrame(
+            {k: of.groupby("policy")["share_mean"].sum() for k, of in kinds.items()}
         )
-    return _percentages(pd.concat(columns, axis=1))
+
+    return _percentages(select(views, view="retrials", K=K), make)
 
 
 def wait_table(views: pd.DataFrame, *, K: int, after: Sequence[int] = (10, 100, 1000)) -> str:
     """The share of queries (%) still there so many rounds after they came, a line per policy."""
-    rows = views[(views["view"] == "waits") & views["place"].isin(after)]
-    columns = {
-        f"lam = {lam:g}": select(rows, K=K, arrival_rate=rate, lam=lam).pivot(
-            index="policy", columns="place", values="share_mean"
-        )
-        for rate, lam in cells_of(rows, K)
-    }
-    return _percentages(pd.concat(columns, axis=1))
+    rows = select(views, view="waits", place=list(after), K=K)
+    return _percentages(
+        rows, lambda here: here.pivot(index="policy", columns="place", values="share_mean")
+    )
 
 
-def _percentages(table: pd.DataFrame) -> str:
-    """A table of shares in percent, with the policies in order."""
-    table = table.reindex(in_order(list(table.index)))
-    return text(percent(table))
+def _percentages(rows: pd.DataFrame, make: Callable[[pd.DataFrame], pd.DataFrame]) -> str:
+    """Shares in percent, a line per policy, side by side what `make` gives for each setting."""
+    settings = rows.groupby(["arrival_rate", "lam"])
+    table = pd.concat({f"lam = {lam:g}": make(here) for (_, lam), here in settings}, axis=1)
+    return text(percent(table.reindex(in_order(table.index))))

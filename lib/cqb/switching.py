@@ -8,13 +8,12 @@ to the queue-length regret ``Q(T) - Q*(T)`` exactly (arXiv 2601.19300, lemma 4.1
 
 from __future__ import annotations
 
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 
 import numpy as np
 
 from .environment import Draws, Environment
-from .policies.oracle import ORACLE
-from .simulate import RETRY, Trajectory, simulate
+from .simulate import RETRY, Trajectory
 
 
 def waiting_rows(trajectory: Trajectory, draws: Draws) -> list[list[int]]:
@@ -37,20 +36,6 @@ def waiting_rows(trajectory: Trajectory, draws: Draws) -> list[list[int]]:
             arrivals += 1
         after.append([row for _, row in queue])
     return after
-
-
-def switched(
-    environment: Environment, K: int, draws: Draws, learner: Trajectory, s: int
-) -> np.ndarray:
-    """Queue lengths when the oracle takes over after round s: (T + 1,) int32.
-
-    `learner` is the learner's own run on the same draws. A learner sees only its own queue, so its
-    first s rounds do not depend on who serves later.
-    """
-    start = waiting_rows(learner, draws)[s]
-    oracle = ORACLE.from_truth(environment, K)
-    rest = simulate(environment, oracle, K, draws, first=s + 1, start=start)
-    return np.concatenate([learner.queue[: s + 1], rest.queue[s + 1 :]])
 
 
 def terminal_queues(
@@ -77,13 +62,10 @@ def oracle_queue(odds: list[float], draws: Draws, start: list[int], first: int) 
 
     The same queue as :func:`cqb.simulate.simulate` with the oracle, at the cost of a heap.
     """
-    heap: list[float] = []
-    for row in start:
-        heappush(heap, -odds[row])
-    arrives = draws.arrives[first - 1 :].tolist()
-    rows = draws.row[first - 1 :].tolist()
-    outcomes = draws.outcome[first - 1 :].tolist()
-    for arrival, row, outcome in zip(arrives, rows, outcomes, strict=True):
+    heap = [-odds[row] for row in start]
+    heapify(heap)
+    left = (of[first - 1 :].tolist() for of in (draws.arrives, draws.row, draws.outcome))
+    for arrival, row, outcome in zip(*left, strict=True):
         # Outcome 0, the retrial, comes first in the inverse CDF: total odds 1 + sum.
         if heap and outcome * (1.0 - heap[0]) >= 1.0:
             heappop(heap)

@@ -2,7 +2,7 @@
 
 A scenario is an :class:`~cqb.environment.Environment` with an arrival rate. The environment's pool IS
 the law of the contexts: arrivals are uniform draws from a pool of many rows. So a capacity
-``1 / E[1/p*]`` over the pool is exact for the run, and an estimate with a known standard error for the
+``1 / E[1/p*]`` over the pool is exact for the run, and an estimate for the
 law that the rows were drawn from. With K = 1 the model is logistic (arXiv 2601.19300), with K >= 2
 multinomial logit (arXiv 2602.02061).
 """
@@ -28,23 +28,13 @@ def cube(rng: np.random.Generator, n: int, d: int) -> np.ndarray:
     return rng.uniform(-1.0, 1.0, (n, d))
 
 
-def unit_cube(rng: np.random.Generator, n: int, d: int) -> np.ndarray:
-    """The cube scaled into the unit ball: ``|x| <= 1`` and ``E[x x^T] = I / (3 d)``."""
-    return cube(rng, n, d) / np.sqrt(d)
-
-
 def sphere(rng: np.random.Generator, n: int, d: int) -> np.ndarray:
     """Uniform on the unit sphere: ``|x| = 1`` and ``E[x x^T] = I / d``."""
     rows = rng.standard_normal((n, d))
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
-def axes(rng: np.random.Generator, n: int, d: int) -> np.ndarray:
-    """A uniformly random coordinate axis: d distinct contexts, uninformative about each other."""
-    return np.eye(d)[rng.integers(d, size=n)]
-
-
-LAWS: dict[str, Law] = {"cube": cube, "unit cube": unit_cube, "sphere": sphere, "axes": axes}
+LAWS: dict[str, Law] = {"cube": cube, "sphere": sphere}
 
 
 @dataclass(frozen=True)
@@ -70,23 +60,9 @@ class Scenario:
         return self.environment.capacity(self.K)
 
     @property
-    def capacity_error(self) -> float:
-        """Standard error of the capacity as an estimate for the law behind the pool.
-
-        By the delta method on ``1 / mean(1/p)``; 0 would mean that the pool is the law.
-        """
-        inverse = 1.0 / self.environment.departure_rates(self.K)
-        return float(inverse.std(ddof=1) / np.sqrt(inverse.size) / inverse.mean() ** 2)
-
-    @property
     def slackness(self) -> float:
         """epsilon, the capacity minus the arrival rate; negative if unstable."""
         return self.capacity - self.arrival_rate
-
-    @property
-    def load(self) -> float:
-        """rho = lambda E[1/p*]; the oracle's queue is stable if and only if it is below 1."""
-        return self.arrival_rate / self.capacity
 
     def with_slackness(self, epsilon: float) -> Scenario:
         """The same instance at ``lambda = 1/E[1/p*] - epsilon``, at most :data:`CAP`.

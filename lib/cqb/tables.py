@@ -64,12 +64,6 @@ def percent(table: pd.DataFrame, digits: int = 1) -> pd.DataFrame:
     return (100.0 * table).map(f"{{:.{digits}f}}".format)
 
 
-def cells_of(rows: pd.DataFrame, K: int) -> list[tuple[float, float]]:
-    """The settings (arrival_rate, lam) of one K in a table, ascending."""
-    pairs = rows.loc[rows["K"] == K, ["arrival_rate", "lam"]].drop_duplicates()
-    return sorted(pairs.itertuples(index=False, name=None))
-
-
 def select(rows: pd.DataFrame, **values: object) -> pd.DataFrame:
     """The rows whose columns have these values; a sequence of values stands for any of them."""
     kept = np.ones(len(rows), dtype=bool)

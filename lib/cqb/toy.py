@@ -22,11 +22,7 @@ MODELS = ("Ada", "Bo", "Cy", "Dee")
 # Chance that the user picks the model when it alone is offered: rows are kinds, columns models.
 # Three specialists, and one model that is fair at everything.
 RATES = np.array(
-    [
-        [0.85, 0.30, 0.20, 0.55],
-        [0.20, 0.85, 0.25, 0.50],
-        [0.25, 0.15, 0.85, 0.55],
-    ]
+    [[0.85, 0.30, 0.20, 0.55], [0.20, 0.85, 0.25, 0.50], [0.25, 0.15, 0.85, 0.55]],
 )
 # A dozen rounds are too few for the settings of the experiments: a weaker ridge lets a single
 # answer count, and more exploration lets one be seen.
@@ -94,22 +90,20 @@ def diary(played: Play) -> pd.DataFrame:
     rows = []
     for t in range(1, played.T + 1):
         i, query = t - 1, int(run.query[t - 1])
-        row = {"round": str(t), "waiting": " ".join(f"q{q + 1}" for q in queue) or "-"}
-        if run.pick[i] == IDLE:
-            row |= {"served": "-", "offered": "-", "the user": "-"}
-        else:
+        row = {"round": str(t), "waiting": " ".join(f"q{q + 1}" for q in queue)}
+        if run.pick[i] != IDLE:
             queue.remove(query)
-            if run.pick[i] == RETRY:
-                queue.append(query)
-            row |= {
-                "served": f"q{query + 1} ({played.kinds[query]})",
-                "offered": offer(run, i) + (" (exploring)" if run.forced[i] else ""),
-                "the user": "retries" if run.pick[i] == RETRY else f"picks {MODELS[run.pick[i]]}",
-            }
+            retries = run.pick[i] == RETRY
+            queue += [query] if retries else []
+            row["served"] = f"q{query + 1} ({played.kinds[query]})"
+            row["offered"] = offer(run, i) + (" (exploring)" if run.forced[i] else "")
+            row["the user"] = "retries" if retries else f"picks {MODELS[run.pick[i]]}"
         if t in arrival:
             queue.append(arrival[t])
-        rows.append(row | {"arrives": f"q{arrival[t] + 1}" if t in arrival else "-"})
-    return pd.DataFrame(rows)
+            row["arrives"] = f"q{arrival[t] + 1}"
+        rows.append(row)
+    columns = ["round", "waiting", "served", "offered", "the user", "arrives"]
+    return pd.DataFrame(rows, columns=columns).replace("", "-").fillna("-")
 
 
 def offer(run: Trajectory, i: int) -> str:
@@ -128,9 +122,7 @@ def belief(theta: np.ndarray) -> pd.DataFrame:
 
 def truth() -> pd.DataFrame:
     """The same table as :func:`belief`, as it really is."""
-    return pd.DataFrame(
-        (100.0 * RATES).round().astype(int), index=list(KINDS), columns=list(MODELS)
-    )
+    return belief(np.log(RATES / (1.0 - RATES)).T)
 
 
 def before() -> pd.DataFrame:
@@ -147,21 +139,15 @@ def account(played: Play) -> str:
         for query in np.flatnonzero(run.departed == 0)
     ]
     first, last = run.queue[-1], played.oracle.queue[-1]
-    return "\n".join(
-        (
-            f"{run.arrived.size} queries in {played.T} rounds: {served} picks, {retried} retrials",
-            f"still waiting (and since when): {', '.join(waits) or 'nobody'}",
-            f"routing regret {run.regret.sum():.1f} departures; queue {first}, the oracle's {last}",
-        )
+    return (
+        f"{run.arrived.size} queries in {played.T} rounds: {served} picks, {retried} retrials\n"
+        f"still waiting (and since when): {', '.join(waits) or 'nobody'}\n"
+        f"routing regret {run.regret.sum():.1f} departures; queue {first}, the oracle's {last}"
     )
 
 
 def text(frame: pd.DataFrame) -> str:
     """A frame of text columns as lines, every column aligned to the left, without the index."""
-    widths = {name: max(len(name), *map(len, frame[name])) for name in frame}
     lines = [frame.columns, *frame.itertuples(index=False)]
-    padded = (
-        "  ".join(word.ljust(width) for word, width in zip(line, widths.values(), strict=True))
-        for line in lines
-    )
-    return "\n".join(line.rstrip() for line in padded)
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)

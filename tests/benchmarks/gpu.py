@@ -13,6 +13,7 @@ import json
 import os
 import time
 from dataclasses import asdict, dataclass
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -23,7 +24,6 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np
 
 from cqb import datasets, paths
-from cqb.arrays import backend, describe
 from cqb.batched import BatchRecord, simulate_batch
 from cqb.environment import Environment, draw, from_table, pooled_environment
 from cqb.exploration import decaying, solve_c1
@@ -122,15 +122,18 @@ def main() -> None:
     parser.add_argument("--backend", default="cupy", help="cupy, or numpy to try the command")
     parser.add_argument("--figures", type=Path, default=None, help="where to write")
     options = parser.parse_args()
-    xp = backend(options.backend)
+    xp = import_module(options.backend)
+    library = f"{xp.__name__} {xp.__version__}"
+    if options.backend == "cupy":
+        library += f" on {xp.cuda.runtime.getDeviceProperties(0)['name'].decode()}"
     place = options.figures or paths.figures_dir()
     rows: list[dict[str, Any]] = []
     for case in SHORT if options.short else CASES:
         rows.append(measure(case, xp))
         record = provenance.stamp(command="make bench-gpu", data="stand-ins", seed=42)
-        found = {"record": record, "backend": describe(xp), "rows": rows}
+        found = {"record": record, "backend": library, "rows": rows}
         write_text(place / "speed_gpu.json", json.dumps(found, indent=1) + "\n")
-    print(describe(xp))
+    print(library)
     print("  N  K   R     T  ms a round and run  times the host's speed  same decisions")
     for r in rows:
         print(

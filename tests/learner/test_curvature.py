@@ -7,8 +7,8 @@ import pytest
 
 from cqb import mnl
 from cqb.learner import kernels
-from cqb.learner.curvature import Curvature
 from cqb.learner.history import History
+from cqb.learner.lazy_inverse import Curvature
 
 RIDGE, N, D = 0.5, 5, 4
 
@@ -96,7 +96,9 @@ def test_a_secant_without_curvature_is_not_learned():
 def test_an_inverse_that_rounding_has_spoilt_is_noticed_and_left_alone(K, models):
     history = _history(K)
     curvature = Curvature(models, D, RIDGE, 4)
-    curvature._inverse.append(np.full(K * D, 1e3), -1.0)  # negative along every context's way
+    kernels.append(
+        curvature.sum, np.full(K * D, 1e3, np.float32), -1.0
+    )  # negative along every context's way
     before = _matrix(curvature, K)
     assert not curvature.catch_up(history)
     np.testing.assert_array_equal(_matrix(curvature, K), before)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cqb.learner import curvature, draw_kernels, kernels
+from cqb.learner import draw_kernels, kernels, lazy_inverse
 from cqb.learner.history import History
 from cqb.learner.lazy_inverse import BLOCK, LazyInverse
 
@@ -13,7 +13,7 @@ from cqb.learner.lazy_inverse import BLOCK, LazyInverse
 @pytest.mark.parametrize("rates", [[0.3], [0.2, 0.5], [0.1, 0.3, 0.55], [0.0, 1.0]])
 def test_the_root_of_the_weights_squares_to_them(rates):
     p = np.array(rates)
-    root = curvature.weight_root(p, 7.0)
+    root = lazy_inverse.weight_root(p, 7.0)
     np.testing.assert_array_equal(root, np.tril(root))
     np.testing.assert_allclose(root @ root.T, 7.0 * (np.diag(p) - np.outer(p, p)), atol=1e-5)
 
@@ -52,7 +52,7 @@ def test_draws_are_rows_of_the_factor_times_the_normals(observed):
     mine = np.array([0, 2, 4])
     trusted, drawn = draw_kernels.draws(inverse.flushed(), rows, normals, mine, 1e-8)
     assert trusted
-    exact = np.linalg.cholesky(rows @ inverse.dense() @ rows.T) @ normals
+    exact = np.linalg.cholesky(rows @ inverse.gram(np.eye(6)) @ rows.T) @ normals
     np.testing.assert_allclose(drawn, exact[mine], atol=1e-12)
     rows[3] = rows[1]
     assert not draw_kernels.draws(inverse.flushed(), rows, normals, mine, 1e-8)[0]
@@ -118,4 +118,4 @@ def test_observations_that_wait_are_taken_in_whenever_the_inverse_is_asked_for(r
     exact = (rows.T * weights) @ rows + ridge * np.eye(d) if np.isfinite(ridge) else None
     expected = np.linalg.inv(exact) if exact is not None else np.zeros((d, d))
     for inverse in (always, sometimes, never):
-        np.testing.assert_allclose(inverse.dense(), expected, atol=1e-12)
+        np.testing.assert_allclose(inverse.gram(np.eye(d)), expected, atol=1e-12)

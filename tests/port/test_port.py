@@ -6,7 +6,6 @@ import pytest
 from scipy.optimize import linprog
 from scipy.stats import chisquare
 
-from cqb.arrays import BackendError, backend
 from cqb_port import (
     Estimates,
     ExactIndex,
@@ -254,11 +253,7 @@ def test_neighbours_need_no_hidden_host_copy():
 
 
 @pytest.mark.gpu
-def test_the_gpu_finds_the_same_neighbours():
-    try:
-        cupy = backend("cupy")
-    except BackendError as reason:
-        pytest.skip(str(reason))
+def test_the_gpu_finds_the_same_neighbours(cupy):
     same_neighbours(cupy)
 
 

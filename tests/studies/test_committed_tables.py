@@ -6,7 +6,7 @@ import pytest
 
 from cqb import paths
 from cqb.study import replay, store
-from cqb.study.registry import reports, studies
+from cqb.study.cli import reports, studies
 
 STORED = sorted(path.stem for path in paths.results_dir().glob("*.parquet"))
 

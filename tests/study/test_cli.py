@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 import tiny_study
-from cqb import figure_records
+from cqb.figures.style import write_record
 from cqb.study import cli, data
 from cqb.study.cli import main
 from tiny_study import study
@@ -62,7 +62,7 @@ def test_verify_agrees_then_names_what_disagrees(home, capsys, monkeypatch):
 
 def test_show_prints_records_of_tables_and_figures(home, capsys):
     assert main(["run", "tiny", "--workers", "1"]) == 0
-    figure_records.write(home / "figures" / "real" / "curve", {"notebook": "03"})
+    write_record(home / "figures" / "real" / "curve", {"notebook": "03"})
     capsys.readouterr()
     assert main(["show", "tiny"]) == 0
     assert '"study": "tiny"' in capsys.readouterr().out

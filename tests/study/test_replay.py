@@ -41,7 +41,7 @@ def test_a_renamed_function_and_another_time_do_not_matter(stored, monkeypatch):
 
 def test_a_changed_constant_is_named_with_its_task(stored, monkeypatch):
     monkeypatch.setattr(tiny_study, "FACTOR", 4)
-    verdict = replay.replay(study(), Extent(changing="x"))
+    verdict = replay.replay(study(), ALL)
     assert verdict.agrees is False
     assert "DISAGREE" in verdict.text
     assert verdict.details[0].startswith("easy, seed 1: value: found 4.0, stored is 3.0")

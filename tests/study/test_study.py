@@ -16,8 +16,8 @@ import pandas as pd
 import pytest
 
 from cqb.study import data, store
+from cqb.study.running import WorkerDied, side_by_side
 from cqb.study.study import StudyError
-from cqb.study.workers import WorkerDied, side_by_side
 from tiny_study import FATAL, LOG, Task, run, runs_of, study
 
 ALL = ["easy-1", "easy-2", "easy-3", "hard-1", "hard-2", "hard-3"]
@@ -135,7 +135,7 @@ def test_a_field_that_is_added_with_a_default_changes_no_key(folder):
         colour: str = "none"
 
     now = tuple(Later(task.kind, task.seed) for task in study().tasks)
-    assert study(tasks=now).keys("") == study().keys("")
+    assert list(study(tasks=now).keys("")) == list(study().keys(""))
     other = tuple(Later(task.kind, task.seed, colour="red") for task in study().tasks)
     assert not set(study(tasks=other).keys("")) & set(study().keys(""))
 
@@ -338,7 +338,7 @@ def test_an_error_in_a_task_names_the_task(folder, workers):
 
 def test_workers_are_counted_from_one():
     with pytest.raises(ValueError, match="workers: found 0, expected at least 1"):
-        side_by_side(lambda task, world: task, [1], None, workers=0)
+        side_by_side(lambda task, world: task, {"one": 1}, None, workers=0)
 
 
 def test_the_progress_bar_is_on_stderr_and_only_when_asked_for(folder, capfd):

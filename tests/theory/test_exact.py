@@ -150,9 +150,9 @@ def test_e5_capacities_of_the_real_slice():
     from cqb.datasets import load
     from cqb.routing_table import departure_odds
 
-    if paths.routerbench_dir() is None:
+    if paths.dataset_dir("routerbench") is None:
         pytest.skip("CQB_ROUTERBENCH_DIR is not set")
-    table = load("routerbench", paths.routerbench_dir())
+    table = load("routerbench")
     pools = [np.random.default_rng(s).permutation(len(table.ids))[:1_000] for s in range(5)]
     for lam, wanted in {0.0: (0.81, 0.54, 0.46), 5.0: (0.90, 0.64, 0.62)}.items():
         found = []

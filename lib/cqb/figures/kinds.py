@@ -15,7 +15,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from scipy.optimize import isotonic_regression
 
-from ..stats import intervals
+from .. import stats
 from .sheets import Draw
 from .style import BLUE, INK, ORANGE, SMALL, Look, dark, looks
 
@@ -35,11 +35,8 @@ def estimates(table: pd.DataFrame, value: str, unit: float = 1.0) -> pd.DataFram
 def over_seeds(
     rows: pd.DataFrame, by: str | list[str], value: str, unit: float = 1.0
 ) -> pd.DataFrame:
-    """Mean of a value over the rows of each group with its 95% t-interval, and how many (`seeds`)."""
-    groups = rows.groupby(by, sort=False)
-    count = groups[value].count()
-    table = pd.DataFrame({"seeds": count, **intervals(groups, (value,), count)})
-    return estimates(table.reset_index(), value, unit)
+    """:func:`cqb.stats.over_seeds` with the columns of :func:`estimates`."""
+    return estimates(stats.over_seeds(rows, by, value), value, unit)
 
 
 def around(groups: Any) -> pd.DataFrame:

@@ -11,8 +11,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ..metrics import AT_LEAST
 from ..runs import Cell
-from ..service_metrics import AT_LEAST
 from ..tables import select
 from .experiments import KEYS, by_cell, heights, title
 from .kinds import estimates, label_ends, lines, over_seeds, stacked
@@ -34,7 +34,7 @@ def models(views: pd.DataFrame, policies: Sequence[str]) -> Figure:
 
     Parameters
     ----------
-    views : of :func:`cqb.service_metrics.over_seeds`. policies : which of them to draw.
+    views : of :func:`cqb.stats.service_summary`. policies : which of them to draw.
     """
     rows = select(views, view="models", policy=list(policies))
     most = rows.groupby("part")["share_mean"].sum().sort_values(ascending=False, kind="stable")

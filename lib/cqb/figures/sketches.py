@@ -18,6 +18,7 @@ ACCENT = LOOKS["ACQB"].colour
 GOOD, BAD = LOOKS["CQB-eps"].colour, LOOKS["Q-ThS"].colour
 MODEL_COLOURS = ("#0072B2", "#E69F00", "#CC79A7", "#009E73")
 PALE = "#f2f2f2"
+Pair = tuple[float, float]
 LEARNING = "3. learn: the pick or the retrial\nis all that the service ever hears"
 
 
@@ -52,11 +53,11 @@ def problem() -> Figure:
     ax.set(xlim=(0, 100), ylim=(0, 35))
     ax.axis("off")
     for place, x in enumerate((15.5, 20, 24.5, 29)):
-        _box(ax, (x, 15.5), 3.6, 5, "?", size=12, chosen=place == 2)
+        _box(ax, (x, 15.5), (3.6, 5), "?", size=12, chosen=place == 2)
     for place in range(5):
         name = f"model {place + 1}" if place < 4 else "model N"
-        _box(ax, (41.5, 26.2 - 4.6 * place), 14, 3.6, name, size=9, chosen=place in (1, 3))
-    _box(ax, (66.5, 14.2), 11, 8)
+        _box(ax, (41.5, 26.2 - 4.6 * place), (14, 3.6), name, size=9, chosen=place in (1, 3))
+    _box(ax, (66.5, 14.2), (11, 8))
     for at, text, size, colour, weight in NOTES:
         about = {"size": size, "color": colour, "weight": weight}
         ax.text(*at, text, ha="center", va="center", **about)
@@ -68,18 +69,12 @@ def problem() -> Figure:
 
 
 def _box(
-    ax: Axes,
-    corner: tuple[float, float],
-    width: float,
-    height: float,
-    text: str = "",
-    size: float = 9,
-    chosen: bool = False,
+    ax: Axes, corner: Pair, extent: Pair, text: str = "", size: float = 9, chosen: bool = False
 ) -> None:
     face = ACCENT if chosen else PALE if text else "white"
     about = {"boxstyle": "round,pad=0,rounding_size=0.7", "edgecolor": FAINT, "lw": 0.8}
-    ax.add_patch(FancyBboxPatch(corner, width, height, facecolor=face, **about))
-    x, y = corner[0] + width / 2, corner[1] + height / 2
+    ax.add_patch(FancyBboxPatch(corner, *extent, facecolor=face, **about))
+    x, y = (start + length / 2 for start, length in zip(corner, extent, strict=True))
     ax.text(x, y, text, size=size, color="white" if chosen else INK, ha="center", va="center")
 
 

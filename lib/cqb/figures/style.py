@@ -7,8 +7,10 @@ and round, its relatives dashed and square, baselines dotted and triangular.
 
 from __future__ import annotations
 
+import fcntl
 import io
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,11 +21,13 @@ import seaborn as sns
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from .. import figure_records
-from ..files import write_bytes
+from .. import paths
+from ..files import write_bytes, write_text
 
 WIDTH = 10.0  # inches: the width of a notebook column
 DPI = 150  # of the saved PNG
+MANIFEST = "manifest.json"  # the records of all figures in a folder
+VOLATILE = ("created", "git", "machine", "packages", "python", "cqb")  # differ where no number does
 INK, FAINT = "#222222", "#8a8a8a"
 BLUE, ORANGE, GREEN, PINK, AMBER = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00"
 SMALL = 7.5  # points: labels in panels and legends
@@ -35,20 +39,14 @@ THEME = {
     "axes.titlesize": 9.5,
     "axes.titlelocation": "left",
     "axes.labelsize": 9.0,
-    "axes.edgecolor": FAINT,
-    "axes.labelcolor": INK,
     "axes.linewidth": 0.7,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
+    **dict.fromkeys(("axes.spines.top", "axes.spines.right"), False),
     "axes.grid": True,
     "grid.color": "#e6e6e6",
     "grid.linewidth": 0.6,
-    "xtick.color": FAINT,
-    "ytick.color": FAINT,
-    "xtick.labelcolor": INK,
-    "ytick.labelcolor": INK,
-    "xtick.labelsize": 8.0,
-    "ytick.labelsize": 8.0,
+    **dict.fromkeys(("axes.edgecolor", "xtick.color", "ytick.color"), FAINT),
+    **dict.fromkeys(("axes.labelcolor", "xtick.labelcolor", "ytick.labelcolor"), INK),
+    **dict.fromkeys(("xtick.labelsize", "ytick.labelsize"), 8.0),
     "figure.titlesize": 11.0,
     "legend.fontsize": SMALL,
     "legend.title_fontsize": 8.5,
@@ -172,5 +170,51 @@ def save(figure: Figure, name: str, record: Mapping[str, Any], folder: Path | st
             figure.savefig(buffer, format=kind, dpi=DPI, metadata=about, bbox_inches="tight")
         if not path.is_file() or path.read_bytes() != buffer.getvalue():
             write_bytes(path, buffer.getvalue())
-    figure_records.write(folder / name, record)
+    write_record(folder / name, record)
     return folder / f"{name}.png"
+
+
+def write_record(figure: Path, record: Mapping[str, Any]) -> None:
+    """Write the record of the figure at `figure` (a path without ending) into the manifest.
+
+    That is the manifest of the figures folder, or outside it the one next to the figure. An old record
+    stays if it differs only in when, where and with which commit it was made. Several processes may
+    write at once.
+    """
+    home = paths.figures_dir()
+    if not figure.is_relative_to(home):
+        home = figure.parent
+    name, path = figure.relative_to(home).as_posix(), home / MANIFEST
+    home.mkdir(parents=True, exist_ok=True)
+    lock = os.open(home, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        records = _records(path)
+        if _lasting(records.get(name, {})) != _lasting(record):
+            records[name] = dict(record)
+            write_text(path, json.dumps(records, indent=1, sort_keys=True) + "\n")
+    finally:
+        os.close(lock)
+
+
+def read_record(figure: str, folder: Path | None = None) -> dict[str, Any]:
+    """The record of a figure, named by its path in the figures folder without its ending.
+
+    Raises
+    ------
+    ValueError
+        There is none; the message names the file.
+    """
+    path = (folder or paths.figures_dir()) / MANIFEST
+    records = _records(path)
+    if figure not in records:
+        raise ValueError(f"{figure}: no stored table and no record in {path}")
+    return records[figure]
+
+
+def _records(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
+def _lasting(record: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in record.items() if key not in VOLATILE}

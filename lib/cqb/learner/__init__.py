@@ -1,7 +1,6 @@
 """The fast learner on a CPU. It takes the same decisions as the plain one and skips what cannot matter.
 
-:mod:`.refit` is the estimate after every round, on the compressed :mod:`.history`, steered by
-:mod:`.curvature`; :mod:`.online_estimator` is a constant-time alternative. :mod:`.lazy_inverse` is the
-inverse precision matrix of a model, and :mod:`.thompson` the choice. :mod:`.kernels` and
-:mod:`.draw_kernels` hold the loops that Numba compiles.
+:mod:`.refit` has the estimates after every round, on the compressed :mod:`.history`, and
+:mod:`.lazy_inverse` the inverse precision of a model and the inverse Hessian that steers a refit.
+:mod:`.thompson` is the choice. Numba compiles :mod:`.kernels` and :mod:`.draw_kernels`.
 """

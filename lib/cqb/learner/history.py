@@ -58,22 +58,16 @@ BY_ENTRY = ("entry", "entry_row", "cell", "serves", "picks", "rates")
 
 def empty_part(d: int) -> Part:
     """A part without rows."""
-    whole = [np.zeros(FIRST, np.int64) for _ in range(4)]
-    real = [np.zeros(FIRST) for _ in range(4)]
+    whole = ("place", "entry", "entry_row", "cell")
+    real = ("scores", "serves", "picks", "rates")
     return Part(
         size=np.zeros(2, np.int64),
         contexts=np.empty((FIRST, d), np.float32),
-        place=whole[0],
-        scores=real[0],
-        entry=whole[1],
-        entry_row=whole[2],
-        cell=whole[3],
-        serves=real[1],
-        picks=real[2],
-        rates=real[3],
         slope=np.zeros(d),
         blur=np.zeros(1),
         longest=np.zeros(1),
+        **{name: np.zeros(FIRST, np.int64) for name in whole},
+        **{name: np.zeros(FIRST) for name in real},
     )
 
 
@@ -164,7 +158,6 @@ class History:
             part = part._replace(**{name: doubled(getattr(part, name)) for name in BY_ENTRY})
             self.parts[j] = part
         part.entry[place], part.entry_row[place], part.cell[place] = entry, row, cell
-        part.serves[place], part.picks[place] = 0.0, 0.0
         part.size[1] += 1
         return place
 

@@ -6,7 +6,7 @@ grow, and allocate nothing that outlives a call.
 
 Numba's cache on disk notices a change in a function's own file only, not in functions it calls in
 other files. So no compiled function calls one of another module: what belongs to one loop is in one
-file (:mod:`.curvature` and :mod:`.draw_kernels` hold the others).
+file (:mod:`.lazy_inverse` and :mod:`.draw_kernels` hold the others).
 
 Symbols: K offered models, d coordinates of a context, H an approximate inverse Hessian.
 """
@@ -118,9 +118,8 @@ def base_dot(inverses, slope):
     """The inverse times a joint gradient (K, d): one joint inverse, or one per model."""
     K, d = slope.shape
     if len(inverses) == 1:
-        return (
-            dot(inverses[0], slope.astype(np.float32).reshape(-1)).astype(np.float64).reshape(K, d)
-        )
+        flat = slope.astype(np.float32).reshape(-1)
+        return dot(inverses[0], flat).astype(np.float64).reshape(K, d)
     result = np.empty((K, d))
     for k in range(K):
         result[k] = dot(inverses[k], slope[k].astype(np.float32))

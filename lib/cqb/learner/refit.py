@@ -1,10 +1,10 @@
-"""The ridge multinomial-logit estimate after every round.
+"""The learner's estimates: ridge maximum likelihood after every round, or one step a round.
 
-The minimum is that of :func:`cqb.mnl.ridge_mle` on the full history of rounds, at lower cost:
-quasi-Newton steps on a compressed history (:mod:`.history`), each two matrix-vector products per
-offered model, steered by an approximate inverse Hessian (:mod:`.curvature`) that is carried from round
-to round. If steps stop paying, the exact Hessian is formed and inverted; this safeguard makes
-convergence unconditional.
+:class:`Estimator` finds the minimum of :func:`cqb.mnl.ridge_mle` on the full history of rounds, at lower
+cost: quasi-Newton steps on a compressed history (:mod:`.history`), each two matrix-vector products per
+offered model, steered by an approximate inverse Hessian (:class:`.lazy_inverse.Curvature`) that is
+carried from round to round. If steps stop paying, the exact Hessian is formed and inverted; this
+safeguard makes convergence unconditional.
 
 With K >= 2 the parameters of an assortment are coupled, the more strongly the rarer retrials are.
 Assortments that make up a large part of their models' rounds have a joint inverse, others one per
@@ -18,15 +18,16 @@ digits when a choice depends on them.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from ..mnl import Assortment, hessian, ridge_mle
 from . import kernels
-from .curvature import Curvature
 from .history import History
+from .lazy_inverse import Curvature, LazyInverse
 
 # A step is undone if it makes the gradient longer than this multiple of its length before.
 OVERSHOOT = 10.0
@@ -35,16 +36,8 @@ BLUR = 0.1
 # When an assortment gets a joint inverse: its rounds, and their share of its models' rounds.
 JOINT_ROUNDS, JOINT_SHARE = 16, 0.15
 MOST_JOINT = 32
-
-
-@dataclass
-class RefitCounts:
-    """Work of the refits: gradient evaluations (passes), exact Hessians, exact Newton solves."""
-
-    refits: int = 0
-    passes: int = 0
-    rebuilds: int = 0
-    exact: int = 0
+# Gradient evaluations that one refit may spend.
+MOST_PASSES = 100
 
 
 @dataclass
@@ -59,6 +52,11 @@ class Estimator:
         ``tolerance / ridge`` of the minimum.
     initial_tolerance : how far off the utility of the observed context may be left at first (K = 1).
 
+    Attributes
+    ----------
+    counts : work so far: refits, gradient evaluations (passes), exact Hessians (rebuilds), exact Newton
+        solves (exact).
+
     Raises
     ------
     ValueError
@@ -71,16 +69,17 @@ class Estimator:
     ridge: float
     tolerance: float = 1e-6
     initial_tolerance: float = 0.0
-    most_passes: int = 100
-    counts: RefitCounts = field(default_factory=RefitCounts)
 
     def __post_init__(self) -> None:
         if self.initial_tolerance and self.K > 1:
             raise ValueError(
                 f"initial_tolerance: found {self.initial_tolerance} with K = {self.K}, expected 0"
             )
+        self.counts: Counter[str] = Counter()
         self._history = History(self.n_models, self.d, self.K, self.ridge)
-        self._blocks = [self._curvature((j,)) for j in range(self.n_models)]
+        self._blocks = [
+            Curvature((j,), self.d, self.ridge, MOST_PASSES) for j in range(self.n_models)
+        ]
         self._joint: dict[Assortment, Curvature] = {}
         self._rounds: dict[Assortment, int] = {}
         self._serves = [0] * self.n_models
@@ -140,22 +139,14 @@ class Estimator:
 
         exact : whether the exact inverse Hessian steers them already.
         """
-        self.counts.refits += 1
+        self.counts["refits"] += 1
         history, index = self._history, np.array(assortment)
-        left = self.most_passes
+        left = MOST_PASSES
         while True:
-            end, passes = kernels.descend(
-                self.theta,
-                index,
-                history.parts_of(assortment),
-                history.odds,
-                tuple(part.sum for part in steering),
-                self.ridge,
-                tolerance,
-                OVERSHOOT,
-                left,
-            )
-            self.counts.passes += passes
+            where = (self.theta, index, history.parts_of(assortment), history.odds)
+            inverses = tuple(part.sum for part in steering)
+            end, passes = kernels.descend(*where, inverses, self.ridge, tolerance, OVERSHOOT, left)
+            self.counts["passes"] += passes
             left -= passes
             if end == kernels.CONVERGED and history.blur(assortment) <= BLUR * tolerance:
                 return
@@ -176,18 +167,15 @@ class Estimator:
             return [self._joint[assortment]]
         of_models = max(self._serves[j] for j in assortment)
         if self._rounds[assortment] >= max(JOINT_ROUNDS, JOINT_SHARE * of_models):
-            self._joint[assortment] = self._curvature(assortment)
+            self._joint[assortment] = Curvature(assortment, self.d, self.ridge, MOST_PASSES)
             if len(self._joint) > MOST_JOINT:
                 del self._joint[next(iter(self._joint))]
             return [self._joint[assortment]]
         return [self._blocks[j] for j in assortment]
 
-    def _curvature(self, models: Assortment) -> Curvature:
-        return Curvature(models, self.d, self.ridge, self.most_passes)
-
     def _rebuild(self, assortment: Assortment, steering: list[Curvature]) -> None:
         """Replace the steering inverses by the exact inverse Hessian."""
-        self.counts.rebuilds += 1
+        self.counts["rebuilds"] += 1
         block = self._history.block(assortment)
         joint = hessian(self.theta[list(assortment)], block, self.ridge)
         size = joint.shape[0] // len(steering)
@@ -197,7 +185,7 @@ class Estimator:
 
     def _exact(self, assortment: Assortment, steering: list[Curvature]) -> None:
         """Damped Newton steps to the minimum, if quasi-Newton steps fail."""
-        self.counts.exact += 1
+        self.counts["exact"] += 1
         models = list(assortment)
         block = self._history.block(assortment)
         self.theta[models] = ridge_mle(
@@ -205,3 +193,56 @@ class Estimator:
         )
         self._history.refresh(assortment)
         self._rebuild(assortment, steering)
+
+
+def step_size(K: int) -> float:
+    """eta, ``log(K + 1)/2 + 2``."""
+    return 0.5 * math.log(K + 1.0) + 2.0
+
+
+def pick_rates(theta: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Pick probabilities (K,) of the offered models: parameters (K, d), query (d,)."""
+    utilities = theta @ x
+    peak = max(0.0, float(utilities.max()))
+    odds = np.exp(utilities - peak)
+    return odds / (math.exp(-peak) + odds.sum())
+
+
+class OnlineEstimator:
+    """Constant-time estimates: one mirror-descent step a round, no history (Lee and Oh, 2024).
+
+    With ``g`` the gradient and ``H`` the Hessian of the round's own loss in the offered models'
+    parameters, the next estimate minimises ``<g(theta_t), theta> + |theta - theta_t|^2 / (2 eta)`` in
+    the norm of ``H_sum + eta H(theta_t)``; then ``H_sum`` grows by ``H(theta_{t+1})``. It starts at
+    ``lambda0 I`` and is stored per model (diagonal blocks, K d^2 a round); with K = 1 these are all of
+    it. The estimates are not projected onto a ball, since a service does not know how long its
+    parameters are. As theta follows the rule exactly, the error bound is 0 and nothing is to refine.
+
+    Parameters
+    ----------
+    n_models : N. d : context dimension. K : assortment size. ridge : lambda0 > 0.
+    """
+
+    error_bound = 0.0
+
+    def __init__(self, n_models: int, d: int, K: int, ridge: float) -> None:
+        self.theta = np.zeros((n_models, d))
+        self._eta = step_size(K)
+        self._curvature = [LazyInverse(d, ridge) for _ in range(n_models)]
+
+    def refine(self, models: Iterable[int]) -> None:
+        """Nothing is left to do."""
+
+    def observe(self, context: int, x: np.ndarray, assortment: Assortment, pick: int) -> None:
+        """Learn from one round; `pick` is the model picked, or negative."""
+        models = list(assortment)
+        rates = pick_rates(self.theta[models], x)
+        weights = rates * (1.0 - rates)
+        for j, rate, weight in zip(models, rates, weights, strict=True):
+            k = self._curvature[j].dot(x)
+            # (H_sum + eta w x x^T)^{-1} x, by Sherman-Morrison.
+            direction = k / (1.0 + self._eta * weight * float(x @ k))
+            self.theta[j] -= self._eta * (rate - (j == pick)) * direction
+        rates = pick_rates(self.theta[models], x)
+        for j, weight in zip(models, rates * (1.0 - rates), strict=True):
+            self._curvature[j].grow(x, max(float(weight), 1e-12))

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..mnl import Assortment
+from ..mnl import Assortment, log_departure_odds
 from ..posterior import DEPENDENT
 from . import draw_kernels
 from .lazy_inverse import LazyInverse
@@ -90,7 +90,9 @@ def choose(candidates: Candidates, inverses: list[LazyInverse], alpha: float, K:
         return choice
     mean = candidates.mean
     rows, models = alive.any(axis=1).nonzero()[0], alive.any(axis=0).nonzero()[0]
-    upper = np.where(alive[:, models], _upper(candidates, models, alpha), -np.inf)
+    squares = np.cumsum(candidates.normals[:, models] ** 2, axis=0).max(axis=2)
+    upper = mean[:, models] + alpha * candidates.deviation[:, models] * np.sqrt(squares)
+    upper = np.where(alive[:, models], upper, -np.inf)
     scores, best = np.full(mean.shape, -np.inf), -np.inf
     # The largest bound first: with K = 1 its draw rules out most other models.
     for at in np.argsort(-upper.max(axis=0), kind="stable").tolist():
@@ -103,13 +105,6 @@ def choose(candidates: Candidates, inverses: list[LazyInverse], alpha: float, K:
         if K == 1:
             best = max(best, float(scores[mine, j].max()))
     return _best(scores, rows, K)
-
-
-def _upper(candidates: Candidates, models: np.ndarray, alpha: float) -> np.ndarray:
-    """Upper bounds of some models' sampled scores, (q, len(models))."""
-    squares = np.cumsum(candidates.normals[:, models] ** 2, axis=0).max(axis=2)
-    mean, deviation = candidates.mean[:, models], candidates.deviation[:, models]
-    return mean + alpha * deviation * np.sqrt(squares)
 
 
 def _rank(candidates: Candidates, inverses: list[LazyInverse]) -> int:
@@ -130,14 +125,6 @@ def _rank(candidates: Candidates, inverses: list[LazyInverse]) -> int:
         return q
     share = (pivots / np.diagonal(products)).min()
     return d if share > TRUSTED * max(i.condition for i in inverses) else q
-
-
-def _log_odds(scores: np.ndarray, K: int) -> np.ndarray:
-    """log of the summed odds of the K largest scores per row."""
-    N = scores.shape[1]
-    top = np.partition(scores, N - K, axis=1)[:, N - K :]
-    peak = top.max(axis=1, keepdims=True)
-    return peak[:, 0] + np.log(np.exp(top - peak).sum(axis=1))
 
 
 def _draws(candidates: Candidates, inverse: LazyInverse, j: int, mine: np.ndarray) -> np.ndarray:
@@ -213,6 +200,8 @@ def _best(scores: np.ndarray, rows: np.ndarray, K: int) -> Choice:
         flat = int(np.argmax(scores[rows].max(axis=1)))
         row = int(rows[flat])
         return row, (int(np.argmax(scores[row])),)
-    row = int(rows[int(np.argmax(_log_odds(scores[rows], K)))])
+    N = scores.shape[1]
+    odds = log_departure_odds(np.partition(scores[rows], N - K, axis=1)[:, N - K :])
+    row = int(rows[int(np.argmax(odds))])
     order = np.argsort(-scores[row], kind="stable")[:K]
     return row, tuple(sorted(order.tolist()))

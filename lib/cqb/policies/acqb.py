@@ -25,8 +25,7 @@ import numpy as np
 from ..exploration import ROTATIONS, Schedule, decaying, explore_then_rarely, pure_rounds, solve_c1
 from ..learner import draw_kernels, thompson
 from ..learner.lazy_inverse import LazyInverse
-from ..learner.online_estimator import CoupledOnlineEstimator, OnlineEstimator
-from ..learner.refit import Estimator
+from ..learner.refit import Estimator, OnlineEstimator
 from ..posterior import confidence_radius, optimistic_draws
 from ..simulate import Assortment, Decision, Waiting
 from ..streams import Streams
@@ -211,15 +210,14 @@ def cqb_epsilon(service: Service, streams: Streams) -> ThompsonLearner:
     return ThompsonLearner(service, streams, coin, radius_rule(service, service.T))
 
 
-def acqb_online(service: Service, streams: Streams, coupled: bool = False) -> ThompsonLearner:
+def acqb_online(service: Service, streams: Streams) -> ThompsonLearner:
     """ACQB with an estimate that costs the same in every round, however long the history.
 
     The confidence radius is ACQB's too: the estimator's own radius (Lee and Oh, 2024) differs by a
-    constant, which `alpha_coef` covers. `coupled` uses the full curvature (N d <= 500).
+    constant, which `alpha_coef` covers.
     """
-    kind = CoupledOnlineEstimator if coupled else OnlineEstimator
     d = service.contexts.shape[1]
-    estimator = kind(service.n_models, d, service.K, service.learner.lambda0)
+    estimator = OnlineEstimator(service.n_models, d, service.K, service.learner.lambda0)
     coin = decaying(exploration_constant(service))
     return ThompsonLearner(service, streams, coin, radius_rule(service, None), estimator)
 

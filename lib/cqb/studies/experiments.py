@@ -12,16 +12,15 @@ from typing import Any
 
 import pandas as pd
 
-from .. import claims, published_results
+from .. import claims
 from ..experiments import LONG_VECTORS, PAPER_POLICIES, Experiment
 from ..policies import LearnerSettings
-from ..runs import Cell
-from ..service_metrics import rows_of_run
+from ..runs import Cell, shares_of
 from ..stats import final_summary
 from ..study import Study
 
 VERSION = 1
-SETS = published_results.SETS
+SETS = claims.SETS
 
 
 def _cells(rates: dict[int, tuple[float, ...]]) -> tuple[Cell, ...]:
@@ -68,7 +67,7 @@ def shown(dataset: str, **changes: Any) -> Study:
     dataset : "routerbench", "sprout", "embedllm", or one of these with "-standin".
     """
     experiment = {**REAL, **STAND_INS}[dataset]
-    return experiment.with_(**changes).study(dataset, VERSION, more=rows_of_run, default=True)
+    return experiment.with_(**changes).study(dataset, VERSION, more=shares_of, default=True)
 
 
 STUDIES: dict[str, Study] = {name: shown(name) for name in (*STAND_INS, *REAL)} | {

@@ -14,17 +14,19 @@ import fnmatch
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor
+from collections.abc import Callable, Sequence
+from functools import cache
+from importlib.metadata import entry_points
+from itertools import chain
+from typing import Any
 
-from .. import figure_records
 from ..files import write_text
 from ..paths import figures_dir
 from ..tables import file_text
 from . import data, replay, store
 from .provenance import cores
-from .registry import reports, studies
-from .study import Study
+from .running import connected
+from .study import Study, StudyError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -50,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    listed = _command(commands, "list", "list the studies", list_studies)
+    _command(commands, "list", "list the studies", list_studies)
     run = _command(commands, "run", "run studies and store their tables", run_studies)
     verify = _command(commands, "verify", "replay stored tables and derive the reports", verify_all)
     show = _command(commands, "show", "print the record of a table or figure", show_record)
@@ -65,15 +67,6 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument(
         "--shard", type=_shard, default=(1, 1), metavar="I/N", help="only part I of N"
     )
-    for command in (listed, run, verify, show):
-        command.add_argument(
-            *("--data", "-d"),
-            type=_data,
-            action="append",
-            default=[],
-            metavar="SET=FOLDER",
-            help="where the files of a data set are, for instance routerbench=FOLDER",
-        )
     return parser
 
 
@@ -82,6 +75,9 @@ def _command(
 ) -> argparse.ArgumentParser:
     command = commands.add_parser(name, help=says, description=call.__doc__)
     command.set_defaults(command=call)
+    place = {"type": _data, "action": "append", "default": [], "metavar": "SET=FOLDER"}
+    says = "where the files of a data set are, for instance routerbench=FOLDER"
+    command.add_argument("--data", "-d", help=says, **place)
     return command
 
 
@@ -105,7 +101,7 @@ def run_studies(options: argparse.Namespace) -> int:
         chosen = [study for study in chosen if study.default]
     if options.here or not options.names:
         chosen = [study for study in chosen if _is_here(study)]
-    with _executor(options.scheduler) as executor:
+    with connected(options.scheduler) as executor:
         for study in chosen:
             rows = study.rows(workers=options.workers, executor=executor, fresh=fresh)
             if fresh:
@@ -122,7 +118,7 @@ def _agreement(study: Study, rows: object) -> str:
     stored, _ = store.read(study.name)
     if stored is None:
         return "no table was stored to compare with"
-    lines = store.differences(study, stored, rows)
+    lines = [f"{key}: {line}" for key, line in store.differences(study, stored, rows).items()]
     if not lines:
         return "every number agrees with the stored table"
     return f"{len(lines)} tasks differ from the stored table, the first: {lines[0]}"
@@ -132,12 +128,15 @@ def verify_all(options: argparse.Namespace) -> int:
     """Replay tasks of the stored tables, compare every number, and derive every report again."""
     chosen = _chosen(options.names or ["*"])
     extent = replay.Extent(options.all, *options.shard)
-    with _executor(options.scheduler) as executor:
+    verdicts = []
+    with connected(options.scheduler) as executor:
         how = {"workers": options.workers, "executor": executor}
-        verdicts = [_printed(verdict) for verdict in replay.replay_all(chosen, extent, **how)]
-    if not options.names:
-        verdicts += [_printed(verdict) for verdict in replay.strays(studies())]
-        verdicts += [_printed(verdict) for verdict in replay.rederive(reports())]
+        found = replay.replay_all(chosen, extent, **how)
+        if not options.names:
+            found = chain(found, replay.strays(studies()), replay.rederive(reports()))
+        for verdict in found:
+            print(verdict, flush=True)
+            verdicts.append(verdict)
     wrong = [verdict.name for verdict in verdicts if verdict.agrees is False]
     unchecked = [verdict.name for verdict in verdicts if verdict.agrees is None]
     agree = len(verdicts) - len(wrong) - len(unchecked)
@@ -147,18 +146,15 @@ def verify_all(options: argparse.Namespace) -> int:
     return 1 if wrong else 0
 
 
-def _printed(verdict: replay.Verdict) -> replay.Verdict:
-    print(verdict, flush=True)
-    return verdict
-
-
 def show_record(options: argparse.Namespace) -> int:
     """Print the record of a stored table, a figure or a report."""
     record = store.place(options.name).with_suffix(".json")
     if record.exists():
         print(record.read_text(encoding="utf-8"), end="")
         return 0
-    print(json.dumps(figure_records.read(options.name), indent=1))
+    from ..figures.style import read_record  # loads the drawing libraries, which nothing else needs
+
+    print(json.dumps(read_record(options.name), indent=1))
     return 0
 
 
@@ -180,22 +176,6 @@ def _is_here(study: Study) -> bool:
     return False
 
 
-@contextlib.contextmanager
-def _executor(scheduler: str | None) -> Iterator[Executor | None]:
-    """The cluster behind the address, or None for this machine's cores."""
-    if scheduler is None:
-        yield None
-        return
-    try:
-        from .cluster import connected
-    except ImportError as error:
-        raise ImportError(
-            f'a Dask cluster needs distributed: install it with `pip install "cqb[cluster]"` ({error})'
-        ) from error
-    with connected(scheduler) as executor:
-        yield executor
-
-
 def _shard(text: str) -> tuple[int, int]:
     part, _, parts = text.partition("/")
     return int(part), int(parts)
@@ -206,3 +186,38 @@ def _data(text: str) -> tuple[str, str]:
     if not equals:
         raise argparse.ArgumentTypeError(f"found {text!r}, expected SET=FOLDER")
     return name, folder
+
+
+@cache
+def studies() -> dict[str, Study]:
+    """Every installed study by name, in the order of the packages and of their declarations.
+
+    A package adds its studies by an entry point of the group ``cqb.studies``: a module with a dictionary
+    ``STUDIES`` (name to :class:`.Study`) and, if it has reports, a dictionary ``REPORTS`` (path in the
+    figures folder to a function that derives the table).
+
+    Raises
+    ------
+    StudyError
+        Two packages declare a study of one name.
+    """
+    found: dict[str, Study] = {}
+    for module in _modules():
+        if twice := found.keys() & module.STUDIES.keys():
+            raise StudyError(f"{min(twice)}: declared twice, once in {module.__name__}")
+        found |= module.STUDIES
+    return found
+
+
+@cache
+def reports() -> dict[str, replay.Report]:
+    """Every report by its path in the figures folder."""
+    found: dict[str, replay.Report] = {}
+    for module in _modules():
+        found |= getattr(module, "REPORTS", {})
+    return found
+
+
+def _modules() -> list[Any]:
+    points = sorted(entry_points(group="cqb.studies"), key=lambda point: point.name)
+    return [point.load() for point in points]

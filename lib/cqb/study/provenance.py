@@ -6,12 +6,14 @@ was made.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import hashlib
 import json
 import os
 import platform
+import re
 import subprocess
 from datetime import UTC, datetime
 from importlib import metadata
@@ -23,16 +25,8 @@ import threadpoolctl
 
 from .. import paths
 
-PACKAGES = (
-    "numpy",
-    "scipy",
-    "numba",
-    "pandas",
-    "pyarrow",
-    "matplotlib",
-    "seaborn",
-    "sentence-transformers",
-)
+PACKAGES = ["numpy", "scipy", "numba", "pandas", "pyarrow", "matplotlib", "seaborn"]
+PACKAGES += ["sentence-transformers"]
 # Files that results depend on: a change in what was drawn from them does not make a tree dirty.
 SOURCES = ("lib", "notebooks", "data/standin", "requirements.lock")
 
@@ -108,10 +102,8 @@ def packages() -> dict[str, str]:
     """Versions of the packages that results rest on, those that are installed."""
     versions = {}
     for name in PACKAGES:
-        try:
+        with contextlib.suppress(metadata.PackageNotFoundError):
             versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
     return versions
 
 
@@ -156,12 +148,10 @@ def _git(*arguments: str) -> str | None:
 
 
 def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
+    about = Path("/proc/cpuinfo")
+    text = about.read_text(encoding="utf-8") if about.exists() else ""
+    found = re.search(r"^model name\s*:\s*(.*?)\s*$", text, re.MULTILINE)
+    return found[1] if found else platform.processor()
 
 
 def _library(blas: dict[str, Any]) -> str:

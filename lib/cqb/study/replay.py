@@ -9,7 +9,6 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,10 +18,9 @@ import pandas as pd
 from .. import paths
 from ..tables import file_text
 from . import data, store
-from .making import Keyed, make
 from .provenance import git_state
+from .running import run_missing, side_by_side
 from .study import Study
-from .workers import side_by_side
 
 BUDGET = 12.0  # CPU seconds of one study in a short replay, roughly
 LONGEST = 30.0  # CPU seconds of one task in a short replay: longer ones are left to a full one
@@ -57,13 +55,11 @@ class Extent:
     Attributes
     ----------
     everything : all tasks, not a sample. shard, shards : tasks ``shard - 1, shard - 1 + shards, ...``.
-    changing : what the changing part of a sample follows; by default the commit.
     """
 
     everything: bool = False
     shard: int = 1
     shards: int = 1
-    changing: str = ""
 
     def __post_init__(self) -> None:
         if not 1 <= self.shard <= self.shards:
@@ -72,16 +68,10 @@ class Extent:
             )
 
 
-def replay(
-    study: Study,
-    extent: Extent,
-    folder: Path | None = None,
-    *,
-    workers: int = 1,
-    executor: Executor | None = None,
-    progress: bool | None = None,
-) -> Verdict:
+def replay(study: Study, extent: Extent, folder: Path | None = None, **how: Any) -> Verdict:
     """Run tasks of a study again and compare their rows with the stored ones.
+
+    `how` is passed on to :func:`.running.run_tasks`.
 
     A table that is not stored, or whose data or optional packages are not here, cannot be checked. One
     that is damaged, of another version, or without some task disagrees.
@@ -96,37 +86,34 @@ def replay(
     identity = data.identity(study.data)
     if identity is None:
         return Verdict(study.name, None, f"not replayed: the data set {study.data} is not here")
-    if reason := _outdated(study, stored, record, identity, folder):
+    tasks = study.keys(identity, folder)
+    if reason := _outdated(study, tasks, stored, record, identity):
         return Verdict(study.name, False, reason)
-    chosen = _chosen(study, extent, study.keys(identity, folder))
+    chosen = _chosen(study, extent, tasks)
     parts = store.Parts(study.name) if extent.everything else None
     try:
-        found = make(study, chosen, parts, workers=workers, executor=executor, progress=progress)
+        found = run_missing(study, chosen, parts, **how)
     except ImportError as error:
         return Verdict(study.name, None, f"not replayed: {error}")
-    lines = _compared(study, stored, found, chosen)
+    differ = store.differences(study, stored, store.join(found, chosen)) if chosen else {}
+    lines = tuple(f"{chosen[key]}: {line}" for key, line in differ.items())
     seconds = time.perf_counter() - began
     says = f"{len(lines)} DISAGREE" if lines else "agree"
     text = f"replayed {len(chosen)} of {len(study.tasks)}, {says} ({seconds:.0f} s)"
     return Verdict(study.name, not lines, text, lines)
 
 
-def replay_all(
-    studies: Sequence[Study],
-    extent: Extent,
-    *,
-    workers: int = 1,
-    executor: Executor | None = None,
-) -> Iterator[Verdict]:
+def replay_all(studies: Sequence[Study], extent: Extent, **how: Any) -> Iterator[Verdict]:
     """Replay several studies, and yield each verdict as it is found.
 
-    A sample is short, so whole studies run side by side; otherwise the tasks of one study do.
+    A sample is short, so whole studies run side by side; otherwise the tasks of one study do. `how` is
+    passed on to :func:`.running.side_by_side`.
     """
-    how = {"workers": workers, "executor": executor}
     if extent.everything:
         yield from (replay(study, extent, **how) for study in studies)
         return
-    for _, verdict in side_by_side(_replay_quietly, studies, extent, **how):
+    named = {study.name: study for study in studies}
+    for _, verdict in side_by_side(_replay_quietly, named, extent, **how):
         yield verdict
 
 
@@ -184,37 +171,23 @@ def sample(study: Study, changing: str) -> list[int]:
     return sorted([*chosen, *more])
 
 
-def _chosen(study: Study, extent: Extent, keys: list[str]) -> list[Keyed]:
-    pairs = list(zip(keys, study.tasks, strict=True))
+def _chosen(study: Study, extent: Extent, tasks: dict[str, Any]) -> dict[str, Any]:
+    pairs = list(tasks.items())
     if not extent.everything:
-        pairs = [pairs[n] for n in sample(study, extent.changing or str(git_state()["commit"]))]
-    return pairs[extent.shard - 1 :: extent.shards]
+        pairs = [pairs[n] for n in sample(study, str(git_state()["commit"]))]
+    return dict(pairs[extent.shard - 1 :: extent.shards])
 
 
 def _outdated(
-    study: Study, stored: pd.DataFrame, record: store.Record, identity: str, folder: Path | None
+    study: Study, tasks: dict[str, Any], stored: pd.DataFrame, record: store.Record, identity: str
 ) -> str:
     """Why a stored table is not the study's as declared; empty if it is."""
     if record["version"] != study.version:
         return f"stored is version {record['version']}, declared is {study.version}"
     if record["data"]["hash"] != identity:
         return f"stored with other data than the data set {study.data} here"
-    keys, there = study.keys(identity, folder), set(stored[store.KEY])
-    missing = [str(task) for key, task in zip(keys, study.tasks, strict=True) if key not in there]
-    if missing:
-        return f"{len(missing)} of {len(keys)} tasks are not stored, the first: {missing[0]}"
-    return (
-        f"{len(there) - len(keys)} stored tasks are not declared" if len(there) > len(keys) else ""
-    )
-
-
-def _compared(
-    study: Study, stored: pd.DataFrame, found: dict[str, pd.DataFrame], chosen: list[Keyed]
-) -> tuple[str, ...]:
-    labels = {key: str(task) for key, task in chosen}
-    if not labels:
-        return ()
-    lines = store.differences(study, stored, store.join(found, list(labels)))
-    return tuple(
-        f"{labels[key]}: {rest}" for key, _, rest in (line.partition(": ") for line in lines)
-    )
+    there = set(stored[store.KEY])
+    if missing := [str(task) for key, task in tasks.items() if key not in there]:
+        return f"{len(missing)} of {len(tasks)} tasks are not stored, the first: {missing[0]}"
+    more = len(there) - len(tasks)
+    return f"{more} stored tasks are not declared" if more else ""

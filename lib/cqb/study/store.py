@@ -8,10 +8,9 @@ other data are never found. Whether the code still gives these rows is for :mod:
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -95,9 +94,7 @@ def write(study: Study, rows: pd.DataFrame, identity: str, folder: Path | None =
 
 def parquet(rows: pd.DataFrame) -> bytes:
     """A table without its index as the content of a Parquet file."""
-    buffer = io.BytesIO()
-    rows.to_parquet(buffer, index=False, compression="zstd")
-    return buffer.getvalue()
+    return rows.to_parquet(index=False, compression="zstd")
 
 
 def artifact_hashes(names: Iterable[str], folder: Path | None = None) -> dict[str, str | None]:
@@ -106,28 +103,28 @@ def artifact_hashes(names: Iterable[str], folder: Path | None = None) -> dict[st
     return {name: sha256_file(path) if path.exists() else None for name, path in files.items()}
 
 
-def by_task(stored: pd.DataFrame, keys: Sequence[str]) -> dict[str, pd.DataFrame]:
+def by_task(stored: pd.DataFrame, keys: Iterable[str]) -> dict[str, pd.DataFrame]:
     """The stored rows of each of `keys` that is there."""
-    wanted = stored[stored[KEY].isin(keys)]
+    wanted = stored[stored[KEY].isin(list(keys))]
     return {key: rows.drop(columns=KEY) for key, rows in wanted.groupby(KEY, sort=False)}
 
 
-def join(known: Mapping[str, pd.DataFrame], keys: Sequence[str]) -> pd.DataFrame:
+def join(known: Mapping[str, pd.DataFrame], keys: Iterable[str]) -> pd.DataFrame:
     """The rows of all tasks in the order of `keys`, with the column :data:`KEY` first."""
     frames = [known[key].assign(**{KEY: key}) for key in keys]
     rows = pd.concat(frames, ignore_index=True)
     return rows[[KEY, *(column for column in rows.columns if column != KEY)]]
 
 
-def differences(study: Study, stored: pd.DataFrame, found: pd.DataFrame) -> list[str]:
-    """How the rows `found` of some tasks differ from the `stored` rows of the same tasks, a line a task.
+def differences(study: Study, stored: pd.DataFrame, found: pd.DataFrame) -> dict[str, str]:
+    """How the rows `found` of some tasks differ from the `stored` rows: a line for each key that does.
 
     Volatile columns are left out; every other number must be the same, up to the study's tolerance.
     """
-    keys = list(dict.fromkeys(found[KEY]))
-    old, new = by_task(stored, keys), by_task(found, keys)
-    lines = {key: _difference(study, old.get(key), new[key]) for key in keys}
-    return [f"{key}: {line}" for key, line in lines.items() if line]
+    new = by_task(found, found[KEY])
+    old = by_task(stored, new)
+    lines = {key: _difference(study, old.get(key), rows) for key, rows in new.items()}
+    return {key: line for key, line in lines.items() if line}
 
 
 def _difference(study: Study, old: pd.DataFrame | None, new: pd.DataFrame) -> str:

@@ -13,8 +13,8 @@ from typing import Any
 import pandas as pd
 
 from . import data, store
-from .making import make
 from .provenance import digest
+from .running import run_missing
 
 
 class StudyError(ValueError):
@@ -96,8 +96,10 @@ class Study:
         if count > 1:
             raise StudyError(f"{self.name}: {count} tasks have the label {label!r}")
 
-    def keys(self, identity: str, folder: Path | None = None) -> list[str]:
-        """What each row depends on, as 16 hex digits a task: study, version, task, data, artifacts.
+    def keys(self, identity: str, folder: Path | None = None) -> dict[str, Any]:
+        """Every task by its key: 16 hex digits for all that its rows depend on.
+
+        These are the study, its version, the task, the data and the artifacts.
 
         Parameters
         ----------
@@ -105,7 +107,7 @@ class Study:
         """
         common = [self.name, self.version, identity, store.artifact_hashes(self.artifacts, folder)]
         common += [] if self.settings is None else [self.settings]
-        return [digest([*common, task])[:16] for task in self.tasks]
+        return {digest([*common, task])[:16]: task for task in self.tasks}
 
     def table(self, folder: Path | None = None, **how: Any) -> pd.DataFrame:
         """The study's table: the stored rows where they are valid, new ones elsewhere, derived.
@@ -126,15 +128,15 @@ class Study:
     ) -> pd.DataFrame:
         """The rows of all tasks in the order of the tasks, before :attr:`derive`.
 
-        One printed line says where they come from. Finished tasks are kept until the table is stored,
-        so an interrupted call continues with the next one.
+        One printed line says where they come from. Finished tasks stay on disk until the table is
+        stored, so an interrupted call continues with the next one.
 
         Parameters
         ----------
         folder : of stored tables; by default ``results`` in the data folder.
         workers : processes side by side. executor : takes their place (a Dask cluster, for instance).
         progress : show a progress bar; by default where stderr is a terminal.
-        fresh : do not use stored rows. keep : keep finished tasks on disk.
+        fresh : do not use stored rows. keep : store finished tasks on disk.
 
         Raises
         ------
@@ -143,20 +145,22 @@ class Study:
         WorkerDied
             A process was killed twice in the same task; the message names the task.
         """
-        stored, identity, note = self.stored(folder)
-        keys = self.keys(identity, folder)
-        known = {} if fresh or stored is None else store.by_task(stored, keys)
-        missing = [
-            (key, task) for key, task in zip(keys, self.tasks, strict=True) if key not in known
-        ]
+        known, tasks, note = self._known(folder)
+        missing = {key: task for key, task in tasks.items() if fresh or key not in known}
         if not missing:
-            print(f"{self.name}: {len(keys)} tasks, from the stored table{note}")
+            print(f"{self.name}: {len(tasks)} tasks, from the stored table{note}")
         else:
-            print(f"{self.name}: running {len(missing)} of {len(keys)} tasks", flush=True)
+            print(f"{self.name}: running {len(missing)} of {len(tasks)} tasks", flush=True)
             parts = store.Parts(self.name) if keep else None
             how = {"workers": workers, "executor": executor, "progress": progress}
-            known |= make(self, missing, parts, **how)
-        return store.join(known, keys)
+            known |= run_missing(self, missing, parts, **how)
+        return store.join(known, tasks)
+
+    def _known(self, folder: Path | None) -> tuple[dict[str, pd.DataFrame], dict[str, Any], str]:
+        """The stored rows of each task by its key, all tasks by key, and a remark on the data."""
+        stored, identity, note = self.stored(folder)
+        tasks = self.keys(identity, folder)
+        return {} if stored is None else store.by_task(stored, tasks), tasks, note
 
     def stored(self, folder: Path | None = None) -> tuple[pd.DataFrame | None, str, str]:
         """The stored rows (None if there are none), the data's hash, and a remark on the data.
@@ -193,15 +197,13 @@ class Study:
 
     def stored_rows(self, folder: Path | None = None) -> pd.DataFrame:
         """The stored rows of all tasks; raises as :meth:`read`."""
-        rows, identity, _ = self.stored(folder)
-        keys = self.keys(identity, folder)
-        known = {} if rows is None else store.by_task(rows, keys)
-        if len(known) < len(keys):
+        known, tasks, _ = self._known(folder)
+        if missing := len(tasks) - len(known):
             raise FileNotFoundError(
-                f"{self.name}: {len(keys) - len(known)} of {len(keys)} tasks are not stored; "
+                f"{self.name}: {missing} of {len(tasks)} tasks are not stored; "
                 f"`python -m cqb run {self.name}` runs them"
             )
-        return store.join(known, keys)
+        return store.join(known, tasks)
 
     def store(self, rows: pd.DataFrame, folder: Path | None = None) -> Path:
         """Write the table and its record, if a number differs from those stored.
@@ -213,10 +215,9 @@ class Study:
         Raises OSError if the folder cannot be written to.
         """
         old, identity, _ = self.stored(folder)
-        keys = self.keys(identity, folder)
-        path = store.place(self.name, folder)
-        same = old is not None and list(dict.fromkeys(old[store.KEY])) == keys
-        if not (same and not store.differences(self, old, rows)):
+        tasks = self.keys(identity, folder)
+        same = old is not None and list(old[store.KEY].unique()) == list(tasks)
+        if not same or store.differences(self, old, rows):
             store.write(self, rows, identity, folder)
-        store.Parts(self.name).clear(keys)
-        return path
+        store.Parts(self.name).clear(tasks)
+        return store.place(self.name, folder)

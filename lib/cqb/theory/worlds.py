@@ -16,7 +16,7 @@ import numpy as np
 
 from ..environment import Draws, draw
 from ..exploration import decaying
-from ..learner.online_estimator import OnlineEstimator
+from ..learner.refit import OnlineEstimator
 from ..policies import LearnerSettings, Service
 from ..policies.acqb import ThompsonLearner, radius_rule
 from ..policies.cqb_eta2 import cqb_eta2, phases

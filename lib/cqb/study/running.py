@@ -1,0 +1,278 @@
+"""Running tasks side by side: on processes of this machine or on a Dask cluster, each stored as it ends.
+
+On this machine a task takes one process with one BLAS thread. A cluster (extra `cluster`) gets the data
+once, since they may be tens of megabytes. Dask runs a task again if its worker died. Three deaths in one
+task end the study; its finished tasks stay on disk.
+"""
+
+from __future__ import annotations
+
+import functools
+import signal
+import sys
+import warnings
+from collections.abc import Callable, Generator, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, as_completed, wait
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import threadpoolctl
+from joblib.externals.loky import ProcessPoolExecutor
+from tqdm import tqdm
+
+from . import data
+from .provenance import source_hash
+from .store import Parts
+
+if TYPE_CHECKING:
+    from .study import Study
+
+BAR = "{desc}: {percentage:3.0f}%|{bar}| {elapsed} gone, {remaining} left"
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+PATIENCE = "30s"  # for a scheduler to answer
+Run = Callable[[Any, Any], Any]  # of a task and the data
+Tasks = Mapping[Any, Any]  # by key
+Ended = tuple[Any, Any]  # the key of a task and its result
+
+
+class WorkerDied(RuntimeError):
+    """A worker process ended without an answer, twice, in the task that the message names."""
+
+
+class OtherCodeError(RuntimeError):
+    """A worker runs other code than the machine that asks for the tasks."""
+
+
+def run_missing(
+    study: Study, missing: Tasks, parts: Parts | None, **how: Any
+) -> dict[str, pd.DataFrame]:
+    """The rows of each task in `missing`, by key; finished ones are read from `parts` and stored there.
+
+    `how` is passed on to :func:`run_tasks`.
+    """
+    found = {key: parts.read(key) for key in missing} if parts else {}
+    found = {key: rows for key, rows in found.items() if rows is not None}
+    rest = {key: task for key, task in missing.items() if key not in found}
+    if not rest:
+        return found
+    about = {"name": study.name, "cost": study.cost, **how}
+    if parts:
+        about["keep"] = parts.write
+    return found | run_tasks(rest, study.run, data.load(study.data), **about)
+
+
+def run_tasks(
+    tasks: Tasks,
+    run: Run,
+    world: Any,
+    *,
+    name: str = "runs",
+    cost: Callable[[Any], float] = lambda task: 1.0,
+    keep: Callable[[Any, pd.DataFrame], None] = lambda key, rows: None,
+    workers: int = 1,
+    executor: Executor | None = None,
+    progress: bool | None = None,
+) -> dict[Any, pd.DataFrame]:
+    """``run(task, world)`` for every task, by key; the longest task runs first.
+
+    Parameters
+    ----------
+    name : shown in the progress bar. cost : rough CPU seconds of a task.
+    keep : called with the key of a task and its rows as soon as it ends.
+    workers, executor : see :func:`side_by_side`.
+    progress : show a progress bar; by default where stderr is a terminal.
+    """
+    found = {}
+    longest_first = dict(sorted(tasks.items(), key=lambda item: -cost(item[1])))
+    shown = sys.stderr.isatty() if progress is None else progress
+    total = sum(map(cost, tasks.values()))
+    with tqdm(total=total, desc=name, bar_format=BAR, disable=not shown) as bar:
+        how = {"workers": workers, "executor": executor}
+        for key, rows in side_by_side(functools.partial(_run, run), longest_first, world, **how):
+            keep(key, rows)
+            found[key] = rows
+            bar.update(cost(tasks[key]))
+    return found
+
+
+def _run(run: Run, task: Any, world: Any) -> pd.DataFrame:
+    """The rows of one task; an error gets a note that names the task.
+
+    Linear algebra uses one thread: matrices are small, the other cores belong to the other tasks, and
+    sums come out the same on every machine.
+    """
+    try:
+        with threadpoolctl.threadpool_limits(limits=1, user_api="blas"):
+            return run(task, world)
+    except Exception as error:
+        error.add_note(f"in the task {task}")
+        raise
+
+
+def side_by_side(
+    function: Run, tasks: Tasks, data: Any, *, workers: int = 1, executor: Executor | None = None
+) -> Iterator[Ended]:
+    """Yield the key of every task with ``function(task, data)``, in the order in which they end.
+
+    Parameters
+    ----------
+    workers : processes; with 1 the tasks run in this process. Functions are sent by value, so a script
+        needs no ``if __name__ == "__main__"``, and `data` goes to each process once.
+    executor : takes the place of the processes, for instance :class:`DaskExecutor`. It is given `data`
+        with each task, and is neither restarted nor shut down here.
+
+    Raises
+    ------
+    WorkerDied
+        A process was killed (out of memory, for instance) in the same task twice.
+    Exception
+        Whatever a task raised.
+    """
+    if executor is not None:
+        return _on_executor(function, tasks, data, executor)
+    if workers < 1:
+        raise ValueError(f"workers: found {workers}, expected at least 1")
+    if workers == 1 or len(tasks) < 2:
+        return ((key, function(task, data)) for key, task in tasks.items())
+    return _on_processes(function, tasks, data, min(workers, len(tasks)))
+
+
+def _on_executor(function: Run, tasks: Tasks, data: Any, executor: Executor) -> Iterator[Ended]:
+    futures = {executor.submit(function, task, data): key for key, task in tasks.items()}
+    try:
+        for future in as_completed(futures):
+            key = futures[future]
+            try:
+                result = future.result()
+            except Exception as error:
+                # If the executor itself fails (its workers died, for instance), no task was named yet.
+                if not getattr(error, "__notes__", ()):
+                    error.add_note(f"in the task {tasks[key]}")
+                raise
+            yield key, result
+    finally:
+        for future in futures:
+            future.cancel()
+
+
+def _on_processes(function: Run, tasks: Tasks, data: Any, workers: int) -> Iterator[Ended]:
+    """Pools of processes, one after another if one breaks, until every task has ended."""
+    waiting = list(reversed(tasks))
+    while waiting:
+        for key in (yield from _pool(function, tasks, waiting, data, workers)):
+            # Alone in a pool, so that the task that ends its worker is known by name.
+            if (yield from _pool(function, tasks, [key], data, 1)):
+                raise WorkerDied(
+                    f"a worker process died twice in the task {tasks[key]}; was it killed for its "
+                    "memory? (finished tasks are kept; fewer workers need less)"
+                )
+
+
+def _pool(
+    function: Run, tasks: Tasks, waiting: list[Any], data: Any, workers: int
+) -> Generator[Ended, None, list[Any]]:
+    """Run tasks from the end of `waiting`; if a worker dies, stop and return the unfinished ones."""
+    lost: list[Any] = []
+    in_hand: dict[Future[Any], Any] = {}
+    with _processes(data, workers) as pool:
+        while (waiting or in_hand) and not lost:
+            while waiting and len(in_hand) < workers:
+                key = waiting.pop()
+                in_hand[pool.submit(_call, function, tasks[key])] = key
+            for future in wait(in_hand, return_when=FIRST_COMPLETED).done:
+                key = in_hand.pop(future)
+                if isinstance(future.exception(), BrokenExecutor):
+                    lost.append(key)
+                else:
+                    yield key, future.result()
+    return [*lost, *in_hand.values()]
+
+
+@contextmanager
+def _processes(data: Any, workers: int) -> Iterator[Executor]:
+    """A pool of fresh processes that hold `data`; left early, queued tasks are dropped."""
+    pool = ProcessPoolExecutor(workers, initializer=_begin, initargs=(data,), env=ONE_THREAD)
+    with warnings.catch_warnings():
+        # A worker whose memory has grown is replaced between two tasks; nothing is lost by it.
+        warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
+        try:
+            yield pool
+        except BaseException:
+            pool.shutdown(wait=False, kill_workers=True)
+            raise
+        pool.shutdown()
+
+
+_held: dict[str, Any] = {}  # in a worker: the data, sent once
+
+
+def _begin(data: Any) -> None:
+    """In a new worker: hold the data, and let Ctrl-C end the process without a word."""
+    _held["data"] = data
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def _call(function: Run, task: Any) -> Any:
+    return function(task, _held["data"])
+
+
+class DaskExecutor(Executor):
+    """An executor on a Dask cluster that sends the data of a study once.
+
+    Parameters
+    ----------
+    client : a :class:`distributed.Client`, connected to the scheduler; not closed here.
+    """
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self._pool = client.get_executor(pure=False)
+        self._sent: dict[int, tuple[Any, Any]] = {}
+
+    def submit(self, function: Run, task: Any, data: Any) -> Future[Any]:
+        """``function(task, data)``; a worker with other code raises :class:`OtherCodeError`."""
+        if id(data) not in self._sent:
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "Sending large graph", UserWarning)
+                # A task itself, so that Dask can make the data again if their worker dies.
+                future = self._client.submit(_same, data, pure=False)
+            self._sent[id(data)] = future, data  # holds the data, so that their id stays theirs
+        return self._pool.submit(checked, source_hash(), function, task, self._sent[id(data)][0])
+
+
+def _same(data: Any) -> Any:
+    return data
+
+
+def checked(code: str, function: Callable[..., Any], *arguments: Any) -> Any:
+    """On a worker: ``function(*arguments)``; OtherCodeError if the code here has not the hash `code`."""
+    if source_hash() != code:
+        raise OtherCodeError(
+            f"a worker has other code ({source_hash()[:12]}) than the study ({code[:12]}); "
+            "install the same version of cqb there"
+        )
+    return function(*arguments)
+
+
+@contextmanager
+def connected(scheduler: str | None) -> Iterator[Executor | None]:
+    """An executor on the cluster behind an address, such as ``tcp://host:8786``; None for None.
+
+    Raises ImportError if the extra `cluster` is not installed.
+    """
+    if scheduler is None:
+        yield None
+        return
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise ImportError(
+            f'a Dask cluster needs distributed: install it with `pip install "cqb[cluster]"` ({error})'
+        ) from error
+    with Client(scheduler, timeout=PATIENCE) as client:
+        workers = client.scheduler_info()["workers"].values()
+        print(f"{scheduler}: {len(workers)} workers", flush=True)
+        if any(worker["nthreads"] > 1 for worker in workers):
+            print("  a task takes one core: start workers with --nthreads 1", flush=True)
+        yield DaskExecutor(client)
