@@ -1,8 +1,8 @@
-"""Shadow prices: the minimum of the dual of the routing programme, with a certificate.
+"""The routing programme, and the shadow prices that minimise its dual, with a certificate.
 
 The linear programme gives each query to at most one model under the models' budgets (arXiv
-2509.02718). With the queries' own multipliers eliminated, its dual is a convex function of the
-prices gamma alone,
+2509.02718); :func:`assign` solves it. With the queries' own multipliers eliminated, its dual is a
+convex function of the prices gamma alone,
 
     F(gamma) = sum_i gamma_i B_i + sum_j max(0, max_i (d_ij - gamma_i g_ij)).
 
@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from scipy.optimize import linprog
-from scipy.sparse import coo_array
+from scipy.optimize import Bounds, LinearConstraint, linprog, milp
+from scipy.sparse import coo_array, csr_array
 
 from . import checks
 
@@ -29,6 +29,8 @@ COLD = range(LEVELS)
 WARM = range(5, 9)  # enough for re-solving: from similar prices, to a gap of about 1e-6
 WANTED_GAP, ACCEPTED_GAP = 1e-5, 1e-4  # beyond these: solve from scratch, refuse
 MAX_NEWTON = 60
+# Limits in nodes, not seconds: a result must not depend on how busy the machine is.
+MILP_OPTIONS = {"mip_rel_gap": 1e-2, "node_limit": 200}
 
 
 class SolverError(RuntimeError):
@@ -104,9 +106,8 @@ def solve(
         The certified gap is above 1e-4.
     """
     check_mode(mode, alpha)
-    d = checks.matrix("scores", scores)
-    g = checks.costs("costs", costs, d.shape[0])
-    checks.same_shape("scores", d, "costs", g)
+    d = checks.numbers("scores", scores, (None, None))
+    g = checks.numbers("costs", costs, d.shape, 0.0)
     B = checks.budgets(budgets, d.shape[0])
     if d.shape[1] == 0:
         raise ValueError("scores: found no queries; the prices of an empty sample are not defined")
@@ -235,17 +236,55 @@ def exact_prices(
     declines : whether a query may be declined.
     """
     M, L = scores.shape
-    model, query = np.divmod(np.arange(M * L), L)
-    rows = np.tile(np.arange(M * L), 2)
-    values = np.concatenate([-costs.reshape(-1), -np.ones(M * L)])
-    columns = np.concatenate([model, M + query])
-    table = coo_array((values, (rows, columns)), shape=(M * L, M + L)).tocsr()
     least = 0.0 if declines else None
     found = linprog(
         np.concatenate([budgets, np.ones(L)]),
-        A_ub=table,
+        A_ub=-_spending(costs).T,
         b_ub=-scores.reshape(-1),
         bounds=[(0.0, top) for top in upper] + [(least, None)] * L,
         method="highs",
     )
     return None if found.x is None else (found.x[:M], float(found.fun))
+
+
+def _spending(costs: np.ndarray) -> csr_array:
+    """The programme's constraints, (M + n, M n): spending by model, service by query."""
+    M, n = costs.shape
+    model, query = np.divmod(np.arange(M * n), n)
+    rows, columns = np.concatenate([model, M + query]), np.tile(np.arange(M * n), 2)
+    values = np.concatenate([costs.reshape(-1), np.ones(M * n)])
+    return coo_array((values, (rows, columns)), shape=(M + n, M * n)).tocsr()
+
+
+def assign(
+    scores: np.ndarray, costs: np.ndarray, budgets: np.ndarray, *, integral: bool
+) -> np.ndarray:
+    """The split of queries over models of largest score under the budgets, x (M, n), by HiGHS.
+
+    With `integral`, x is 0 or 1 (to a relative gap of 1e-2); else the linear programme's optimum.
+
+    Raises
+    ------
+    RuntimeError
+        The solver found no feasible point (within 200 nodes).
+    """
+    # An empty budget's row in units of its costs: in dollars they would pass for the solver's tolerance.
+    dearest = costs.max(axis=1)
+    unit = np.where(budgets > 0, budgets, np.where(dearest > 0, dearest, 1.0))
+    limits = np.concatenate([(budgets > 0).astype(float), np.ones(scores.shape[1])])
+    found = milp(
+        -scores.reshape(-1),
+        integrality=np.full(scores.size, int(integral)),
+        bounds=Bounds(0, 1),
+        constraints=LinearConstraint(_spending(costs / unit[:, None]), ub=limits),
+        options=MILP_OPTIONS if integral else {},
+    )
+    if found.x is None:
+        raise RuntimeError(f"HiGHS found no assignment: {found.message}")
+    x = found.x.reshape(scores.shape)
+    return (x > 0.5).astype(float) if integral else x
+
+
+def lp_value(scores: np.ndarray, costs: np.ndarray, budgets: np.ndarray) -> float:
+    """The optimum of the linear programme on true scores and costs (M, n), by HiGHS."""
+    return float((assign(scores, costs, budgets, integral=False) * scores).sum())

@@ -8,7 +8,7 @@ the batch nor the backend can change which rows are the nearest.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -52,41 +52,25 @@ class History:
     """
 
     def __init__(self, embeddings: np.ndarray, scores: np.ndarray, costs: np.ndarray) -> None:
-        self.scores = checks.scores("history scores", scores)
-        self.costs = checks.costs("history costs", costs)
-        checks.same_shape("history scores", self.scores, "history costs", self.costs)
-        self.vectors = checks.embeddings("history embeddings", embeddings)
-        if self.scores.size == 0 or len(self.vectors) == 0:
+        self.scores = checks.numbers("history scores", scores, (None, None), 0.0, 1.0)
+        self.costs = checks.numbers("history costs", costs, self.scores.shape, 0.0)
+        if self.scores.size == 0:
             raise ValueError("history: found no queries, expected at least one")
-        if len(self.vectors) != self.scores.shape[1]:
-            raise ValueError(
-                f"history embeddings: found {len(self.vectors)} rows, expected "
-                f"{self.scores.shape[1]}, one per column of the scores"
-            )
+        queries = self.scores.shape[1]
+        self.vectors = checks.unit_rows("history embeddings", embeddings, queries, None)
 
     def __len__(self) -> int:
         return len(self.vectors)
 
 
-class Index(Protocol):
-    """Anything that finds neighbours: query vectors (n, D), k -> (n, k) rows of the history."""
-
-    def nearest(self, queries: np.ndarray, k: int) -> np.ndarray:
-        """Rows of the history, the most similar first."""
-
-
 class ExactIndex:
-    """Brute force over float32 unit rows, on the array module `xp` (NumPy, CuPy) and its `device`."""
+    """Brute force over unit rows (E, D) float32, in the array module (NumPy, CuPy) that holds them."""
 
-    def __init__(
-        self, vectors: np.ndarray, xp: Any = np, chunk: int = CHUNK, device: Any = None
-    ) -> None:
-        self._host, self._chunk = vectors, chunk
+    def __init__(self, vectors: Any) -> None:
+        self._host = arrays.to_numpy(vectors)
         # A row of zeros never wins: the length becomes a multiple of the number of blocks.
-        padding = -len(vectors) % BLOCKS
-        padded = np.concatenate([vectors, np.zeros((padding, vectors.shape[1]), np.float32)])
-        where = {} if device is None else {"device": device}
-        self._vectors = xp.asarray(padded, **where)
+        padding = np.zeros((-len(self._host) % BLOCKS, self._host.shape[1]), np.float32)
+        self._vectors = arrays.asarray(np.concatenate([self._host, padding]), vectors)
 
     def nearest(self, queries: np.ndarray, k: int, exclude: np.ndarray | None = None) -> np.ndarray:
         """The k most similar rows of the history, ties to the lowest: int64 (n, k).
@@ -102,7 +86,7 @@ class ExactIndex:
             k is less than 1 or more than the rows there are to find.
         """
         check_k(k, len(self._host) - (exclude is not None))
-        parts = [slice(at, at + self._chunk) for at in range(0, len(queries), self._chunk)]
+        parts = [slice(at, at + CHUNK) for at in range(0, len(queries), CHUNK)]
         found = [
             self._chunk_nearest(queries[part], k, None if exclude is None else exclude[part])
             for part in parts
@@ -162,27 +146,25 @@ class ApproximateIndex:
     """
 
     def __init__(self, vectors: np.ndarray, lists: int | None = None, probes: int = 8) -> None:
-        faiss = _faiss()
-        lists = lists or max(1, int(np.sqrt(len(vectors))))
-        self._size, d = vectors.shape
-        self._coarse = faiss.IndexFlatIP(d)
-        self._index = faiss.IndexIVFFlat(self._coarse, d, lists, faiss.METRIC_INNER_PRODUCT)
+        self._faiss = _faiss()
+        kind = f"IVF{lists or int(np.sqrt(len(vectors)))},Flat"
+        self._index = self._faiss.index_factory(
+            vectors.shape[1], kind, self._faiss.METRIC_INNER_PRODUCT
+        )
         self._index.cp.max_points_per_centroid = TRAINING
         self._index.cp.min_points_per_centroid = 1
         self._index.train(vectors)
         self._index.add(vectors)
-        self._index.nprobe = min(probes, lists)
-        self._lists = lists
+        self._index.nprobe = probes
 
     def nearest(self, queries: np.ndarray, k: int) -> np.ndarray:
         """Rows of the history, int64 (n, k); queries that found too few search every list."""
-        check_k(k, self._size)
+        check_k(k, self._index.ntotal)
         _, found = self._index.search(queries, k)
         short = (found < 0).any(axis=1)
         if short.any():
-            probes, self._index.nprobe = self._index.nprobe, self._lists
-            found[short] = self._index.search(queries[short], k)[1]
-            self._index.nprobe = probes
+            every = self._faiss.SearchParametersIVF(nprobe=self._index.nlist)
+            found[short] = self._index.search(queries[short], k, params=every)[1]
         return found
 
 
@@ -204,14 +186,6 @@ def _faiss() -> Any:
     return faiss
 
 
-def _mean(values: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """Means (M, n) of the `columns` (n, k) of `values`, added up in the order of the neighbours."""
-    total = np.zeros((values.shape[0], columns.shape[0]))
-    for rank in columns.T:
-        total += values[:, rank]
-    return total / columns.shape[1]
-
-
 def check_k(k: int, available: int) -> None:
     """Raise ValueError unless 1 <= k <= available."""
     if not 1 <= k <= available:
@@ -226,14 +200,17 @@ class NearestNeighbours:
     index : how neighbours are found; the exact search on NumPy by default.
     """
 
-    def __init__(self, history: History, k: int = 5, index: Index | None = None) -> None:
+    def __init__(
+        self, history: History, k: int = 5, index: ExactIndex | ApproximateIndex | None = None
+    ) -> None:
         check_k(k, len(history))
         self.history, self.k = history, k
         self._index = index or ExactIndex(history.vectors)
 
     def estimate(self, embeddings: np.ndarray) -> Estimates:
         """Estimates for queries with the vectors (n, D), of any length but 0."""
-        queries = checks.embeddings("embeddings", embeddings, self.history.vectors.shape[1])
+        dimension = self.history.vectors.shape[1]
+        queries = checks.unit_rows("embeddings", embeddings, None, dimension)
         return self._means(self._index.nearest(queries, self.k))
 
     def leave_one_out(self) -> Estimates:
@@ -243,4 +220,6 @@ class NearestNeighbours:
         return self._means(exact.nearest(vectors, self.k, exclude=np.arange(len(vectors))))
 
     def _means(self, nearest: np.ndarray) -> Estimates:
-        return Estimates(*(_mean(v, nearest) for v in (self.history.scores, self.history.costs)))
+        """Means over neighbours (n, k), added up in their order."""
+        known = (self.history.scores, self.history.costs)
+        return Estimates(*(sum(v[:, rank] for rank in nearest.T) / self.k for v in known))

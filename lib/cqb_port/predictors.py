@@ -63,35 +63,20 @@ class SimilarityRidge:
 
     Parameters
     ----------
-    widths, ridges : candidates; the leave-one-out errors select among them.
-    anchors : largest number of historical queries that similarities are taken to.
-    shared : :func:`similarities` of the same vectors, which take most of the time; they replace
-        `widths` and `anchors`.
-
-    Raises
-    ------
-    ValueError
-        A candidate or the number of anchors is not positive.
+    shared : :func:`similarities` of the history's vectors, which take most of the time.
+    ridges : candidates, above 0; the leave-one-out errors select among them and the widths.
     """
 
     def __init__(
-        self,
-        history: History,
-        widths: Sequence[float] = WIDTHS,
-        ridges: Sequence[float] = RIDGES,
-        anchors: int = ANCHORS,
-        shared: Similarities | None = None,
+        self, history: History, shared: Similarities | None = None, ridges: Sequence[float] = RIDGES
     ) -> None:
-        for name, value in (("widths", min(widths)), ("ridges", min(ridges)), ("anchors", anchors)):
-            if not value > 0:
-                raise ValueError(f"{name}: found {value}, expected a positive number")
-        self._anchors, bases = shared or similarities(history.vectors, widths, anchors)
+        self._anchors, bases = shared or similarities(history.vectors)
         self.scores = cross_validated(bases, history.scores.T, ridges)
         self.costs = cross_validated(bases, history.costs.T, ridges)
 
     def estimate(self, embeddings: np.ndarray) -> Estimates:
         """Predictions for queries with the vectors (n, D), of any length but 0."""
-        queries = checks.embeddings("embeddings", embeddings, self._anchors.shape[1])
+        queries = checks.unit_rows("embeddings", embeddings, None, self._anchors.shape[1])
         fits = (self.scores, self.costs)
         return _estimates(*(fit.predict(queries, self._anchors) for fit in fits))
 
@@ -115,13 +100,11 @@ class Basis(NamedTuple):
 Similarities = tuple[np.ndarray, list[Basis]]
 
 
-def similarities(
-    vectors: np.ndarray, widths: Sequence[float] = WIDTHS, anchors: int = ANCHORS
-) -> Similarities:
-    """Evenly spaced anchors (a, D) among unit rows (E, D), and the basis of each width."""
+def similarities(vectors: np.ndarray, widths: Sequence[float] = WIDTHS) -> Similarities:
+    """Evenly spaced anchors (a, D) among unit rows (E, D), and the basis of each width, above 0."""
     rows = vectors.astype(np.float64)
-    chosen = np.linspace(0, len(rows) - 1, min(anchors, len(rows))).astype(int)
-    return rows[chosen], [basis(rows, rows[chosen], width) for width in widths]
+    anchors = rows[np.linspace(0, len(rows) - 1, min(ANCHORS, len(rows))).astype(int)]
+    return anchors, [basis(rows, anchors, width) for width in widths]
 
 
 def basis(vectors: np.ndarray, anchors: np.ndarray, width: float) -> Basis:

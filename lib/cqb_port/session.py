@@ -5,13 +5,16 @@ A model serves a query only if its true cost still fits its budget.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
 
 from . import checks
 from .features import Estimates
-from .router import DECLINED, Router
+
+DECLINED = -1  # the choice of no model
+UNLIMITED = 1 << 30  # queries
 
 
 class Ledger:
@@ -25,8 +28,7 @@ class Ledger:
     def __init__(self, budgets: np.ndarray, spent: np.ndarray | None = None) -> None:
         self.budgets = checks.budgets(budgets)
         self.spent = np.zeros_like(self.budgets) if spent is None else np.array(spent, float)
-        self.served = np.zeros(self.budgets.size, np.int64)
-        self.lost = np.zeros(self.budgets.size, np.int64)
+        self.served, self.lost = np.zeros((2, self.budgets.size), np.int64)
 
     @property
     def left(self) -> np.ndarray:
@@ -80,7 +82,24 @@ class Outcome:
     @property
     def served(self) -> np.ndarray:
         """(n,) int, the model that served each query, -1 where none did."""
-        return np.where(self.admitted, self.choices, -1)
+        return np.where(self.admitted, self.choices, DECLINED)
+
+
+class Router(ABC):
+    """Chooses models from estimates, in order of arrival; admission is not its business."""
+
+    def block(self, arrived: int) -> int:
+        """How many queries may be chosen for at once, before the router must see the budgets again.
+
+        Parameters
+        ----------
+        arrived : queries that came before.
+        """
+        return UNLIMITED
+
+    @abstractmethod
+    def choose(self, estimates: Estimates, left: np.ndarray) -> np.ndarray:
+        """Models (n,) for the next queries, -1 for none; `left` (M,) is what remains in dollars."""
 
 
 class Session:
@@ -105,11 +124,10 @@ class Session:
         ValueError
             More than `horizon` queries in all, shapes that do not fit, or values out of range.
         """
-        M = self.ledger.budgets.size
-        d, g = checks.scores("scores", scores, M), checks.costs("costs", costs, M)
+        d = checks.numbers("scores", scores, (self.ledger.budgets.size, None), 0.0, 1.0)
+        g = checks.numbers("costs", costs, d.shape, 0.0)
         for name, values in zip(("estimated scores", "estimated costs"), estimates, strict=True):
-            checks.same_shape("scores", d, name, checks.matrix(name, values, M))
-        checks.same_shape("scores", d, "costs", g)
+            checks.numbers(name, values, d.shape)
         n = d.shape[1]
         if self.arrived + n > self.horizon:
             raise ValueError(
@@ -125,18 +143,12 @@ class Session:
             admitted[part] = self.ledger.admit(choices[part], g[:, part])
             self.arrived += stop - start
             start = stop
-        at = (choices, np.arange(n))
-        return Outcome(
-            choices, admitted, np.where(admitted, d[at], 0), np.where(admitted, g[at], 0)
-        )
+        values = (np.where(admitted, v[choices, np.arange(n)], 0.0) for v in (d, g))
+        return Outcome(choices, admitted, *values)
 
 
 def replay(
-    router: Router,
-    budgets: np.ndarray,
-    estimates: Estimates,
-    scores: np.ndarray,
-    costs: np.ndarray,
+    router: Router, budgets: np.ndarray, estimates: Estimates, scores: np.ndarray, costs: np.ndarray
 ) -> Outcome:
     """A whole stream (M, n) through one router; the horizon is the length of the stream."""
     return Session(router, budgets, scores.shape[1]).serve(estimates, scores, costs)

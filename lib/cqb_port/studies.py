@@ -21,10 +21,8 @@ import pandas as pd
 from cqb.routing_table import RoutingTable
 from cqb.study import Study
 
-from . import registry, summaries
-from .baselines import lp_value
+from . import dual, registry, summaries
 from .queueing import queue_scenario, serve
-from .router import few_samples_expected
 from .scenario import SPLITS, Task, scenario
 from .session import Ledger
 
@@ -32,8 +30,6 @@ REAL, STAND_IN = "routerbench", "routerbench-standin"
 SEEDS = tuple(range(42, 62))
 # In the sweeps: the published router in both modes, the best of ours, and three to compare with.
 SWEPT = ("PORT", "PORT-ref", "PORT-RH+", "Random", "KNN-Cost", "Approx Optimum")
-VOLUMES, BUDGETS = (100, 200, 400, 800), (0.25, 0.5, 1.0, 2.0)
-MODELS, SHARES, NEIGHBOURS = (2, 4, 8, 11), (0.025, 0.05, 0.1, 0.2), (3, 5, 7, 10)
 FIXED_SEED = SEEDS[0]  # of the stream whose order alone varies
 ARRIVAL_RATE = 0.5  # queries per round, as in the ACQB paper's comparison for K = 1
 # CPU seconds of the slower policies; the predictor of a seed takes as long as several scenarios.
@@ -56,12 +52,14 @@ def sweeps(seeds: Sequence[int] = SEEDS[:5], orders: int = 100) -> list[Task]:
     """Volume, budget, number of models, first phase, neighbours; many orders, many random splits."""
     published = tuple(registry.PUBLISHED)
     base = partial(Task, seed=0, policies=SWEPT)
+    phase = partial(base, "epsilon", policies=published)
+    neighbours = partial(base, "k", policies=(*published, "PORT-RH"))
     varied = [
-        *(base("volume", f"{n}", queries=n) for n in VOLUMES),
-        *(base("budget", f"{c:g}", c=c) for c in BUDGETS),
-        *(base("models", f"{m}", models=m) for m in MODELS),
-        *(base("epsilon", f"{e:g}", epsilon=e, policies=published) for e in SHARES),
-        *(base("k", f"{k}", k=k, policies=(*published, "PORT-RH")) for k in NEIGHBOURS),
+        *(base("volume", f"{n}", queries=n) for n in (100, 200, 400, 800)),
+        *(base("budget", f"{c:g}", c=c) for c in (0.25, 0.5, 1.0, 2.0)),
+        *(base("models", f"{m}", models=m) for m in (2, 4, 8, 11)),
+        *(phase(f"{e:g}", epsilon=e) for e in (0.025, 0.05, 0.1, 0.2)),
+        *(neighbours(f"{k}", k=k) for k in (3, 5, 7, 10)),
     ]
     order = Task("100 orders", "fixed deal", FIXED_SEED, SWEPT)
     split = Task("100 splits", "random", FIXED_SEED, SWEPT, split="random")
@@ -85,15 +83,15 @@ def run(task: Task, table: RoutingTable) -> pd.DataFrame:
     and costs.
     """
     here = scenario(task, table)
-    bound = lp_value(here.scores, here.costs, here.budgets)
+    bound = dual.lp_value(here.scores, here.costs, here.budgets)
     names = dict.fromkeys((*task.policies, registry.REFERENCE))
-    found = {name: vars(registry.play(name, here)) for name in names}
-    reference = found[registry.REFERENCE]["perf"]
+    found = {name: registry.play(name, here) for name in names}
+    reference = found[registry.REFERENCE].perf
     rows = {
         name: {
-            **found[name],
-            "rp": found[name]["perf"] / reference,
-            "lpr": found[name]["perf"] / bound,
+            **vars(found[name]),
+            "rp": found[name].perf / reference,
+            "lpr": found[name].perf / bound,
         }
         for name in task.policies
     }
@@ -107,8 +105,7 @@ def run_queue(task: Task, table: RoutingTable) -> pd.DataFrame:
     rows = {}
     for name in task.policies:
         ledger = Ledger(here.budgets)
-        with few_samples_expected():
-            policy = registry.SYSTEMS[name](here, queued, ledger)
+        policy = registry.SYSTEMS[name](here, queued, ledger)
         rows[name] = serve(queued, policy, ledger)._asdict()
     return _table(task, table, rows)
 

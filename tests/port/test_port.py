@@ -13,16 +13,15 @@ from cqb_port import (
     History,
     NearestNeighbours,
     Port,
-    PortSettings,
     Session,
-    baselines,
-    budgets,
     dual,
+    features,
     measure,
+    registry,
     replay,
 )
-from cqb_port.adaptive import AdaptivePort, port_rh_plus
-from cqb_port.router import best_models
+from cqb_port.router import AdaptivePort, best_models, port_rh_plus
+from cqb_port.scenario import total_budget, weights
 
 pytestmark = pytest.mark.filterwarnings("ignore::cqb_port.router.FewSamplesWarning")
 
@@ -32,8 +31,8 @@ def instance(M: int, N: int, seed: int):
     rng = np.random.default_rng(seed)
     d = np.clip(np.linspace(0.3, 0.85, M)[:, None] + 0.25 * rng.normal(size=(M, N)), 0, 1)
     g = np.geomspace(1, 30, M)[:, None] * 1e-4 * rng.lognormal(0, 0.5, (M, N))
-    share = budgets.weights("weighted", d.mean(axis=1), g.mean(axis=1))
-    return d, g, budgets.total_budget(g) * share
+    share = weights("weighted", d.mean(axis=1), g.mean(axis=1))
+    return d, g, total_budget(g) * share
 
 
 def noisy(seed: int, M: int = 5, N: int = 3000, E: int = 6000):
@@ -53,17 +52,17 @@ def noisy(seed: int, M: int = 5, N: int = 3000, E: int = 6000):
     x, d, g = queries(E)
     history = History(x, d, g)
     x, d, g = queries(N)
-    share = budgets.weights("weighted", history.scores.mean(axis=1), history.costs.mean(axis=1))
-    return history, x, d, g, budgets.total_budget(g) * share
+    share = weights("weighted", history.scores.mean(axis=1), history.costs.mean(axis=1))
+    return history, x, d, g, total_budget(g) * share
 
 
 def port(B, N, seed=0, **settings):
-    return Port(B, N, PortSettings(**settings), random=np.random.default_rng(seed))
+    return Port(B, N, random=np.random.default_rng(seed), **settings)
 
 
 def dual_plan(e, B):
     """The rule of the prices of the whole stream."""
-    return baselines.Planned(best_models(dual.solve(*e, B).gamma, e))
+    return registry.Planned(best_models(dual.solve(*e, B).gamma, e))
 
 
 def routers(d, g, B, seed=0):
@@ -73,22 +72,20 @@ def routers(d, g, B, seed=0):
     return {
         "dual": port(B, N, seed, epsilon=0.1),
         "reference": port(B, N, seed, epsilon=0.1, mode="reference"),
-        "random": baselines.RandomRouter(B, N, random=random),
-        "perf": baselines.PerfRouter(),
-        "cost": baselines.CostRouter(B),
-        "batch": baselines.BatchSplit(B, batch=64),
+        "random": registry.Planned(random.integers(0, len(B), N)),
+        "perf": registry.PerfRouter(),
+        "cost": registry.CostRouter(B),
+        "batch": registry.BatchSplit(B, batch=64),
         "PORT-R": AdaptivePort(B, N, every=40, random=np.random.default_rng(seed)),
         "PORT-H": AdaptivePort(B, N, every=None, history=e),
         "PORT-RH": AdaptivePort(B, N, every=40, history=e),
         "PORT-RH+": port_rh_plus(B, N, e),
-        "optimum": baselines.Planned(baselines.optimal_plan(e, B)),
+        "optimum": registry.Planned(registry.optimal_plan(e, B)),
         "dual optimum": dual_plan(e, B),
     }
 
 
-SPLITS = [("weighted", 1), ("cost", 1), ("perf", 1), ("uniform", 1), ("random", 1)] + [
-    ("extreme", h) for h in (1, 3)
-]
+SPLITS = ["weighted", "cost", "perf", "uniform", "random", "extreme 1", "extreme 3"]
 
 
 def bound_of(d, g, B):
@@ -102,12 +99,12 @@ def bound_of(d, g, B):
     return linprog(-d.reshape(-1), A_ub=a_ub, b_ub=ones, method="highs")
 
 
-@pytest.mark.parametrize(("split", "h"), SPLITS)
-def test_no_budget_is_exceeded_and_no_outcome_beats_the_dual_bound(split, h):
+@pytest.mark.parametrize("split", SPLITS)
+def test_no_budget_is_exceeded_and_no_outcome_beats_the_dual_bound(split):
     d, g, _ = instance(4, 200, 3)
     rng = np.random.default_rng(1)
-    share = budgets.weights(split, d.mean(axis=1), g.mean(axis=1), h=h, random=rng)
-    B = budgets.total_budget(g) * share
+    share = weights(split, d.mean(axis=1), g.mean(axis=1), rng)
+    B = total_budget(g) * share
     bound = dual.solve(d, g, B).value
     for name, router in routers(d, g, B).items():
         outcome = replay(router, B, Estimates(d, g), d, g)
@@ -127,7 +124,7 @@ def test_dual_reaches_the_linear_programme(seed):
     lp = bound_of(d, g, B)
     assert prices.value == pytest.approx(-lp.fun, rel=1e-6)
     assert prices.gap <= 1e-6
-    assert baselines.lp_value(d, g, B) == pytest.approx(-lp.fun, rel=1e-6)
+    assert dual.lp_value(d, g, B) == pytest.approx(-lp.fun, rel=1e-6)
     rng = np.random.default_rng(seed)
     for _ in range(20):
         gamma = rng.exponential(size=M) * prices.gamma.max()
@@ -220,14 +217,15 @@ def test_first_phase_is_uniform_and_prices_are_fitted_once_on_estimates_alone():
     assert port(B, 100, epsilon=0.07).L == 7
 
 
-def test_neighbours_match_a_plain_search():
+def test_neighbours_match_a_plain_search(monkeypatch):
+    monkeypatch.setattr(features, "CHUNK", 7)
     rng = np.random.default_rng(2)
     history = History(rng.normal(size=(300, 9)), rng.random((3, 300)), rng.random((3, 300)))
     x = np.concatenate([rng.normal(size=(40, 9)), 3 * history.vectors[[17]]])
     similar = (x / np.linalg.norm(x, axis=1)[:, None]) @ history.vectors.T.astype(float)
     for k in (1, 5, 40, 300):
         nearest = np.argsort(-similar, axis=1, kind="stable")[:, :k]
-        assert (ExactIndex(history.vectors, chunk=7).nearest(checked(x), k) == nearest).all()
+        assert (ExactIndex(history.vectors).nearest(checked(x), k) == nearest).all()
     one = NearestNeighbours(history, 1).estimate(x)
     assert (one.scores[:, -1] == history.scores[:, 17]).all()
     everyone = NearestNeighbours(history, 300).estimate(x)
@@ -243,7 +241,8 @@ def same_neighbours(xp, device=None):
     rng = np.random.default_rng(6)
     vectors, itself = checked(rng.normal(size=(333, 9))), np.arange(333)
     for k in (1, 5, 60):
-        there, here = (ExactIndex(vectors, m, 50, d) for m, d in ((xp, device), (np, None)))
+        there = ExactIndex(xp.asarray(vectors, **({"device": device} if device else {})))
+        here = ExactIndex(vectors)
         assert (there.nearest(vectors, k) == here.nearest(vectors, k)).all()
         assert (there.nearest(vectors, k, itself) == here.nearest(vectors, k, itself)).all()
 
@@ -323,7 +322,7 @@ def test_beats_the_baselines_with_noisy_features():
 
 def test_a_session_can_be_read_and_resumed_between_batches():
     d, g, B = instance(3, 60, 0)
-    session = Session(baselines.CostRouter(B), B, 60)
+    session = Session(registry.CostRouter(B), B, 60)
     first = session.serve(Estimates(d[:, :20], g[:, :20]), d[:, :20], g[:, :20])
     assert session.ledger.spent.sum() == pytest.approx(first.costs.sum())
     assert session.ledger.served.sum() == first.admitted.sum()

@@ -9,9 +9,8 @@ import pytest
 from cqb.environment import pooled_environment
 from cqb.simulate import Decision
 from cqb_port import Estimates, History, Ledger
-from cqb_port.adaptive import AdaptivePort
-from cqb_port.queue_policies import FirstInFirstOut, expected_attempts
-from cqb_port.queueing import QueueScenario, serve
+from cqb_port.queueing import FirstInFirstOut, QueueScenario, expected_attempts, serve
+from cqb_port.router import AdaptivePort
 
 N, M = 30, 3
 RNG = np.random.default_rng(3)
