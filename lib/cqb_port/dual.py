@@ -130,7 +130,7 @@ def solve(
         prices = certified(u, _primal(problem, u, tau))
         if prices.gap <= enough:
             return prices
-    if (found := exact_prices(*problem[:4], declines=problem.declines)) is not None:
+    if (found := exact_prices(problem)) is not None:
         prices = certified(np.clip(found[0], 0.0, problem.upper), found[1])
         if abs(prices.gap) <= ACCEPTED_GAP:
             return prices
@@ -222,26 +222,19 @@ def _primal(p: _Problem, u: np.ndarray, tau: float) -> float:
     return max(paid, float((keep[:, None] * share * p.d).sum()))
 
 
-def exact_prices(
-    scores: np.ndarray, costs: np.ndarray, budgets: np.ndarray, upper: np.ndarray, *, declines: bool
-) -> tuple[np.ndarray, float] | None:
-    """Prices (M,) and the dual's least value, by HiGHS; None if it finds none.
+def exact_prices(p: _Problem) -> tuple[np.ndarray, float] | None:
+    """Prices u (M,) and the dual's least value, by HiGHS; None if it finds none.
 
-    The dual is a linear programme itself: minimise ``gamma . B + sum_j t_j`` with
-    ``t_j >= d_ij - gamma_i g_ij``, prices in their box, and ``t_j >= 0`` where a query may be declined.
-
-    Parameters
-    ----------
-    scores, costs : (M, L), costs of about 1. budgets, upper : (M,), the latter largest prices.
-    declines : whether a query may be declined.
+    The dual is a linear programme itself: minimise ``u . b + sum_j t_j`` over prices in their box with
+    ``t_j >= d_ij - u_i c_ij``, and ``t_j >= 0`` where a query may be declined.
     """
-    M, L = scores.shape
-    least = 0.0 if declines else None
+    M, L = p.d.shape
+    least = 0.0 if p.declines else None
     found = linprog(
-        np.concatenate([budgets, np.ones(L)]),
-        A_ub=-_spending(costs).T,
-        b_ub=-scores.reshape(-1),
-        bounds=[(0.0, top) for top in upper] + [(least, None)] * L,
+        np.concatenate([p.b, np.ones(L)]),
+        A_ub=-_spending(p.c).T,
+        b_ub=-p.d.reshape(-1),
+        bounds=[(0.0, top) for top in p.upper] + [(least, None)] * L,
         method="highs",
     )
     return None if found.x is None else (found.x[:M], float(found.fun))

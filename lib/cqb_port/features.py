@@ -97,15 +97,13 @@ class ExactIndex:
         xp = arrays.namespace(self._vectors)
         similar = arrays.asarray(queries, self._vectors) @ self._vectors.T
         similar[:, len(self._host) :] = -2.0
-        if exclude is not None:
-            columns = arrays.asarray(np.arange(similar.shape[1]), self._vectors)
-            itself = arrays.asarray(exclude, self._vectors)[:, None] == columns
-            similar = xp.where(itself, xp.full_like(similar, -2.0), similar)
         # No rounding of a float32 sum of D products of unit vectors is larger than this.
         error = 2.0 * queries.shape[1] * float(np.finfo(np.float32).eps)
-        edge = xp.clip(_kth_largest(xp, similar, k) - error, min=-1.5)
-        row, column = xp.nonzero(similar >= edge[:, None])
-        row, column = arrays.to_numpy(row), arrays.to_numpy(column)
+        edge = xp.clip(_kth_largest(xp, similar, k + (exclude is not None)) - error, min=-1.5)
+        row, column = map(arrays.to_numpy, xp.nonzero(similar >= edge[:, None]))
+        if exclude is not None:
+            other = column != exclude[row]
+            row, column = row[other], column[other]
         return self._by_true_similarity(queries, row, column, k)
 
     def _by_true_similarity(
@@ -146,16 +144,22 @@ class ApproximateIndex:
     """
 
     def __init__(self, vectors: np.ndarray, lists: int | None = None, probes: int = 8) -> None:
-        self._faiss = _faiss()
-        kind = f"IVF{lists or int(np.sqrt(len(vectors)))},Flat"
-        self._index = self._faiss.index_factory(
-            vectors.shape[1], kind, self._faiss.METRIC_INNER_PRODUCT
-        )
+        try:
+            import faiss
+        except ImportError as error:
+            raise ImportError(
+                "the approximate index needs Faiss: install it with `pip install 'cqb[index]'`, or "
+                f"use the exact search ({error})"
+            ) from error
+        lists = lists or int(np.sqrt(len(vectors)))
+        kind, metric = f"IVF{lists},Flat", faiss.METRIC_INNER_PRODUCT
+        self._index = faiss.index_factory(vectors.shape[1], kind, metric)
         self._index.cp.max_points_per_centroid = TRAINING
         self._index.cp.min_points_per_centroid = 1
         self._index.train(vectors)
         self._index.add(vectors)
         self._index.nprobe = probes
+        self._every_list = faiss.SearchParametersIVF(nprobe=lists)
 
     def nearest(self, queries: np.ndarray, k: int) -> np.ndarray:
         """Rows of the history, int64 (n, k); queries that found too few search every list."""
@@ -163,8 +167,7 @@ class ApproximateIndex:
         _, found = self._index.search(queries, k)
         short = (found < 0).any(axis=1)
         if short.any():
-            every = self._faiss.SearchParametersIVF(nprobe=self._index.nlist)
-            found[short] = self._index.search(queries[short], k, params=every)[1]
+            found[short] = self._index.search(queries[short], k, params=self._every_list)[1]
         return found
 
 
@@ -173,17 +176,6 @@ def recall(found: np.ndarray, exact: np.ndarray) -> float:
     return float(
         np.mean([len(set(a) & set(b)) / len(b) for a, b in zip(found, exact, strict=True)])
     )
-
-
-def _faiss() -> Any:
-    try:
-        import faiss
-    except ImportError as error:
-        raise ImportError(
-            "the approximate index needs Faiss: install it with `pip install 'cqb[index]'`, or use "
-            f"the exact search ({error})"
-        ) from error
-    return faiss
 
 
 def check_k(k: int, available: int) -> None:

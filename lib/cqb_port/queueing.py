@@ -27,6 +27,7 @@ from .router import PricedRouter, best_models
 from .scenario import Scenario
 from .session import DECLINED, Ledger
 
+ARRIVAL_RATE = 0.5  # queries per round, as in the ACQB paper's comparison for K = 1
 ATTEMPTS = 12  # rounds set aside per query; even at the lowest departure rate, 0.1, it takes 10
 R_LOW, R_HIGH = 0.1, 0.99  # departure probabilities of the lowest and the highest score
 REPEATS = 5  # of the fixed point of expected attempts; it converges in two or three
@@ -57,7 +58,7 @@ class QueueScenario:
     Attributes
     ----------
     environment : the stream's queries as a pool, entry j being arrival j. scores, costs : (M, n).
-    arrives : (T,) bool. outcome : (T,) uniforms. arrival_rate : queries per round.
+    arrives : (T,) bool. outcome : (T,) uniforms.
     """
 
     environment: Environment
@@ -65,24 +66,21 @@ class QueueScenario:
     costs: np.ndarray
     arrives: np.ndarray
     outcome: np.ndarray
-    arrival_rate: float
 
 
-def queue_scenario(here: Scenario, arrival_rate: float) -> QueueScenario:
+def queue_scenario(here: Scenario) -> QueueScenario:
     """The queue of a scenario, with arrivals and outcomes drawn by the task's noise seed.
 
     Departure probabilities are those of the ACQB paper's settings at lam = 0: scores are stretched to
-    0.1 to 0.99. Raises ValueError unless the arrival rate lies in (0, 1].
+    0.1 to 0.99.
     """
-    if not 0 < arrival_rate <= 1:
-        raise ValueError(f"arrival_rate: found {arrival_rate}, expected a number in (0, 1]")
     vectors = here.partition.vectors[here.rows]
     environment = pooled_environment("port queue", True, vectors, departure_odds(here.scores.T))
-    T = int(2 * here.horizon / arrival_rate) + ATTEMPTS * here.horizon
+    T = int(2 * here.horizon / ARRIVAL_RATE) + ATTEMPTS * here.horizon
     streams = Streams(here.task.noise_seed)
-    arrives = streams.uniforms("arrivals", T) < arrival_rate
+    arrives = streams.uniforms("arrivals", T) < ARRIVAL_RATE
     outcome = streams.uniforms("outcomes", T)
-    return QueueScenario(environment, here.scores, here.costs, arrives, outcome, arrival_rate)
+    return QueueScenario(environment, here.scores, here.costs, arrives, outcome)
 
 
 def serve(here: QueueScenario, policy: Policy, ledger: Ledger) -> Report:
@@ -200,9 +198,7 @@ class FirstInFirstOut:
         """What remains, (M,) dollars, per attempt that a query is expected to need."""
         return self._ledger.left / self._attempts
 
-    def observe(
-        self, t: int, query: int, context: int, assortment: tuple[int, ...], pick: int
-    ) -> None:
+    def observe(self, *served: object) -> None:
         """Learns nothing from outcomes, as published."""
 
 
@@ -238,7 +234,5 @@ class Priced:
         model = int(net.argmax())
         return Decision(decision.position, (model,) if net[model] > 0 else ())
 
-    def observe(
-        self, t: int, query: int, context: int, assortment: tuple[int, ...], pick: int
-    ) -> None:
+    def observe(self, t: int, query: int, context: int, assortment: Assortment, pick: int) -> None:
         self._learner.observe(t, query, context, assortment, pick)

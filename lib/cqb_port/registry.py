@@ -20,7 +20,7 @@ from cqb.streams import Streams
 
 from . import checks, dual
 from .features import Estimates
-from .queueing import FirstInFirstOut, Priced, QueueScenario, expected_attempts
+from .queueing import ARRIVAL_RATE, FirstInFirstOut, Priced, QueueScenario, expected_attempts
 from .router import EVERY, AdaptivePort, Port, few_samples_expected, port_rh_plus
 from .scenario import Known, Scenario, approximate, nearest
 from .session import DECLINED, Ledger, Metrics, Router, measure, replay
@@ -209,7 +209,7 @@ def _queued_plus(here: Scenario, queue: QueueScenario, ledger: Ledger) -> FirstI
 
 def _learner(name: str, K: int, here: Scenario, queue: QueueScenario, ledger: Ledger) -> Policy:
     environment, T = queue.environment, queue.outcome.size
-    service = Service(environment.contexts, len(here.budgets), K, T, queue.arrival_rate)
+    service = Service(environment.contexts, len(here.budgets), K, T, ARRIVAL_RATE)
     return POLICIES[name].make(service, Streams(here.task.noise_seed), environment)
 
 

@@ -61,32 +61,25 @@ class PricedRouter(Router):
     ----------
     budgets : (M,) dollars for all `horizon` queries. horizon : N, which must be known.
     first : queries of the first phase. random : its generator; all of it is drawn here.
-    every : solve again before each query whose number is a multiple of it; None: solve once.
 
     Raises
     ------
     ValueError
-        The horizon or `every` is less than 1, or a budget is negative.
+        The horizon is less than 1, or a budget is negative.
     """
 
     mode = "dual"
-    affordable = False  # leave a model out where the estimated cost is more than what it has left
+    depleting = False  # leave a model out where the estimated cost is more than what it has left
+    every: int | None = None  # solve again before each query whose number is a multiple of it
     gamma: np.ndarray | None = None  # prices (M,) on the scale of alpha = 1
 
     def __init__(
-        self,
-        budgets: np.ndarray,
-        horizon: int,
-        first: int,
-        random: np.random.Generator | None,
-        every: int | None = None,
+        self, budgets: np.ndarray, horizon: int, first: int, random: np.random.Generator | None
     ) -> None:
         self.budgets = checks.budgets(budgets)
         if horizon < 1:
             raise ValueError(f"horizon: found {horizon}, expected at least 1 query")
-        if every is not None and every < 1:
-            raise ValueError(f"every: found {every}, expected at least 1 query, or None")
-        self.horizon, self.L, self.every = horizon, first, every
+        self.horizon, self.L = horizon, first
         self.arrived = self.solutions = 0
         self._seen: list[Estimates] = []
         M = self.budgets.size
@@ -96,7 +89,7 @@ class PricedRouter(Router):
     def block(self, arrived: int) -> int:
         if arrived < self.L:
             return self.L - arrived
-        if self.affordable:
+        if self.depleting:
             return 1
         return self.every - arrived % self.every if self.every else UNLIMITED
 
@@ -112,7 +105,7 @@ class PricedRouter(Router):
 
     def by_prices(self, estimates: Estimates, left: np.ndarray) -> np.ndarray:
         """The best models (n,) at the current prices; the state of the router does not change."""
-        return best_models(self.gamma, estimates, self.mode, left if self.affordable else None)
+        return best_models(self.gamma, estimates, self.mode, left if self.depleting else None)
 
     def _joined(self) -> Estimates:
         """The estimates of all queries seen, (M, n)."""
@@ -194,17 +187,18 @@ class AdaptivePort(PricedRouter):
 
     Parameters
     ----------
+    every : solve again before each query whose number is a multiple of it; None: solve once.
     history : leave-one-out estimates (M, E) of the history.
-    depleting : weigh the history by the kinds of queries still to come (:class:`Remaining`).
-    affordable : leave a model out where the estimated cost is more than what it has left.
+    depleting : weigh the history by the kinds of queries still to come (:class:`Remaining`), and leave a
+        model out where the estimated cost is more than what it has left.
     random : generator of PORT-R's random first phase, which lasts `every` queries.
     Others are those of :class:`PricedRouter`.
 
     Raises
     ------
     ValueError
-        Neither a schedule nor a history, a random phase without a generator, or `depleting` without a
-        history.
+        `every` is less than 1, there is neither a schedule nor a history, a random phase has no
+        generator, or `depleting` no history.
     """
 
     def __init__(
@@ -215,22 +209,22 @@ class AdaptivePort(PricedRouter):
         every: int | None = EVERY,
         history: Estimates | None = None,
         depleting: bool = False,
-        affordable: bool = False,
         random: np.random.Generator | None = None,
     ) -> None:
         if history is None and (every is None or random is None or depleting):
             raise ValueError(
                 "history: found none, expected one, or a schedule, a generator and no depleting"
             )
-        first = min(every, horizon) if history is None else 0
-        super().__init__(budgets, horizon, first, random, every)
-        self._history, self.affordable = history, affordable
+        if every is not None and every < 1:
+            raise ValueError(f"every: found {every}, expected at least 1 query, or None")
+        super().__init__(budgets, horizon, 0 if history else min(every, horizon), random)
+        self._history, self.depleting, self.every = history, depleting, every
         self._remaining = Remaining(history, horizon) if depleting else None
 
     def _solve(self, left: np.ndarray) -> dual.Prices:
         """Prices of a sample that represents what is to come: the budgets are scaled to its size."""
         to_come = self.horizon - self.arrived
-        if self._remaining is not None:
+        if self.depleting:
             for arrivals in self._seen:
                 self._remaining.see(arrivals)
             self._seen = []
@@ -248,9 +242,7 @@ def port_rh_plus(budgets: np.ndarray, horizon: int, known: Estimates) -> Adaptiv
     They are weighted by what is still to come, the budgets left are consulted before every query, and
     prices are solved again twice as often as in PORT-RH.
     """
-    return AdaptivePort(
-        budgets, horizon, every=EVERY // 2, history=known, depleting=True, affordable=True
-    )
+    return AdaptivePort(budgets, horizon, every=EVERY // 2, history=known, depleting=True)
 
 
 class Remaining:

@@ -112,10 +112,7 @@ class Partition:
         return Known(predictor.estimate(self.vectors), predictor.leave_one_out())
 
 
-@lru_cache(maxsize=24)
-def partition(table: RoutingTable, seed: int, models: int = 0) -> Partition:
-    """The partition of a table by a seed; the last ones are remembered, with their estimates."""
-    return Partition(table, seed, models)
+partition = lru_cache(maxsize=24)(Partition)  # the last ones are remembered, with their estimates
 
 
 @lru_cache(maxsize=1)

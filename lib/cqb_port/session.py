@@ -79,11 +79,6 @@ class Outcome:
     scores: np.ndarray
     costs: np.ndarray
 
-    @property
-    def served(self) -> np.ndarray:
-        """(n,) int, the model that served each query, -1 where none did."""
-        return np.where(self.admitted, self.choices, DECLINED)
-
 
 class Router(ABC):
     """Chooses models from estimates, in order of arrival; admission is not its business."""

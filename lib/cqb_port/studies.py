@@ -22,7 +22,7 @@ from cqb.routing_table import RoutingTable
 from cqb.study import Study
 
 from . import dual, registry, summaries
-from .queueing import queue_scenario, serve
+from .queueing import ARRIVAL_RATE, queue_scenario, serve
 from .scenario import SPLITS, Task, scenario
 from .session import Ledger
 
@@ -30,8 +30,10 @@ REAL, STAND_IN = "routerbench", "routerbench-standin"
 SEEDS = tuple(range(42, 62))
 # In the sweeps: the published router in both modes, the best of ours, and three to compare with.
 SWEPT = ("PORT", "PORT-ref", "PORT-RH+", "Random", "KNN-Cost", "Approx Optimum")
-FIXED_SEED = SEEDS[0]  # of the stream whose order alone varies
-ARRIVAL_RATE = 0.5  # queries per round, as in the ACQB paper's comparison for K = 1
+FIXED_SEED, MANY = (
+    SEEDS[0],
+    range(1000, 1100),
+)  # the stream whose order alone varies, and its orders
 # CPU seconds of the slower policies; the predictor of a seed takes as long as several scenarios.
 SECONDS = {"PORT-R": 0.15, "PORT-RH": 0.25, "PORT-RH+": 0.55, "BatchSplit": 0.35}
 SECONDS |= {"ACQB + prices": 1.5}
@@ -48,7 +50,7 @@ def comparison(seeds: Sequence[int] = SEEDS) -> list[Task]:
     ]
 
 
-def sweeps(seeds: Sequence[int] = SEEDS[:5], orders: int = 100) -> list[Task]:
+def sweeps(seeds: Sequence[int] = SEEDS[:5]) -> list[Task]:
     """Volume, budget, number of models, first phase, neighbours; many orders, many random splits."""
     published = tuple(registry.PUBLISHED)
     base = partial(Task, seed=0, policies=SWEPT)
@@ -61,12 +63,11 @@ def sweeps(seeds: Sequence[int] = SEEDS[:5], orders: int = 100) -> list[Task]:
         *(phase(f"{e:g}", epsilon=e) for e in (0.025, 0.05, 0.1, 0.2)),
         *(neighbours(f"{k}", k=k) for k in (3, 5, 7, 10)),
     ]
-    order = Task("100 orders", "fixed deal", FIXED_SEED, SWEPT)
-    split = Task("100 splits", "random", FIXED_SEED, SWEPT, split="random")
+    fixed = partial(Task, seed=FIXED_SEED, policies=SWEPT)
     return [
         *(replace(task, seed=seed) for seed in seeds for task in varied),
-        *(replace(order, order=1000 + o) for o in range(orders)),
-        *(replace(split, order=1000 + o) for o in range(orders)),
+        *(fixed("100 orders", "fixed deal", order=order) for order in MANY),
+        *(fixed("100 splits", "random", split="random", order=order) for order in MANY),
     ]
 
 
@@ -101,7 +102,7 @@ def run(task: Task, table: RoutingTable) -> pd.DataFrame:
 def run_queue(task: Task, table: RoutingTable) -> pd.DataFrame:
     """A row per system of a task, with the fields of :class:`.queueing.Report`."""
     here = scenario(task, table)
-    queued = queue_scenario(here, ARRIVAL_RATE)
+    queued = queue_scenario(here)
     rows = {}
     for name in task.policies:
         ledger = Ledger(here.budgets)
@@ -112,13 +113,8 @@ def run_queue(task: Task, table: RoutingTable) -> pd.DataFrame:
 
 def _table(task: Task, table: RoutingTable, rows: dict[str, dict[str, Any]]) -> pd.DataFrame:
     """The rows of a task, by policy, with the columns that name them."""
-    about = {
-        "dataset": table.name,
-        "stand_in": table.stand_in,
-        "experiment": task.experiment,
-        "setting": task.setting,
-        "seed": task.noise_seed,
-    }
+    about = {"dataset": table.name, "stand_in": table.stand_in}
+    about |= {"experiment": task.experiment, "setting": task.setting, "seed": task.noise_seed}
     return pd.DataFrame([{**about, "policy": name, **row} for name, row in rows.items()])
 
 
@@ -135,8 +131,7 @@ def stratum(task: Task) -> tuple[str, ...]:
 
 
 def _study(part: str, dataset: str, tasks: list[Task]) -> Study:
-    play = run_queue if part == "queue" else run
-    name = f"port-{part}-{dataset}"
+    play, name = run_queue if part == "queue" else run, f"port-{part}-{dataset}"
     return Study(name, 1, dataset, tuple(tasks), play, stratum=stratum, cost=cost)
 
 

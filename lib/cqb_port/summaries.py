@@ -79,13 +79,12 @@ def verdict_table(rows: pd.DataFrame) -> pd.DataFrame:
     Columns: experiment, setting, against, seeds, mean, low, high (95%), verdict.
     """
     table = differences(rows, BEST, CELL, ["lpr"]).rename(columns={"policy": "against"})
-    table = select(table, against=[REFERENCE, *BASELINES]).sort_values([*CELL, "against"])
+    table = select(table, against=[REFERENCE, *BASELINES])
+    table = table.sort_values([*CELL, "against"], ignore_index=True)
     mean, low, high = (-table[f"lpr_{end}"] for end in ("difference", "high", "low"))
     verdict = np.select([low > 0, high < 0], ["above", "below"], NO_DIFFERENCE)
-    found = table[[*CELL, "against", "seeds"]].assign(
-        mean=mean, low=low, high=high, verdict=verdict
-    )
-    return found.reset_index(drop=True)
+    table = table[[*CELL, "against", "seeds"]]
+    return table.assign(mean=mean, low=low, high=high, verdict=verdict)
 
 
 def closest(table: pd.DataFrame) -> pd.DataFrame:

@@ -118,7 +118,7 @@ def test_a_model_without_budget_serves_only_what_is_free():
     costs = G.copy()
     costs[0, ::2] = 0.0
     outcome = replay(port(limits, epsilon=0.5), limits, Estimates(D, costs), D, costs)
-    assert (costs[0, outcome.served == 0] == 0).all()
+    assert (costs[0, outcome.admitted & (outcome.choices == 0)] == 0).all()
     prices = dual.solve(D, G, limits)
     assert np.isfinite(prices.gamma).all()
     assert dual.solve(D, G, np.zeros(3)).value == pytest.approx(0.0, abs=1e-9)
@@ -252,13 +252,15 @@ def test_no_model_is_asked_for_what_it_cannot_afford():
     """Model 0 is far better and has one query's budget: the others go to model 1 at once."""
     scores, costs = np.tile([[0.9], [0.4]], 20), np.ones((2, 20))
     limits, e = np.array([1.5, 30.0]), Estimates(scores, costs)
-    choices = {}
-    for affordable in (False, True):
-        router = AdaptivePort(limits, 20, every=None, history=e, affordable=affordable)
+    choices, served = [], []
+    for depleting in (False, True):
+        router = AdaptivePort(limits, 20, every=None, history=e, depleting=depleting)
         router.gamma = np.array([0.0, 0.0])  # prices that know nothing of the budgets
-        choices[affordable] = replay(router, limits, e, *e).served
-    assert choices[False].tolist() == [0] + 19 * [-1]
-    assert choices[True].tolist() == [0] + 19 * [1]
+        outcome = replay(router, limits, e, *e)
+        choices.append(outcome.choices.tolist())
+        served.append(int(outcome.admitted.sum()))
+    assert choices == [20 * [0], [0] + 19 * [1]]
+    assert served == [1, 20]
 
 
 @pytest.mark.parametrize("mode", dual.MODES)

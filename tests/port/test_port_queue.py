@@ -28,7 +28,6 @@ def uniform(rates=0.5, rounds=2000, arrival_rate=0.5, costs=1.0):
         np.full((M, N), float(costs)),
         rng.random(rounds) < arrival_rate,
         rng.random(rounds),
-        arrival_rate,
     )
 
 
