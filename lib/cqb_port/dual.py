@@ -15,7 +15,6 @@ gap (a handful of queries, say), a solver of linear programmes decides.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, linprog, milp
@@ -60,23 +59,33 @@ class Prices:
         return distance / max(abs(self.value), 1e-6 * self.unlimited) if distance else 0.0
 
 
-class _Problem(NamedTuple):
-    """The dual in units of mean costs: u_i = gamma_i * (mean cost of model i)."""
+class _Problem:
+    """The dual in units of mean costs: u_i = gamma_i * unit_i.
 
-    d: np.ndarray  # (M, L)
-    c: np.ndarray  # (M, L) costs over their mean
-    b: np.ndarray  # (M,) budgets over it
-    upper: np.ndarray  # (M,)
-    declines: bool
+    Attributes
+    ----------
+    unit : (M,) mean cost, 1 for a free model. d : (M, L) scores. c : (M, L) costs. b : (M,) budgets.
+    upper : (M,) largest u. declines : whether a query may be declined.
+    """
+
+    def __init__(
+        self, d: np.ndarray, g: np.ndarray, B: np.ndarray, mode: str, alpha: float
+    ) -> None:
+        mean = g.mean(axis=1)
+        self.unit = np.where(mean > 0, mean, 1.0)
+        self.d, self.c, self.b = d, g / self.unit[:, None], B / self.unit
+        # No price above max d/g is ever needed: the model is then out of the question for all queries.
+        ratio = np.divide(d, self.c, out=np.zeros_like(d), where=self.c > 0)
+        self.declines = mode == "dual"
+        self.upper = np.maximum(ratio.max(axis=1), 0.0) if self.declines else self.unit / alpha
 
 
 def dual_value(
     gamma: np.ndarray, scores: np.ndarray, costs: np.ndarray, budgets: np.ndarray, *, mode: str
 ) -> float:
     """F(gamma) for scores and costs (M, L) and budgets (M,), at alpha = 1."""
-    best = (scores - gamma[:, None] * costs).max(axis=0)
-    if mode == "dual":
-        best = np.maximum(best, 0.0)
+    worth_of_none = 0.0 if mode == "dual" else -np.inf
+    best = (scores - gamma[:, None] * costs).max(axis=0, initial=worth_of_none)
     return float(gamma @ budgets + best.sum())
 
 
@@ -111,17 +120,17 @@ def solve(
     B = checks.budgets(budgets, d.shape[0])
     if d.shape[1] == 0:
         raise ValueError("scores: found no queries; the prices of an empty sample are not defined")
-    problem, unit = _scaled(d, g, B, mode, alpha)
+    problem = _Problem(d, g, B, mode, alpha)
     scale = max(float(np.abs(d).max()), 1e-12)
     unlimited = abs(dual_value(np.zeros(len(B)), d, g, B, mode=mode))
 
     def certified(u: np.ndarray, bound: float) -> Prices:
-        gamma = u / unit
+        gamma = u / problem.unit
         return Prices(gamma, dual_value(gamma, d, g, B, mode=mode), bound, unlimited)
 
     starts = [(d.mean(axis=1), COLD, ACCEPTED_GAP)]
     if near is not None:
-        starts.insert(0, (near * unit, WARM, WANTED_GAP))
+        starts.insert(0, (near * problem.unit, WARM, WANTED_GAP))
     for start, levels, enough in starts:
         u = np.clip(start, 0.0, problem.upper)
         for level in levels:
@@ -143,19 +152,6 @@ def check_mode(mode: str, alpha: float) -> None:
         raise ValueError(f"mode: found {mode!r}, expected one of {', '.join(MODES)}")
     if not (np.isfinite(alpha) and alpha > 0):
         raise ValueError(f"alpha: found {alpha}, expected a positive number")
-
-
-def _scaled(
-    d: np.ndarray, g: np.ndarray, B: np.ndarray, mode: str, alpha: float
-) -> tuple[_Problem, np.ndarray]:
-    mean = g.mean(axis=1)
-    unit = np.where(mean > 0, mean, 1.0)
-    c, b = g / unit[:, None], B / unit
-    if mode == "reference":
-        return _Problem(d, c, b, unit / alpha, declines=False), unit
-    # No price above max d/g is ever needed: the model is then out of the question for all queries.
-    ratio = np.divide(d, c, out=np.zeros_like(d), where=c > 0)
-    return _Problem(d, c, b, np.maximum(ratio.max(axis=1), 0.0), declines=True), unit
 
 
 def _newton(p: _Problem, u: np.ndarray, tau: float) -> np.ndarray:
@@ -198,9 +194,7 @@ def _direction(
 def _smooth(p: _Problem, u: np.ndarray, tau: float) -> tuple[float, np.ndarray]:
     """The smoothed F and the shares (M, L) with which each query is split over the models."""
     z = (p.d - u[:, None] * p.c) / tau
-    top = z.max(axis=0)
-    if p.declines:
-        top = np.maximum(top, 0.0)
+    top = z.max(axis=0, initial=0.0 if p.declines else -np.inf)
     np.exp(z - top, out=z)
     total = z.sum(axis=0)
     if p.declines:

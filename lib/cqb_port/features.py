@@ -28,9 +28,9 @@ class Estimates(NamedTuple):
     scores: np.ndarray
     costs: np.ndarray
 
-    def part(self, start: int, stop: int) -> Estimates:
-        """Those of the queries `start` to `stop`."""
-        return Estimates(self.scores[:, start:stop], self.costs[:, start:stop])
+    def at(self, queries: slice | np.ndarray) -> Estimates:
+        """Those of some queries, in their order."""
+        return Estimates(self.scores[:, queries], self.costs[:, queries])
 
 
 class History:
@@ -173,9 +173,7 @@ class ApproximateIndex:
 
 def recall(found: np.ndarray, exact: np.ndarray) -> float:
     """The share of the exact neighbours (n, k) that are among those found (n, k)."""
-    return float(
-        np.mean([len(set(a) & set(b)) / len(b) for a, b in zip(found, exact, strict=True)])
-    )
+    return float((found[:, :, None] == exact[:, None, :]).any(axis=1).mean())
 
 
 def check_k(k: int, available: int) -> None:

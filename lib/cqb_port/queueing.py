@@ -185,7 +185,7 @@ class FirstInFirstOut:
 
     def model(self, query: int) -> int:
         """The model for a query at the current prices, or DECLINED."""
-        part, left = self.estimates.part(query, query + 1), self.left
+        part, left = self.estimates.at(slice(query, query + 1)), self.left
         if query not in self._first:
             self._first[query] = int(self.router.choose(part, left)[0])
             return self._first[query]

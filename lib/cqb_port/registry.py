@@ -102,15 +102,15 @@ class Contender(NamedTuple):
 
 def published(here: Scenario) -> Estimates:
     """The published estimates of a scenario's stream, (M, N): means over exact neighbours."""
-    return here.arriving(nearest(here.partition, here.task.k).stream)
+    return nearest(here.partition, here.task.k).stream.at(here.rows)
 
 
 def _approximate(here: Scenario) -> Estimates:
-    return here.arriving(approximate(here.partition, here.task.k))
+    return approximate(here.partition, here.task.k).at(here.rows)
 
 
 def _predicted(here: Scenario) -> Estimates:
-    return here.arriving(here.partition.predicted.stream)
+    return here.partition.predicted.stream.at(here.rows)
 
 
 def _truth(here: Scenario) -> Estimates:
@@ -194,7 +194,7 @@ def _queued(
     attempts = expected_attempts(history, known.history, here.budgets, here.horizon)
     with few_samples_expected():
         router = make(here.budgets / attempts, here.horizon)
-    return FirstInFirstOut(router, here.arriving(known.stream), ledger, attempts)
+    return FirstInFirstOut(router, known.stream.at(here.rows), ledger, attempts)
 
 
 def _queued_port(here: Scenario, queue: QueueScenario, ledger: Ledger) -> FirstInFirstOut:

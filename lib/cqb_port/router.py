@@ -158,12 +158,9 @@ class Port(PricedRouter):
         self.epsilon, self.alpha, self.mode, self.gamma = epsilon, alpha, mode, gamma
         needed = 10 * self.budgets.size
         if self.mode == "dual" and gamma is None and min(needed, horizon) > self.L:
-            warnings.warn(
-                f"{self.L} queries of the first phase fit {self.budgets.size} prices; expected at "
-                f"least {needed}",
-                FewSamplesWarning,
-                stacklevel=2,
-            )
+            found = f"{self.L} queries of the first phase fit {self.budgets.size} prices"
+            message = f"{found}; expected at least {needed}"
+            warnings.warn(message, FewSamplesWarning, stacklevel=2)
 
     @property
     def report(self) -> str:
@@ -217,7 +214,8 @@ class AdaptivePort(PricedRouter):
             )
         if every is not None and every < 1:
             raise ValueError(f"every: found {every}, expected at least 1 query, or None")
-        super().__init__(budgets, horizon, 0 if history else min(every, horizon), random)
+        first = min(every, horizon) if history is None else 0
+        super().__init__(budgets, horizon, first, random)
         self._history, self.depleting, self.every = history, depleting, every
         self._remaining = Remaining(history, horizon) if depleting else None
 

@@ -173,10 +173,6 @@ class Scenario:
         """N, the queries of the stream."""
         return self.rows.size
 
-    def arriving(self, estimates: Estimates) -> Estimates:
-        """Estimates of the partition's stream in order of arrival."""
-        return Estimates(estimates.scores[:, self.rows], estimates.costs[:, self.rows])
-
     def random(self, name: str) -> np.random.Generator:
         """A generator for each use of randomness by name."""
         return Streams(self.task.noise_seed).generator(f"port {name}")

@@ -124,17 +124,16 @@ class Session:
         for name, values in zip(("estimated scores", "estimated costs"), estimates, strict=True):
             checks.numbers(name, values, d.shape)
         n = d.shape[1]
-        if self.arrived + n > self.horizon:
+        if (total := self.arrived + n) > self.horizon:
             raise ValueError(
-                f"queries: found {self.arrived + n}, expected at most the {self.horizon} that the "
-                "router was made for"
+                f"queries: found {total}, expected at most the {self.horizon} announced"
             )
         choices, admitted = np.empty(n, np.int64), np.empty(n, bool)
         start = 0
         while start < n:
             stop = min(n, start + self.router.block(self.arrived))
             part = slice(start, stop)
-            choices[part] = self.router.choose(estimates.part(start, stop), self.ledger.left)
+            choices[part] = self.router.choose(estimates.at(part), self.ledger.left)
             admitted[part] = self.ledger.admit(choices[part], g[:, part])
             self.arrived += stop - start
             start = stop

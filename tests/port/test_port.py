@@ -191,7 +191,7 @@ def test_batches_make_no_difference(name):
         router = routers(d, g, B)[name]
         session = Session(router, B, 300)
         cuts = [slice(at, at + batch) for at in range(0, 300, batch)]
-        outcomes = [session.serve(e.part(c.start, c.stop), d[:, c], g[:, c]) for c in cuts]
+        outcomes = [session.serve(e.at(c), d[:, c], g[:, c]) for c in cuts]
         choices = np.concatenate([outcome.choices for outcome in outcomes])
         admitted = np.concatenate([outcome.admitted for outcome in outcomes])
         gamma = getattr(router, "gamma", None)
