@@ -13,21 +13,3 @@ per model on its first queries, and then takes the model of largest score less p
 
 ``python -m cqb run port-comparison-routerbench`` runs a study; ``python -m cqb list`` names them all.
 """
-
-from .features import Estimates, ExactIndex, History, NearestNeighbours
-from .router import Port
-from .session import Ledger, Metrics, Outcome, Session, measure, replay
-
-__all__ = [
-    "Estimates",
-    "ExactIndex",
-    "History",
-    "Ledger",
-    "Metrics",
-    "NearestNeighbours",
-    "Outcome",
-    "Port",
-    "Session",
-    "measure",
-    "replay",
-]

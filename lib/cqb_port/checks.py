@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-Length = int | None  # of an axis; None allows any
+Shape = tuple[int | None, ...]  # None allows an axis of any length
 
 
 def numbers(
-    name: str,
-    values: np.ndarray,
-    shape: tuple[Length, ...],
-    low: float = -np.inf,
-    high: float = np.inf,
+    name: str, values: np.ndarray, shape: Shape, low: float = -np.inf, high: float = np.inf
 ) -> np.ndarray:
     """`values` as float64 in C order, of this shape, finite and from low to high, or ValueError.
 
@@ -34,7 +30,7 @@ def numbers(
     return array
 
 
-def budgets(values: np.ndarray, models: Length = None) -> np.ndarray:
+def budgets(values: np.ndarray, models: int | None = None) -> np.ndarray:
     """A copy of budgets (M,) in dollars, M at least 1, or ValueError."""
     array = numbers("budgets", values, (models,), 0.0).copy()
     if array.size == 0:
@@ -42,9 +38,9 @@ def budgets(values: np.ndarray, models: Length = None) -> np.ndarray:
     return array
 
 
-def unit_rows(name: str, values: np.ndarray, rows: Length, dimension: Length) -> np.ndarray:
+def unit_rows(name: str, values: np.ndarray, shape: Shape) -> np.ndarray:
     """Vectors (n, D) as float32 rows of length 1; a zero row is a ValueError that names it."""
-    array = numbers(name, values, (rows, dimension))
+    array = numbers(name, values, shape)
     norms = np.sqrt(np.square(array).sum(axis=1))
     if norms.size and norms.min() == 0.0:
         raise ValueError(f"{name}: row {int(np.argmin(norms))} has norm 0 and no direction")

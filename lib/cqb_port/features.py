@@ -56,8 +56,8 @@ class History:
         self.costs = checks.numbers("history costs", costs, self.scores.shape, 0.0)
         if self.scores.size == 0:
             raise ValueError("history: found no queries, expected at least one")
-        queries = self.scores.shape[1]
-        self.vectors = checks.unit_rows("history embeddings", embeddings, queries, None)
+        shape = (self.scores.shape[1], None)
+        self.vectors = checks.unit_rows("history embeddings", embeddings, shape)
 
     def __len__(self) -> int:
         return len(self.vectors)
@@ -171,6 +171,9 @@ class ApproximateIndex:
         return found
 
 
+Index = ExactIndex | ApproximateIndex
+
+
 def recall(found: np.ndarray, exact: np.ndarray) -> float:
     """The share of the exact neighbours (n, k) that are among those found (n, k)."""
     return float((found[:, :, None] == exact[:, None, :]).any(axis=1).mean())
@@ -190,17 +193,15 @@ class NearestNeighbours:
     index : how neighbours are found; the exact search on NumPy by default.
     """
 
-    def __init__(
-        self, history: History, k: int = 5, index: ExactIndex | ApproximateIndex | None = None
-    ) -> None:
+    def __init__(self, history: History, k: int = 5, index: Index | None = None) -> None:
         check_k(k, len(history))
         self.history, self.k = history, k
         self._index = index or ExactIndex(history.vectors)
 
     def estimate(self, embeddings: np.ndarray) -> Estimates:
         """Estimates for queries with the vectors (n, D), of any length but 0."""
-        dimension = self.history.vectors.shape[1]
-        queries = checks.unit_rows("embeddings", embeddings, None, dimension)
+        shape = (None, self.history.vectors.shape[1])
+        queries = checks.unit_rows("embeddings", embeddings, shape)
         return self._means(self._index.nearest(queries, self.k))
 
     def leave_one_out(self) -> Estimates:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -92,13 +91,13 @@ def shadow_prices(worth: pd.DataFrame, title: str) -> Figure:
     """What an average query costs at each model in points of score; columns: modes, index: models."""
     rows = worth.rename_axis("model").reset_index().melt("model", var_name="mode")
     colours = {mode: LOOKS[mode].colour for mode in worth}
-    bars = partial(sns.barplot, rows, x="value", y="model", hue="mode", palette=colours)
+    about = {"x": "value", "y": "model", "hue": "mode", "palette": colours, "legend": False}
     axis = {"xlabel": "price x mean cost (points of score; log scale)", "ylabel": ""}
-    about = {"saturation": 1, "errorbar": None, "legend": False}
-    one = panel(
-        lambda ax: bars(ax=ax, **about), title=title, axis=axis, log="x", key=legend(colours)
-    )
-    return sheet([[one]], 2.8)
+
+    def bars(ax: Axes) -> None:
+        sns.barplot(rows, saturation=1, errorbar=None, ax=ax, **about)
+
+    return sheet([[panel(bars, title=title, axis=axis, log="x", key=legend(colours))]], 2.8)
 
 
 def sweeps(summary: pd.DataFrame, where: str) -> Figure:

@@ -40,9 +40,7 @@ class Regressions:
     mean : (t,) of the components. back : (t, t) that turns components into targets.
     """
 
-    def __init__(
-        self, bases: Sequence[Basis], targets: np.ndarray, ridges: Sequence[float]
-    ) -> None:
+    def __init__(self, bases: list[Basis], targets: np.ndarray, ridges: Sequence[float]) -> None:
         into, self.back = principal(targets)
         components = targets @ into
         self.mean = components.mean(axis=0)
@@ -93,7 +91,7 @@ class SimilarityRidge:
 
     def estimate(self, embeddings: np.ndarray) -> Estimates:
         """Predictions for queries with the vectors (n, D), of any length but 0."""
-        queries = checks.unit_rows("embeddings", embeddings, None, self._anchors.shape[1])
+        queries = checks.unit_rows("embeddings", embeddings, (None, self._anchors.shape[1]))
         fits = (self.scores, self.costs)
         return _estimates(*(fit.predict(queries, self._anchors) for fit in fits))
 

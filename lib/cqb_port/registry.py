@@ -23,7 +23,7 @@ from .features import Estimates
 from .queueing import ARRIVAL_RATE, FirstInFirstOut, Priced, QueueScenario, expected_attempts
 from .router import EVERY, AdaptivePort, Port, few_samples_expected, port_rh_plus
 from .scenario import Known, Scenario, approximate, nearest
-from .session import DECLINED, Ledger, Metrics, Router, measure, replay
+from .session import DECLINED, Ledger, Router, measure, replay
 
 BATCH = 256  # BatchSplit's mini-batch
 
@@ -177,7 +177,7 @@ ROUTERS: dict[str, Contender] = {**PUBLISHED, **OURS, **BASELINES, **ORACLES}
 REFERENCE = "Approx Optimum"  # whose Perf the relative Perf is measured by
 
 
-def play(name: str, here: Scenario) -> Metrics:
+def play(name: str, here: Scenario) -> dict[str, float]:
     """The metrics of a router, by its name, in a scenario."""
     contender = ROUTERS[name]
     with few_samples_expected():

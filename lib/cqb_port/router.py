@@ -280,8 +280,7 @@ class Remaining:
 
     def sample(self) -> Estimates:
         """The history with scores and costs times the weights, which weighs the dual's terms so."""
-        weights = self.weights
-        return Estimates(*(values * weights for values in self._history))
+        return Estimates(*(values * self.weights for values in self._history))
 
     def _scaled(self, estimates: Estimates) -> np.ndarray:
         """Estimates in units of their spread over the history: (n, 2 M)."""

@@ -150,23 +150,16 @@ class Scenario:
 
     Attributes
     ----------
-    rows : (N,) places in the partition's stream, in order of arrival. budgets : (M,) dollars.
+    rows : (N,) places in the partition's stream, in order of arrival. scores : (M, N), true.
+    costs : (M, N) dollars, true. budgets : (M,) dollars.
     """
 
     task: Task
     partition: Partition
     rows: np.ndarray
+    scores: np.ndarray
+    costs: np.ndarray
     budgets: np.ndarray
-
-    @property
-    def scores(self) -> np.ndarray:
-        """True scores, (M, N)."""
-        return self.partition.scores[:, self.rows]
-
-    @property
-    def costs(self) -> np.ndarray:
-        """True costs, (M, N) dollars."""
-        return self.partition.costs[:, self.rows]
 
     @property
     def horizon(self) -> int:
@@ -199,7 +192,8 @@ def scenario(task: Task, table: RoutingTable) -> Scenario:
         rows = rows[np.argsort(place[family[rows]], kind="stable")]
     means = (values.mean(axis=1) for values in (dealt.history.scores, dealt.history.costs))
     shares = weights(task.split, *means, Streams(task.noise_seed).generator("port budgets"))
-    return Scenario(task, dealt, rows, total_budget(dealt.costs[:, rows], task.c) * shares)
+    scores, costs = dealt.scores[:, rows], dealt.costs[:, rows]
+    return Scenario(task, dealt, rows, scores, costs, total_budget(costs, task.c) * shares)
 
 
 def total_budget(costs: np.ndarray, c: float = 1.0) -> float:

@@ -148,23 +148,14 @@ def replay(
     return Session(router, budgets, scores.shape[1]).serve(estimates, scores, costs)
 
 
-@dataclass(frozen=True)
-class Metrics:
-    """Perf: total score of served queries. cost: dollars. ppc: Perf per dollar, 0 without cost.
-    throughput: queries served. declined, lost: queries refused by the router, by admission."""
+def measure(outcome: Outcome) -> dict[str, float]:
+    """The metrics of an outcome.
 
-    perf: float
-    cost: float
-    ppc: float
-    throughput: int
-    declined: int
-    lost: int
-
-
-def measure(outcome: Outcome) -> Metrics:
-    """The metrics of an outcome."""
+    perf : total score of served queries. cost : dollars. ppc : perf per dollar, 0 without cost.
+    throughput : queries served. declined, lost : queries refused by the router, by admission.
+    """
     perf, cost = float(outcome.scores.sum()), float(outcome.costs.sum())
-    declined = int((outcome.choices == DECLINED).sum())
-    served = int(outcome.admitted.sum())
+    served, declined = int(outcome.admitted.sum()), int((outcome.choices == DECLINED).sum())
     lost = outcome.choices.size - served - declined
-    return Metrics(perf, cost, perf / cost if cost > 0 else 0.0, served, declined, lost)
+    money = {"perf": perf, "cost": cost, "ppc": perf / cost if cost > 0 else 0.0}
+    return {**money, "throughput": served, "declined": declined, "lost": lost}

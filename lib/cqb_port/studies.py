@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import pandas as pd
 
@@ -23,7 +22,7 @@ from cqb.study import Study
 
 from . import dual, registry, summaries
 from .queueing import ARRIVAL_RATE, queue_scenario, serve
-from .scenario import SPLITS, Task, scenario
+from .scenario import SPLITS, Scenario, Task, scenario
 from .session import Ledger
 
 REAL, STAND_IN = "routerbench", "routerbench-standin"
@@ -78,44 +77,37 @@ def queue(seeds: Sequence[int] = SEEDS[:10]) -> list[Task]:
 
 
 def run(task: Task, table: RoutingTable) -> pd.DataFrame:
-    """A row per policy of a task: its metrics, rp and lpr.
+    """A row per policy of a task, with what it reached and the columns that name it."""
+    here = scenario(task, table)
+    rows = _queued(here) if task.experiment == "queue" else _routed(here)
+    about = {"dataset": table.name, "stand_in": table.stand_in}
+    about |= {"experiment": task.experiment, "setting": task.setting, "seed": task.noise_seed}
+    return pd.DataFrame([{**about, "policy": name, **rows[name]} for name in task.policies])
+
+
+def _routed(here: Scenario) -> dict[str, dict[str, float]]:
+    """The metrics of each router, rp and lpr.
 
     rp is Perf over that of Approx Optimum, lpr over the optimum of the linear programme on true scores
     and costs.
     """
-    here = scenario(task, table)
     bound = dual.lp_value(here.scores, here.costs, here.budgets)
-    names = dict.fromkeys((*task.policies, registry.REFERENCE))
-    found = {name: registry.play(name, here) for name in names}
-    reference = found[registry.REFERENCE].perf
-    rows = {
-        name: {
-            **vars(found[name]),
-            "rp": found[name].perf / reference,
-            "lpr": found[name].perf / bound,
-        }
-        for name in task.policies
-    }
-    return _table(task, table, rows)
+    names = dict.fromkeys((*here.task.policies, registry.REFERENCE))
+    rows = {name: registry.play(name, here) for name in names}
+    reference = rows[registry.REFERENCE]["perf"]
+    for row in rows.values():
+        row |= {"rp": row["perf"] / reference, "lpr": row["perf"] / bound}
+    return rows
 
 
-def run_queue(task: Task, table: RoutingTable) -> pd.DataFrame:
-    """A row per system of a task, with the fields of :class:`.queueing.Report`."""
-    here = scenario(task, table)
-    queued = queue_scenario(here)
-    rows = {}
-    for name in task.policies:
+def _queued(here: Scenario) -> dict[str, dict[str, float]]:
+    """What each system reached in the queue, with the fields of :class:`.queueing.Report`."""
+    queued, rows = queue_scenario(here), {}
+    for name in here.task.policies:
         ledger = Ledger(here.budgets)
         policy = registry.SYSTEMS[name](here, queued, ledger)
         rows[name] = serve(queued, policy, ledger)._asdict()
-    return _table(task, table, rows)
-
-
-def _table(task: Task, table: RoutingTable, rows: dict[str, dict[str, Any]]) -> pd.DataFrame:
-    """The rows of a task, by policy, with the columns that name them."""
-    about = {"dataset": table.name, "stand_in": table.stand_in}
-    about |= {"experiment": task.experiment, "setting": task.setting, "seed": task.noise_seed}
-    return pd.DataFrame([{**about, "policy": name, **row} for name, row in rows.items()])
+    return rows
 
 
 def cost(task: Task) -> float:
@@ -131,8 +123,8 @@ def stratum(task: Task) -> tuple[str, ...]:
 
 
 def _study(part: str, dataset: str, tasks: list[Task]) -> Study:
-    play, name = run_queue if part == "queue" else run, f"port-{part}-{dataset}"
-    return Study(name, 1, dataset, tuple(tasks), play, stratum=stratum, cost=cost)
+    name = f"port-{part}-{dataset}"
+    return Study(name, 1, dataset, tuple(tasks), run, stratum=stratum, cost=cost)
 
 
 STUDIES = {

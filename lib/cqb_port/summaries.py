@@ -160,19 +160,19 @@ def modes(here: Scenario, alphas: Sequence[float]) -> str:
         with few_samples_expected():
             router = Port(here.budgets, here.horizon, random=here.random("first phase"), **settings)
         found = measure(replay(router, here.budgets, published(here), here.scores, here.costs))
-        lines.append(
-            f"{name:24s} Perf / LP optimum {found.perf / bound:.3f}, declined {found.declined}, "
-            f"lost {found.lost}"
-        )
+        share, declined, lost = found["perf"] / bound, found["declined"], found["lost"]
+        lines.append(f"{name:24s} Perf / LP optimum {share:.3f}, declined {declined}, lost {lost}")
     return "\n".join(lines)
 
 
 def worth(here: Scenario, names: Sequence[str], alpha: float) -> pd.DataFrame:
     """Price times mean cost of every model, in points of score, on true values in either mode."""
-    columns = {}
-    for name, mode in (("PORT", "dual"), ("PORT-ref", "reference")):
-        prices = dual.solve(here.scores, here.costs, here.budgets, mode=mode, alpha=alpha)
-        columns[name] = prices.gamma * here.costs.mean(axis=1)
+    truth = (here.scores, here.costs, here.budgets)
+    solved = {
+        "PORT": dual.solve(*truth),
+        "PORT-ref": dual.solve(*truth, mode="reference", alpha=alpha),
+    }
+    columns = {name: found.gamma * here.costs.mean(axis=1) for name, found in solved.items()}
     return pd.DataFrame(columns, index=list(names))
 
 

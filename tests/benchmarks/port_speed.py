@@ -22,9 +22,10 @@ from threadpoolctl import threadpool_limits
 from cqb import paths
 from cqb.files import write_text
 from cqb.study import provenance
-from cqb_port import Estimates, ExactIndex, Port, replay
-from cqb_port.features import ApproximateIndex, recall
+from cqb_port.features import ApproximateIndex, Estimates, ExactIndex, recall
+from cqb_port.router import Port
 from cqb_port.scenario import total_budget, weights
+from cqb_port.session import replay
 
 E, N, M, D, K = 26_497, 10_000, 11, 768, 5
 CENTRES, SPREAD = 400, 1.2

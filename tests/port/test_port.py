@@ -7,21 +7,11 @@ from scipy.optimize import linprog
 from scipy.stats import chisquare
 
 from cqb.arrays import BackendError, backend
-from cqb_port import (
-    Estimates,
-    ExactIndex,
-    History,
-    NearestNeighbours,
-    Port,
-    Session,
-    dual,
-    features,
-    measure,
-    registry,
-    replay,
-)
-from cqb_port.router import AdaptivePort, best_models, port_rh_plus
+from cqb_port import dual, features, registry
+from cqb_port.features import Estimates, ExactIndex, History, NearestNeighbours
+from cqb_port.router import AdaptivePort, Port, best_models, port_rh_plus
 from cqb_port.scenario import total_budget, weights
+from cqb_port.session import Session, measure, replay
 
 pytestmark = pytest.mark.filterwarnings("ignore::cqb_port.router.FewSamplesWarning")
 
@@ -112,7 +102,7 @@ def test_no_budget_is_exceeded_and_no_outcome_beats_the_dual_bound(split):
         for j in np.flatnonzero(outcome.admitted):
             spent[outcome.choices[j]] += g[outcome.choices[j], j]
         assert (spent <= B).all(), name
-        assert measure(outcome).perf <= bound * (1 + 1e-9), name
+        assert measure(outcome)["perf"] <= bound * (1 + 1e-9), name
 
 
 @pytest.mark.parametrize("seed", range(24))
@@ -281,7 +271,7 @@ def test_ratio_grows_with_the_volume(M, sizes):
             bound = dual.solve(d, g, B).value
             for mode, found in here.items():
                 router = port(B, N, seed, epsilon=N ** (-1 / 3), mode=mode)
-                found.append(measure(replay(router, B, Estimates(d, g), d, g)).perf / bound)
+                found.append(measure(replay(router, B, Estimates(d, g), d, g))["perf"] / bound)
         for mode, found in here.items():
             ratios[mode].append(np.mean(found))
     assert ratios["dual"] == sorted(ratios["dual"])
@@ -296,7 +286,7 @@ def test_both_modes_agree_where_every_query_fits():
     bound = dual.solve(d, g, B).value
     epsilon = N ** (-1 / 3)
     perf = [
-        measure(replay(port(B, N, epsilon=epsilon, mode=mode), B, Estimates(d, g), d, g)).perf
+        measure(replay(port(B, N, epsilon=epsilon, mode=mode), B, Estimates(d, g), d, g))["perf"]
         for mode in dual.MODES
     ]
     assert abs(perf[0] - perf[1]) <= 0.005 * bound
@@ -312,7 +302,7 @@ def test_beats_the_baselines_with_noisy_features():
         every = routers(d, g, B, seed) | {"dual": port(B, 3000, seed)}
         reference = replay(dual_plan(e, B), B, e, d, g)
         for name in ("dual", "cost", "perf", "random"):
-            perf = measure(replay(every[name], B, e, d, g)).perf / measure(reference).perf
+            perf = measure(replay(every[name], B, e, d, g))["perf"] / measure(reference)["perf"]
             relative.setdefault(name, []).append(perf)
     mean = {name: np.mean(values) for name, values in relative.items()}
     assert mean["dual"] >= 0.75

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from cqb_port import History, predictors
+from cqb_port import predictors
+from cqb_port.features import History
 from cqb_port.predictors import SimilarityRidge, principal, similarities, similarity
 
 RNG = np.random.default_rng(5)

@@ -8,9 +8,10 @@ import pytest
 
 from cqb.environment import pooled_environment
 from cqb.simulate import Decision
-from cqb_port import Estimates, History, Ledger
+from cqb_port.features import Estimates, History
 from cqb_port.queueing import FirstInFirstOut, QueueScenario, expected_attempts, serve
 from cqb_port.router import AdaptivePort
+from cqb_port.session import Ledger
 
 N, M = 30, 3
 RNG = np.random.default_rng(3)

@@ -8,11 +8,13 @@ import pytest
 
 from cqb.routing_table import RoutingTable, split_rows
 from cqb.study.replay import sample
-from cqb_port import Estimates, measure, replay, studies, summaries
+from cqb_port import studies, summaries
+from cqb_port.features import Estimates
 from cqb_port.predictors import SimilarityRidge
 from cqb_port.registry import BASELINES, ROUTERS, SYSTEMS
 from cqb_port.router import AdaptivePort, Remaining
 from cqb_port.scenario import Task, dealt_rows, partition, scenario
+from cqb_port.session import measure, replay
 
 NO_INDEX = tuple(name for name in ROUTERS if not name.startswith("Greedy"))
 TASK = Task("split", "weighted", 3, NO_INDEX)
@@ -166,7 +168,7 @@ def test_weighing_the_history_pays_on_a_stream_that_is_not_in_random_order():
     perf = {}
     for depleting in (False, True):
         router = AdaptivePort(budget, N, history=Estimates(scores, costs), depleting=depleting)
-        perf[depleting] = measure(replay(router, budget, stream, *stream)).perf
+        perf[depleting] = measure(replay(router, budget, stream, *stream))["perf"]
     assert perf[True] >= perf[False] - 1e-9
     with pytest.raises(ValueError, match="depleting"):
         AdaptivePort(budget, N, every=5, depleting=True, random=rng)
@@ -196,7 +198,7 @@ def test_every_router_and_system_is_in_a_study_and_in_a_short_replay():
 
 def test_queue_rows_are_one_for_each_system(table):
     task = replace(studies.queue([3])[0], policies=("PORT", "ACQB + prices", "RANDOM"))
-    rows = studies.run_queue(task, table)
+    rows = studies.run(task, table)
     assert rows["policy"].tolist() == list(task.policies)
     assert (rows["departed"] + rows["lost"] == 60).all()
     assert (rows["cost"] <= scenario(task, table).budgets.sum()).all()
