@@ -125,8 +125,8 @@ def similarities(vectors: np.ndarray, widths: Sequence[float] = WIDTHS) -> Simil
 def basis(vectors: np.ndarray, anchors: np.ndarray, width: float) -> Basis:
     """The features of unit rows (E, D) and anchors (a, D)."""
     values, axes = eigh(similarity(anchors, anchors, width))
-    kept = values > 1e-10 * values[-1]  # what rounding leaves
-    whiten = axes[:, kept] / np.sqrt(values[kept])
+    large = values > 1e-10 * values[-1]  # what rounding leaves
+    whiten = axes[:, large] / np.sqrt(values[large])
     plain = similarity(vectors, anchors, width) @ whiten
     spectrum, axes = eigh(plain.T @ plain)
     return Basis(width, plain @ axes, spectrum, whiten @ axes)

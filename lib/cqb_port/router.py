@@ -62,6 +62,10 @@ class PricedRouter(Router):
     budgets : (M,) dollars for all `horizon` queries. horizon : N, which must be known.
     first : queries of the first phase. random : its generator; all of it is drawn here.
 
+    Attributes
+    ----------
+    L : `first`. arrived : queries seen. solutions : how often prices were found.
+
     Raises
     ------
     ValueError
@@ -100,7 +104,8 @@ class PricedRouter(Router):
             self.gamma = self._solve(left).gamma
             self.solutions += 1
         self.arrived += n
-        self._seen.append(estimates)
+        if at < self.L or self.every:  # a later solution needs them
+            self._seen.append(estimates)
         return self._first[at : at + n] if at < self.L else self.by_prices(estimates, left)
 
     def by_prices(self, estimates: Estimates, left: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""A router at work: choices, admission under hard budgets, and metrics (arXiv 2509.02718).
+"""What a router is, and a router at work: choices, admission, and metrics (arXiv 2509.02718).
 
 A model serves a query only if its true cost still fits its budget.
 """

@@ -29,10 +29,8 @@ REAL, STAND_IN = "routerbench", "routerbench-standin"
 SEEDS = tuple(range(42, 62))
 # In the sweeps: the published router in both modes, the best of ours, and three to compare with.
 SWEPT = ("PORT", "PORT-ref", "PORT-RH+", "Random", "KNN-Cost", "Approx Optimum")
-FIXED_SEED, MANY = (
-    SEEDS[0],
-    range(1000, 1100),
-)  # the stream whose order alone varies, and its orders
+FIXED_SEED = SEEDS[0]  # of the stream whose order alone varies
+MANY = range(1000, 1100)  # orders of that stream
 # CPU seconds of the slower policies; the predictor of a seed takes as long as several scenarios.
 SECONDS = {"PORT-R": 0.15, "PORT-RH": 0.25, "PORT-RH+": 0.55, "BatchSplit": 0.35}
 SECONDS |= {"ACQB + prices": 1.5}
