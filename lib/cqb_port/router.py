@@ -30,7 +30,7 @@ class FewSamplesWarning(UserWarning):
 
 
 def few_samples_expected() -> warnings.catch_warnings:
-    """Silence :class:`FewSamplesWarning` where a short first phase is part of the result: for `with`.
+    """A context without :class:`FewSamplesWarning`: a short first phase is part of some results.
 
     A slice of 882 queries leaves 23 to fit 11 prices on.
     """

@@ -226,29 +226,29 @@ def checked(x):
     return (x / np.linalg.norm(x, axis=1)[:, None]).astype(np.float32)
 
 
-def same_neighbours(xp, device=None):
+def same_neighbours(monkeypatch, xp, **where):
     """On every backend the search finds what it finds in NumPy, row by row."""
+    monkeypatch.setattr(features, "CHUNK", 50)
     rng = np.random.default_rng(6)
     vectors, itself = checked(rng.normal(size=(333, 9))), np.arange(333)
     for k in (1, 5, 60):
-        there = ExactIndex(xp.asarray(vectors, **({"device": device} if device else {})))
-        here = ExactIndex(vectors)
+        there, here = ExactIndex(xp.asarray(vectors, **where)), ExactIndex(vectors)
         assert (there.nearest(vectors, k) == here.nearest(vectors, k)).all()
         assert (there.nearest(vectors, k, itself) == here.nearest(vectors, k, itself)).all()
 
 
-def test_neighbours_need_no_hidden_host_copy():
+def test_neighbours_need_no_hidden_host_copy(monkeypatch):
     """The strict standard on a device that is not the default refuses any implicit conversion."""
-    same_neighbours(array_api_strict, array_api_strict.Device("device1"))
+    same_neighbours(monkeypatch, array_api_strict, device=array_api_strict.Device("device1"))
 
 
 @pytest.mark.gpu
-def test_the_gpu_finds_the_same_neighbours():
+def test_the_gpu_finds_the_same_neighbours(monkeypatch):
     try:
         cupy = backend("cupy")
     except BackendError as reason:
         pytest.skip(str(reason))
-    same_neighbours(cupy)
+    same_neighbours(monkeypatch, cupy)
 
 
 def test_ties_go_to_the_lowest_row_and_nobody_is_its_own_neighbour():
