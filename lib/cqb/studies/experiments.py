@@ -59,8 +59,9 @@ ZEROEVAL = EMBEDLLM.with_(
     cells=_cells({1: (0.75,), 2: (0.8,)}, lams=(0.0,)),
     policies=(*PAPER_POLICIES, *BEYOND),
 )
+LLMROUTER = ZEROEVAL.with_(dataset="llmrouter", cells=_cells({1: (0.3,), 2: (0.45,)}, lams=(0.0,)))
 REAL = {one.dataset: one for one in (ROUTERBENCH, SPROUT, EMBEDLLM)}
-OTHERS = {one.dataset: one for one in (PARETOBANDIT, ZEROEVAL)}
+OTHERS = {one.dataset: one for one in (PARETOBANDIT, ZEROEVAL, LLMROUTER)}
 # The stand-ins of the two larger sets are shown with fewer seeds and rounds.
 SHORT: dict[str, Any] = {"seeds": (42, 43, 44), "T": 2000}
 STAND_INS = {
