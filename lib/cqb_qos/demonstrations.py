@@ -14,16 +14,14 @@ import pandas as pd
 
 from cqb.stats import intervals
 
-from .episodes import Episodes, serve
+from .episodes import Episodes, measure, serve
 from .forecast import Form, delays, flagged, made_late, published_delays, published_late
-from .metrics import latency, measure
 from .networks import Weights, arrived_readout, graph_values, pack, unpack
 from .observe import observe
 from .policies import GreedyRouter, feasible, highest_score
 from .simulator import Decision
-from .synthetic import Load, batch_of, workload
 from .system import Expert, System
-from .workload import Batch, Workload, stack
+from .workloads import Batch, Load, Workload, batch_of, stack, workload
 
 
 def lone_latency(prompts: np.ndarray, lengths: np.ndarray, expert: Expert) -> np.ndarray:
@@ -46,7 +44,7 @@ def knee(
 ) -> pd.DataFrame:
     """One expert at several Poisson rates: latency, QoS and utilisation, means with 95% intervals."""
     system = System((expert,), limit)
-    batch = batch_of([Load("Poisson", rate) for rate in rates], seeds, T, system)
+    batch = batch_of([Load("Poisson", rate) for rate in rates], seeds, T, 1)
     rows = measure(serve(batch, system, highest_score))
     groups = rows.groupby(np.repeat(rates, len(seeds)))
     table = pd.DataFrame(intervals(groups, ("latency", "qos", "utilisation"), groups.size()))
@@ -71,7 +69,7 @@ def interference(expert: Expert, sizes: Sequence[int], prompt: int, length: int)
     return pd.DataFrame(
         {
             "requests": sizes,
-            "simulated": np.nanmax(latency(outcome), axis=1),
+            "simulated": np.nanmax(outcome.latency, axis=1),
             "closed form": expert.c0 + np.array(sizes) * shared,
         }
     )
@@ -93,11 +91,10 @@ def frozen_delays(expert: Expert, seeds: Sequence[int], running: int) -> pd.Data
         "ours": delays(decision, slots, lengths),
         "published": published_delays(decision, slots, lengths),
     }
-    number = decision.experts.request[:, None, : slots.here.shape[2]].copy()  # it changes in place
     episodes.step(np.zeros(len(seeds), np.int64))
-    with_it = latency(episodes.outcome())
-    without = latency(serve(batch, system, _all_but_last))
-    gap = np.take_along_axis((with_it - without)[:, None, :], np.maximum(number, 0), axis=2)
+    with_it = episodes.outcome().latency
+    without = serve(batch, system, _all_but_last).latency
+    gap = np.take_along_axis((with_it - without)[:, None, :], np.maximum(slots.number, 0), axis=2)
     columns = {"simulated": gap, **estimates}
     return pd.DataFrame({name: values[slots.here] for name, values in columns.items()})
 
@@ -111,7 +108,7 @@ def _frozen(seeds: Sequence[int], running: int) -> Batch:
 
 
 def _all_but_last(decision: Decision) -> np.ndarray:
-    B, _, T = decision.experts.batch.shape
+    B, _, T = decision.experts.batch.lengths.shape
     return np.full(B, int(decision.index == T - 1))
 
 
@@ -137,7 +134,7 @@ def flags(load: Load, seeds: Sequence[int], T: int, system: System) -> pd.DataFr
             count += [(found & right).sum(), (found & ~right).sum(), (right & ~found).sum()]
         return actions
 
-    serve(batch_of([load], seeds, T, system), system, counting)
+    serve(batch_of([load], seeds, T, system.N), system, counting)
     return pd.DataFrame(counts, index=list(forms), columns=["right", "false", "missed"])
 
 
@@ -151,7 +148,7 @@ def _chosen(decision: Decision, actions: np.ndarray, form: Form, truth: bool) ->
 
 def states(load: Load, seeds: Sequence[int], decisions: int, system: System) -> np.ndarray:
     """Packed observations, (seeds, D), after some decisions of the rule Feasible."""
-    episodes = Episodes(batch_of([load], seeds, decisions + 1, system), system)
+    episodes = Episodes(batch_of([load], seeds, decisions + 1, system.N), system)
     for _ in range(decisions):
         episodes.step(feasible(episodes.decision))
     return pack(observe(episodes.decision))

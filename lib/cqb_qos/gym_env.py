@@ -14,8 +14,8 @@ import numpy as np
 
 from .episodes import Episodes
 from .observe import Observation, observe
-from .synthetic import Load, batch_of
 from .system import System
+from .workloads import Load, batch_of
 
 try:
     import gymnasium
@@ -44,7 +44,7 @@ class QosEnv(gymnasium.Env):
             raise ValueError("loads: found none, expected at least one")
         self._loads, self._system, self._T, self._beta = tuple(loads), system, T, beta
         self.action_space = spaces.Discrete(system.N + 1)
-        example = Episodes(batch_of(loads[:1], [0], 1, system), system).decision
+        example = Episodes(batch_of(loads[:1], [0], 1, system.N), system).decision
         self.observation_space = spaces.Dict(_spaces(observe(example)))
         self.episodes: Episodes | None = None
 
@@ -56,7 +56,7 @@ class QosEnv(gymnasium.Env):
         if load is None:
             load = self._loads[int(self.np_random.integers(len(self._loads)))]
         chosen = int(self.np_random.integers(2**31)) if seed is None else seed
-        batch = batch_of([load], [chosen], self._T, self._system)
+        batch = batch_of([load], [chosen], self._T, self._system.N)
         self.episodes = Episodes(batch, self._system, self._beta)
         return _as_dict(observe(self.episodes.decision)), {"load": str(load), "seed": chosen}
 

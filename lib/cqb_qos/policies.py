@@ -16,15 +16,8 @@ from scipy.special import expit
 
 from cqb.streams import Streams
 
-from .forecast import (
-    delays,
-    final_latency,
-    frozen_own_latency,
-    impact,
-    own_latency,
-    published_impact,
-)
-from .simulator import Decision, Policy, Running
+from .forecast import Frozen, frozen, impact, own_latency, published_impact
+from .simulator import Decision, Policy
 
 SOFTNESS = 0.1  # width of the softened step at L, as a share of L
 
@@ -49,7 +42,7 @@ def round_robin(decision: Decision) -> np.ndarray:
 def shortest_queue(decision: Decision) -> np.ndarray:
     """SQF: the fewest requests, running and waiting."""
     experts = decision.experts
-    return decision.per_expert(experts.running + experts.waiting).argmin(axis=1)
+    return experts.per_expert(experts.running + experts.waiting).argmin(axis=1)
 
 
 def highest_score(decision: Decision) -> np.ndarray:
@@ -107,33 +100,22 @@ class RolloutRouter:
     price: float = 0.0
 
     def __call__(self, decision: Decision) -> np.ndarray:
-        running = decision.experts.running_requests(truth=False)
-        final = final_latency(decision, running)
-        added = delays(decision, running, decision.lengths)
-        own = frozen_own_latency(decision, running)
-        gain = soft_gain(decision, running, own, final, added)
+        gain = soft_gain(decision, frozen(decision))
         return best_or_drop(gain - self.price * toll(decision))
 
 
-def soft_gain(
-    decision: Decision, running: Running, own: np.ndarray, final: np.ndarray, added: np.ndarray
-) -> np.ndarray:
-    """Predicted QoS of the arriving request at each expert less what running ones lose, (B, N).
-
-    Parameters
-    ----------
-    own : (B, N) its latency. final, added : (B, N, S) theirs without it, and what it adds to them.
-    """
+def soft_gain(decision: Decision, seen: Frozen) -> np.ndarray:
+    """Predicted QoS of the arriving request at each expert less what running ones lose, (B, N)."""
     limit = decision.experts.system.limit
-    lost = softly_met(final, limit) - softly_met(final + added, limit)
-    harm = np.where(running.here, running.score * lost, 0.0).sum(axis=-1)
-    return decision.scores * softly_met(own, limit) - harm
+    lost = softly_met(seen.final, limit) - softly_met(seen.final + seen.added, limit)
+    harm = np.where(seen.running.here, seen.running.score * lost, 0.0).sum(axis=-1)
+    return decision.scores * softly_met(seen.own, limit) - harm
 
 
 def toll(decision: Decision) -> np.ndarray:
     """Seconds of delay that the request causes to later ones, (B, N): ``k2 (p + d/2) d``."""
     p, d = decision.prompt[:, None], decision.lengths
-    return decision.per_expert(decision.experts.constants.k2) * (p + 0.5 * d) * d
+    return decision.experts.costs[2] * (p + 0.5 * d) * d
 
 
 def softly_met(latency: np.ndarray, limit: float) -> np.ndarray:
@@ -159,4 +141,3 @@ POLICIES: dict[str, Maker] = {
     "Priced Impact-greedy": lambda seeds, T, price: GreedyRouter(impact, price),
     "Priced rollout": lambda seeds, T, price: RolloutRouter(price),
 }
-PRICED = tuple(name for name in POLICIES if name.startswith("Priced"))

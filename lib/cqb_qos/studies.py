@@ -16,14 +16,13 @@ import pandas as pd
 
 from cqb.study import Study
 
-from .episodes import serve
-from .metrics import measure
+from .episodes import measure, serve
 from .policies import POLICIES
 from .simulator import Decision, Policy
 from .summaries import summarise
-from .synthetic import Load, batch_of
 from .system import System, default_system
 from .trained_models import JUDGED, MAIN, MODELS, load
+from .workloads import Load, batch_of
 
 DEFAULT, TIGHT = "default", "tight memory"
 SYSTEMS = {DEFAULT: default_system(), TIGHT: default_system().with_(memory=1500)}
@@ -66,7 +65,7 @@ class Task:
 def run(task: Task, data: None = None) -> pd.DataFrame:
     """The metrics of a task, a row for each load."""
     system, count = SYSTEMS[task.system], len(task.loads)
-    batch = batch_of(task.loads, (task.seed,), task.requests, system)
+    batch = batch_of(task.loads, (task.seed,), task.requests, system.N)
     outcome = serve(batch, system, router(task, count, task.requests))
     rows = pd.DataFrame({"part": [task.part] * count, "system": task.system})
     rows = rows.assign(policy=task.policy, price=task.price)
@@ -93,7 +92,7 @@ def decision_ms(task: Task, system: System) -> float:
         seconds.append(time.perf_counter() - start)
         return actions
 
-    serve(batch_of([TIMED], [task.seed], TIMED_REQUESTS, system), system, timed)
+    serve(batch_of([TIMED], [task.seed], TIMED_REQUESTS, system.N), system, timed)
     return 1000.0 * float(np.median(seconds))
 
 

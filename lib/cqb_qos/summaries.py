@@ -12,10 +12,10 @@ import pandas as pd
 from cqb.stats import differences, half_width, intervals
 from cqb.tables import select, spreads
 
-from .metrics import LENGTH_GROUPS, METRICS, column_of
+from .episodes import DROPPED, METRICS
 from .policies import POLICIES
-from .synthetic import Load
 from .trained_models import MAIN, MODELS
+from .workloads import Load
 
 WORST = "DDQN (worst of 3)"  # the main policy of the lowest QoS, in comparisons with the rules
 CELL = ["system", "kind", "rate"]
@@ -31,8 +31,8 @@ def summarise(rows: pd.DataFrame) -> pd.DataFrame:
     """Means over the seeds, a row per policy and setting (system, kind of arrivals, rate).
 
     Columns: `workload` ("synthetic"), the setting, `policy`, `price`, `requests`, `seeds`, and for each
-    of :data:`.metrics.METRICS` `_mean`, `_low` and `_high`, the 95% t-interval for the mean (NaN for one
-    seed). `decision_ms` (median milliseconds of one decision in one environment) has a mean only.
+    of :data:`.episodes.METRICS` `_mean`, `_low` and `_high`, its 95% t-interval (NaN for one seed).
+    `decision_ms` (median milliseconds of one decision in one environment) has a mean only.
     """
     groups = select(rows, part="test").groupby([*CELL, "policy", "price", "requests"], sort=False)
     table = pd.DataFrame({"seeds": groups["seed"].nunique()})
@@ -81,8 +81,7 @@ def metric_table(rows: pd.DataFrame, load: Load, metrics: Mapping[str, str]) -> 
 
 def drops_by_length(rows: pd.DataFrame, load: Load) -> pd.DataFrame:
     """The dropped share of requests by response length, of the policies that drop any."""
-    names = {column_of(group): group for group in LENGTH_GROUPS}
-    table = metric_table(rows, load, {"dropped": "all", **names})
+    table = metric_table(rows, load, {"dropped": "all", **DROPPED})
     return table[table["all"] > 0.0]
 
 

@@ -16,8 +16,7 @@ import pandas as pd
 
 from cqb.streams import Streams
 
-from .synthetic import requests
-from .workload import Workload
+from .workloads import Workload, requests
 
 AZURE = ("TIMESTAMP", "ContextTokens", "GeneratedTokens")
 BURSTGPT = ("Timestamp", "Request tokens", "Response tokens")

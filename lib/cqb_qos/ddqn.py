@@ -1,4 +1,4 @@
-"""Double DQN on Stable-Baselines3, from transitions that hold the results of every action.
+"""Double DQN on Stable-Baselines3 (the extra `rl`), from transitions that hold every action's result.
 
 Differences to its DQN: the network is one of ours; targets are double (van Hasselt, Guez and Silver,
 AAAI 2016); a transition carries all N + 1 actions, whose next states share one arrival, so that the
@@ -18,7 +18,7 @@ from stable_baselines3.dqn.policies import DQNPolicy, QNetwork
 from torch import nn
 from torch.nn.functional import smooth_l1_loss
 
-from ..networks import NETWORKS, initial
+from .networks import NETWORKS, initial
 
 MEAN_FIRST = 0.1  # share of the training in which values of the initial rule are learned
 RAMP = 0.05  # share over which contrasts are then given their full weight
@@ -66,7 +66,7 @@ class BranchBuffer(ReplayBuffer):
 
 
 class Values(nn.Module):
-    """A network of :data:`..networks.NETWORKS` with weights that can be trained."""
+    """A network of :data:`.networks.NETWORKS` with weights that can be trained."""
 
     def __init__(self, network: str, weights: dict[str, np.ndarray]) -> None:
         super().__init__()
