@@ -43,17 +43,11 @@ class BranchBuffer(ReplayBuffer):
         self.rewards = np.zeros(places, np.float32)
         self.random = np.random.default_rng(seed)
 
-    def add(
-        self,
-        obs: np.ndarray,
-        next_obs: np.ndarray,
-        action: np.ndarray,
-        reward: np.ndarray,
-        done: np.ndarray,
-        infos: list[dict[str, Any]],
-    ) -> None:
-        tried = np.stack([info["next"] for info in infos])
-        self.observations[self.pos], self.next_observations[self.pos] = obs, tried
+    def add(self, obs: np.ndarray, *followed: Any) -> None:
+        """Store states and the results in the last argument, the infos of the environment."""
+        infos = followed[-1]
+        self.observations[self.pos] = obs
+        self.next_observations[self.pos] = np.stack([info["next"] for info in infos])
         self.rewards[self.pos] = np.stack([info["rewards"] for info in infos])
         self.pos = (self.pos + 1) % self.buffer_size
         self.full |= self.pos == 0

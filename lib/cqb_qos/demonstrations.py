@@ -21,13 +21,18 @@ from .observe import observe
 from .policies import GreedyRouter, feasible, highest_score
 from .simulator import Decision
 from .system import Expert, System
-from .workloads import Batch, Load, Workload, batch_of, stack, workload
+from .workloads import Load, Workload, batch_of, stack, workload
+
+
+def own_seconds(prompts: np.ndarray, lengths: np.ndarray, expert: Expert) -> np.ndarray:
+    """Seconds that the tokens of a request take: its prefill, and d - 1 decode iterations."""
+    held = (lengths - 1) * prompts + lengths * (lengths - 1) // 2
+    return expert.k1 * prompts + expert.k2 * held
 
 
 def lone_latency(prompts: np.ndarray, lengths: np.ndarray, expert: Expert) -> np.ndarray:
-    """Seconds per token of requests that have the expert to themselves: one prefill, d - 1 decodes."""
-    held = (lengths - 1) * prompts + lengths * (lengths - 1) // 2
-    return expert.c0 + (expert.k1 * prompts + expert.k2 * held) / lengths
+    """Seconds per token of requests that have the expert to themselves."""
+    return expert.c0 + own_seconds(prompts, lengths, expert) / lengths
 
 
 def largest_rate(prompts: np.ndarray, lengths: np.ndarray, expert: Expert) -> float:
@@ -35,8 +40,7 @@ def largest_rate(prompts: np.ndarray, lengths: np.ndarray, expert: Expert) -> fl
 
     A request costs its own tokens' time however it is batched; only c0 is shared by a batch.
     """
-    held = (lengths - 1) * prompts + lengths * (lengths - 1) // 2
-    return float(1.0 / np.mean(expert.k1 * prompts + expert.k2 * held))
+    return float(1.0 / np.mean(own_seconds(prompts, lengths, expert)))
 
 
 def knee(
@@ -56,23 +60,17 @@ def interference(expert: Expert, sizes: Sequence[int], prompt: int, length: int)
 
     With b requests, ``c0 + b (k1 p + k2 sum_{i=1}^{d-1} (p + i)) / d`` seconds per token.
     """
-    most = max(sizes)
-    flat = np.full((1, most), 1.0)
-    lengths = np.full((1, most), length)
+    most, of_size = max(sizes), np.array(sizes)
+    flat, lengths = np.full((1, most), 1.0), np.full((1, most), length)
     one = Workload(np.zeros(most), np.full(most, prompt), lengths, flat, flat, lengths)
     outcome = serve(
         stack([one] * len(sizes)),
         System((expert,)),
-        lambda decision: np.where(decision.index < np.array(sizes), 0, 1),
+        lambda decision: np.where(decision.index < of_size, 0, 1),
     )
-    shared = lone_latency(np.array(prompt), np.array(length), expert) - expert.c0
-    return pd.DataFrame(
-        {
-            "requests": sizes,
-            "simulated": np.nanmax(outcome.latency, axis=1),
-            "closed form": expert.c0 + np.array(sizes) * shared,
-        }
-    )
+    closed = expert.c0 + of_size * own_seconds(prompt, length, expert) / length
+    simulated = np.nanmax(outcome.latency, axis=1)
+    return pd.DataFrame({"requests": sizes, "simulated": simulated, "closed form": closed})
 
 
 def frozen_delays(expert: Expert, seeds: Sequence[int], running: int) -> pd.DataFrame:
@@ -81,35 +79,24 @@ def frozen_delays(expert: Expert, seeds: Sequence[int], running: int) -> pd.Data
     Each seed starts `running` requests and a second later one more, after which nothing arrives; a
     row per request that still runs then, in seconds per token.
     """
-    batch, system = _frozen(seeds, running), System((expert,))
+    times = np.append(np.linspace(0.0, 0.1, running + 1)[:-1], 1.1)
+    load, system = Load("Poisson", 1.0), System((expert,))
+    batch = stack([replace(workload(load, s, running + 1, 1), arrivals=times) for s in seeds])
+    serves, drops = np.zeros(len(seeds), np.int64), np.ones(len(seeds), np.int64)
     episodes = Episodes(batch, system)
     for _ in range(running):
-        episodes.step(np.zeros(len(seeds), np.int64))
+        episodes.step(serves)
     decision = episodes.decision
     slots, lengths = decision.experts.running_requests(truth=True), batch.lengths[:, :, -1]
-    estimates = {
+    episodes.step(serves)
+    without = serve(batch, system, lambda decision: drops if decision.index == running else serves)
+    gap = (episodes.outcome().latency - without.latency)[:, None, :]
+    columns = {
+        "simulated": np.take_along_axis(gap, np.maximum(slots.number, 0), axis=2),
         "ours": delays(decision, slots, lengths),
         "published": published_delays(decision, slots, lengths),
     }
-    episodes.step(np.zeros(len(seeds), np.int64))
-    with_it = episodes.outcome().latency
-    without = serve(batch, system, _all_but_last).latency
-    gap = np.take_along_axis((with_it - without)[:, None, :], np.maximum(slots.number, 0), axis=2)
-    columns = {"simulated": gap, **estimates}
     return pd.DataFrame({name: values[slots.here] for name, values in columns.items()})
-
-
-def _frozen(seeds: Sequence[int], running: int) -> Batch:
-    """Requests of one expert that arrive within a tenth of a second, and the last a second later."""
-    times = np.linspace(0.0, 0.1, running + 1)
-    times[-1] += 1.0
-    load = Load("Poisson", 1.0)
-    return stack([replace(workload(load, s, running + 1, 1), arrivals=times) for s in seeds])
-
-
-def _all_but_last(decision: Decision) -> np.ndarray:
-    B, _, T = decision.experts.batch.lengths.shape
-    return np.full(B, int(decision.index == T - 1))
 
 
 def flags(load: Load, seeds: Sequence[int], T: int, system: System) -> pd.DataFrame:

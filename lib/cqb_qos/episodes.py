@@ -102,18 +102,12 @@ class Episodes:
     def __init__(self, batch: Batch, system: System, beta: float = 0.0) -> None:
         if not beta >= 0.0:
             raise ValueError(f"beta: found {beta}, expected at least 0")
+        B, _, T = batch.lengths.shape
         self.batch, self.system, self.beta = batch, system, beta
-        self.reset()
-
-    def reset(self) -> Decision:
-        """Start over; returns the first decision."""
-        B, _, T = self.batch.lengths.shape
-        self.experts = Experts(self.batch, self.system)
-        self.actions, self.rewards = np.full((B, T), -1), np.zeros(B)
-        self.index = 0
-        self.experts.advance(self.batch.arrivals[:, 0])
-        self.decision = self.experts.decision(0)
-        return self.decision
+        self.experts = Experts(batch, system)
+        self.actions, self.rewards, self.index = np.full((B, T), -1), np.zeros(B), 0
+        self.experts.advance(batch.arrivals[:, 0])
+        self.decision: Decision | None = self.experts.decision(0)
 
     def step(self, actions: np.ndarray) -> tuple[Decision | None, np.ndarray]:
         """Take actions (B,); returns the next decision, None after the last one, and rewards (B,).
@@ -164,9 +158,8 @@ class Episodes:
 def serve(batch: Batch, system: System, policy: Policy, beta: float = 0.0) -> Outcome:
     """The outcome of a policy's episodes, from the first request to the last token."""
     episodes = Episodes(batch, system, beta)
-    decision: Decision | None = episodes.decision
-    while decision is not None:
-        decision, _ = episodes.step(policy(decision))
+    while episodes.decision is not None:
+        episodes.step(policy(episodes.decision))
     return episodes.outcome()
 
 

@@ -23,9 +23,7 @@ from .training import Training, train
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Train all policies, or those named; returns the exit status."""
-    names = {
-        f"{model.network}-beta{model.beta:g}-seed{model.seed}": model for model in MODELS.values()
-    }
+    names = {Path(m.file).stem.removeprefix("qos-policy-"): m for m in MODELS.values()}
     parser = argparse.ArgumentParser(prog="python -m cqb_qos.rl", description=__doc__)
     parser.add_argument("--only", nargs="+", choices=list(names), default=list(names))
     parser.add_argument("--results", type=Path, help="folder of the weights")

@@ -133,10 +133,8 @@ def levels(learned: pd.DataFrame, loads: Sequence[Load]) -> pd.DataFrame:
     """Average QoS by what was trained: the mean over training seeds, and the lowest and highest."""
     means = _at(learned, loads).groupby(["what", "load", "policy"], sort=False)["qos"].mean()
     groups = means.groupby(level=["what", "load"], sort=False)
-    mean, low, high = (
-        values.map("{:.3f}".format) for values in (groups.mean(), groups.min(), groups.max())
-    )
-    return _wide(mean + " (" + low + " to " + high + ")", loads)
+    text = groups.agg(lambda of: f"{of.mean():.3f} ({of.min():.3f} to {of.max():.3f})")
+    return _wide(text, loads)
 
 
 def control_differences(learned: pd.DataFrame, loads: Sequence[Load]) -> pd.DataFrame:
