@@ -157,11 +157,8 @@ class BranchEnv(VecEnv):
     def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
         setattr(self, attr_name, value)
 
-    def env_method(
-        self, method_name: str, *arguments: Any, indices: Any = None, **named: Any
-    ) -> list[Any]:
-        found = getattr(self, method_name)(*arguments, **named)
-        return [found] * len(list(self._get_indices(indices)))
+    def env_method(self, method_name: str, *arguments: Any, **named: Any) -> list[Any]:
+        raise NotImplementedError(f"{method_name}: no environment is an object of its own")
 
     def env_is_wrapped(self, wrapper_class: type, indices: Any = None) -> list[bool]:
         return [False] * len(list(self._get_indices(indices)))

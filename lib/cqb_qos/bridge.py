@@ -175,11 +175,7 @@ def play(policy: str, price: float, load: Load, seed: int, T: int, system: Syste
 
 
 def compare(
-    prices: Mapping[str, float],
-    loads: Sequence[Load],
-    seeds: Sequence[int],
-    T: int,
-    system: System,
+    prices: Mapping[str, float], loads: Sequence[Load], seeds: Sequence[int], T: int, system: System
 ) -> pd.DataFrame:
     """Means over requests, a row per policy, load and seed, for policies by name with their prices.
 

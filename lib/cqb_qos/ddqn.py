@@ -20,6 +20,7 @@ from torch.nn.functional import smooth_l1_loss
 
 from .networks import NETWORKS, initial
 
+CONTRAST = 5.0  # weight of errors in contrasts in the loss
 MEAN_FIRST = 0.1  # share of the training in which values of the initial rule are learned
 RAMP = 0.05  # share over which contrasts are then given their full weight
 
@@ -37,8 +38,7 @@ class BranchBuffer(ReplayBuffer):
 
     def __init__(self, *arguments: Any, seed: int = 0, **named: Any) -> None:
         super().__init__(*arguments, **named)
-        actions = int(self.action_space.n)
-        places = (self.buffer_size, self.n_envs, actions)
+        places = (self.buffer_size, self.n_envs, int(self.action_space.n))
         self.next_observations = np.zeros((*places, *self.obs_shape), np.float32)
         self.rewards = np.zeros(places, np.float32)
         self.random = np.random.default_rng(seed)
@@ -91,20 +91,17 @@ class BranchPolicy(DQNPolicy):
 
 
 class DoubleDQN(DQN):
-    """DQN with double targets for all actions. `contrast` : weight of contrasts in the loss."""
+    """DQN with double targets for all actions."""
 
-    def __init__(self, *arguments: Any, contrast: float = 5.0, **named: Any) -> None:
-        self.contrast = contrast
+    def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self.random = np.random.default_rng(self.seed)
 
-    def _sample_action(
-        self, learning_starts: int, action_noise: Any = None, n_envs: int = 1
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def _sample_action(self, *_: Any) -> tuple[np.ndarray, np.ndarray]:
         """The best action, or with the chance of the exploration rate any, in each environment."""
         actions, _ = self.policy.predict(self._last_obs, deterministic=True)
-        any_action = self.random.integers(self.action_space.n, size=n_envs)
-        explores = self.random.random(n_envs) < self.exploration_rate
+        any_action = self.random.integers(self.action_space.n, size=self.n_envs)
+        explores = self.random.random(self.n_envs) < self.exploration_rate
         actions = np.where(explores, any_action, actions)
         return actions, actions
 
@@ -135,7 +132,7 @@ class DoubleDQN(DQN):
 
     def _contrast_weight(self) -> float:
         past = 1.0 - self._current_progress_remaining
-        return self.contrast * min(1.0, max(0.0, (past - MEAN_FIRST) / RAMP))
+        return CONTRAST * min(1.0, max(0.0, (past - MEAN_FIRST) / RAMP))
 
 
 def _huber(error: torch.Tensor) -> torch.Tensor:

@@ -18,7 +18,7 @@ from .episodes import Episodes, measure, serve
 from .forecast import Form, delays, flagged, made_late, published_delays, published_late
 from .networks import Weights, arrived_readout, graph_values, pack, unpack
 from .observe import observe
-from .policies import GreedyRouter, feasible, highest_score
+from .policies import feasible, greedy, highest_score
 from .simulator import Decision
 from .system import Expert, System
 from .workloads import Load, Workload, batch_of, stack, workload
@@ -63,11 +63,8 @@ def interference(expert: Expert, sizes: Sequence[int], prompt: int, length: int)
     most, of_size = max(sizes), np.array(sizes)
     flat, lengths = np.full((1, most), 1.0), np.full((1, most), length)
     one = Workload(np.zeros(most), np.full(most, prompt), lengths, flat, flat, lengths)
-    outcome = serve(
-        stack([one] * len(sizes)),
-        System((expert,)),
-        lambda decision: np.where(decision.index < of_size, 0, 1),
-    )
+    joins = np.where(np.arange(most) < of_size[:, None], 0, 1)
+    outcome = serve(stack([one] * len(sizes)), System((expert,)), lambda d: joins[:, d.index])
     closed = expert.c0 + of_size * own_seconds(prompt, length, expert) / length
     simulated = np.nanmax(outcome.latency, axis=1)
     return pd.DataFrame({"requests": sizes, "simulated": simulated, "closed form": closed})
@@ -111,26 +108,23 @@ def flags(load: Load, seeds: Sequence[int], T: int, system: System) -> pd.DataFr
         "published form, true lengths": (published_late, True),
         "published form, predicted lengths": (published_late, False),
     }
-    counts, rule = np.zeros((len(forms), 3), np.int64), GreedyRouter()
+    counts = np.zeros((len(forms), 3), np.int64)
 
     def counting(decision: Decision) -> np.ndarray:
-        actions = rule(decision)
-        right = _chosen(decision, actions, made_late, True)
-        for count, (form, truth) in zip(counts, forms.values(), strict=True):
-            found = _chosen(decision, actions, form, truth)
+        actions = greedy(decision)
+        served = np.flatnonzero(actions < system.N)
+
+        def at_chosen(form: Form, truth: bool) -> np.ndarray:
+            return flagged(decision, form, truth=truth)[0][served, actions[served]]
+
+        right = at_chosen(made_late, True)
+        for count, form in zip(counts, forms.values(), strict=True):
+            found = at_chosen(*form)
             count += [(found & right).sum(), (found & ~right).sum(), (right & ~found).sum()]
         return actions
 
     serve(batch_of([load], seeds, T, system.N), system, counting)
     return pd.DataFrame(counts, index=list(forms), columns=["right", "false", "missed"])
-
-
-def _chosen(decision: Decision, actions: np.ndarray, form: Form, truth: bool) -> np.ndarray:
-    """Requests that a form flags at the chosen expert, (B, S) bool; none for a dropped request."""
-    late, _ = flagged(decision, form, truth=truth)
-    N = late.shape[1]
-    served = late[np.arange(len(late)), np.minimum(actions, N - 1)]
-    return served & (actions < N)[:, None]
 
 
 def states(load: Load, seeds: Sequence[int], decisions: int, system: System) -> np.ndarray:

@@ -25,18 +25,6 @@ from .workloads import Batch
 LENGTH_EDGES = (60, 90, 150)  # tokens, between the groups of response lengths
 LENGTH_GROUPS = ("up to 60", "60 to 90", "90 to 150", "over 150")
 DROPPED = {f"dropped_{group.replace(' ', '_')}": group for group in LENGTH_GROUPS}
-WAITS = ("latency", "first_token", "token_time")
-METRICS = (
-    "qos",
-    "qos_per_busy_second",
-    "late",
-    "dropped",
-    "score",
-    *(wait + part for wait in WAITS for part in ("", "_p95")),
-    "utilisation",
-    "evictions",
-    *DROPPED,
-)
 
 
 class InvalidAction(ValueError):
@@ -164,7 +152,7 @@ def serve(batch: Batch, system: System, policy: Policy, beta: float = 0.0) -> Ou
 
 
 def measure(outcome: Outcome) -> pd.DataFrame:
-    """The metrics of each environment, a row each; the columns are :data:`METRICS`.
+    """The metrics of each environment, a row each.
 
     Rates are shares of all arrivals; score, latencies (seconds per token), times to first token (s)
     and times per later token (s) are over served requests, NaN if there is none. `evictions` is per
@@ -181,8 +169,6 @@ def measure(outcome: Outcome) -> pd.DataFrame:
         "late": (served & ~(outcome.latency < outcome.system.limit)).mean(axis=1),
         "dropped": (~served).mean(axis=1),
         "score": _over_served(outcome.of_action(batch.scores), served, np.mean),
-        "utilisation": busy / (outcome.system.N * span),
-        "evictions": outcome.evictions.sum(axis=1) / batch.T,
     }
     waits = {
         "latency": outcome.latency,
@@ -192,12 +178,14 @@ def measure(outcome: Outcome) -> pd.DataFrame:
     for name, values in waits.items():
         columns[name] = _over_served(values, served, np.mean)
         columns[f"{name}_p95"] = _over_served(values, served, partial(np.percentile, q=95.0))
+    columns["utilisation"] = busy / (outcome.system.N * span)
+    columns["evictions"] = outcome.evictions.sum(axis=1) / batch.T
     group = np.digitize(batch.lengths.mean(axis=1), LENGTH_EDGES)
     for number, name in enumerate(DROPPED):
         inside = group == number
         count = np.where(inside.any(axis=1), inside.sum(axis=1), np.nan)
         columns[name] = (inside & ~served).sum(axis=1) / count
-    return pd.DataFrame(columns)[list(METRICS)]
+    return pd.DataFrame(columns)
 
 
 def _over_served(

@@ -39,10 +39,7 @@ TRAINED = {
     "DDQN flat": Look("#D55E00", DASHED, "s"),
 }
 MILLI = 1000.0
-TIMES = {
-    "first_token": "time to first token (ms)\ndot: mean; upright: 95% quantile",
-    "token_time": "time per later token (ms)\ndot: mean; upright: 95% quantile",
-}
+TIMES = {"first_token": "time to first token", "token_time": "time per later token"}
 
 
 def _looks(policies: Iterable[str]) -> dict[str, Look]:
@@ -89,16 +86,16 @@ def impact(delays: pd.DataFrame, flags: pd.DataFrame) -> Figure:
     counts = flags[list(colours)].rename(lambda name: name.replace(", ", ",\n"))
     axis = {"xlabel": "requests made late, or said to be"}
     second = {"title": "flags of each estimate", "axis": axis, "height": 0.55}
+
+    def diagonal(ax: Axes) -> None:
+        ax.axline((0.0, 0.0), slope=1.0, color=FAINT, lw=0.8)
+        dots(ax, rows, "simulated", "estimate", look, "form", s=14)
+
     panels = [
-        panel(_delays, rows, look, key=legend(look, "marker"), **first),
+        panel(diagonal, key=legend(look, "marker"), **first),
         panel(stacked, counts, colours, key=legend(colours), **second),
     ]
     return sheet([panels], 2.7, title="Synthetic workload: the impact of one more request")
-
-
-def _delays(ax: Axes, rows: pd.DataFrame, look: Mapping[str, Look]) -> None:
-    ax.axline((0.0, 0.0), slope=1.0, color=FAINT, lw=0.8)
-    dots(ax, rows, "simulated", "estimate", look, "form", s=14)
 
 
 def loads(summary: pd.DataFrame) -> Figure:
@@ -111,17 +108,16 @@ def loads(summary: pd.DataFrame) -> Figure:
     rows["low"] = rows["low"].clip(lower=0.0)
 
     def row(policies: list[str], title: str, xlabel: str) -> list[Panel]:
-        about = {"axis": {"xlabel": xlabel}, "ticks": rows["rate"], "markers": True}
-        parts = select(rows, policy=policies).groupby("kind", sort=False)
-        return [
-            panel(lines, p, "rate", LOOKS, title=title.format(kind), **about) for kind, p in parts
-        ]
+        def make(kind: str, here: pd.DataFrame) -> Panel:
+            about = {"title": title.format(kind), "ticks": here["rate"], "axis": {"xlabel": xlabel}}
+            return panel(lines, here, "rate", LOOKS, markers=True, **about)
 
+        return each(select(rows, policy=policies), "kind", make)
+
+    upper = row(names[:6], "{} arrivals", "")
+    lower = row(names[6:], "", "arrival rate (requests per second)")
     return sheet(
-        [
-            row(names[:6], "{} arrivals", ""),
-            row(names[6:], "", "arrival rate (requests per second)"),
-        ],
+        [upper, lower],
         2.3,
         sharey="row",
         sharex="col",
@@ -166,24 +162,26 @@ def training(histories: pd.DataFrame, rule: str, level: float) -> Figure:
     present = set(look.values())
     named = {f"{kind}, by training seed": one for kind, one in TRAINED.items() if one in present}
     named[rule] = Look(colour, DASHED, "")
-    axis = {
-        "xlabel": "decisions trained on (thousands)",
-        "ylabel": "average QoS, validation workloads",
-    }
+    axis = {"xlabel": "decisions trained on (thousands)"}
     guides = [("y", level, {"color": colour, "lw": 1.2, "ls": "--"})]
     about = {"error": None, "markers": True, "axis": axis, "guides": guides}
     one = panel(lines, rows, "thousands", look, key=legend(named, "line, marker"), **about)
-    heading = "Synthetic workload: training, mean of three loads"
-    return sheet([[one]], 2.9, width=0.75 * WIDTH, title=heading)
+    words = {"title": "Synthetic workload: training, mean of three loads"}
+    words["ylabel"] = "average QoS, validation workloads"
+    return sheet([[one]], 2.9, width=0.75 * WIDTH, **words)
 
 
 def waits(summary: pd.DataFrame, load: str) -> Figure:
     """Time to first token, time per later token and drops by length under one load."""
     rows = select(summary.assign(load=load_names), system=SYSTEM, load=load).set_index("policy")
     rows = rows.loc[list(_looks(rows.index))]
+    marks = "(ms)\ndot: mean; upright: 95% quantile"
     lengths = {"xlabel": "response length (tokens)", "ylabel": "dropped (%)"}
     panels = [
-        *(panel(_times, rows, time, axis={"xlabel": text}) for time, text in TIMES.items()),
+        *(
+            panel(_times, rows, time, axis={"xlabel": f"{text} {marks}"})
+            for time, text in TIMES.items()
+        ),
         panel(_drops, rows[rows["dropped_mean"] > 0.0], axis=lengths),
     ]
     return sheet([panels], 3.0, title=f"Synthetic workload, {load}: waiting, and who is dropped")

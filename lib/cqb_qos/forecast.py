@@ -221,8 +221,8 @@ def flagged(decision: Decision, form: Form, *, truth: bool) -> tuple[np.ndarray,
     truth : use true scores and lengths (for training and tests), or predictions (to decide).
     """
     running = decision.experts.running_requests(truth=truth)
-    batch = decision.experts.batch
-    lengths = batch.lengths[:, :, decision.index] if truth else decision.lengths
+    true = decision.experts.batch.lengths[:, :, decision.index]
+    lengths = true if truth else decision.lengths
     return form(decision, running, lengths), running
 
 

@@ -45,7 +45,8 @@ class QosEnv(gymnasium.Env):
         self._loads, self._system, self._T, self._beta = tuple(loads), system, T, beta
         self.action_space = spaces.Discrete(system.N + 1)
         example = Episodes(batch_of(loads[:1], [0], 1, system.N), system).decision
-        self.observation_space = spaces.Dict(_spaces(observe(example)))
+        shown = _as_dict(observe(example))
+        self.observation_space = spaces.Dict({name: _space(v) for name, v in shown.items()})
         self.episodes: Episodes | None = None
 
     def reset(
@@ -76,11 +77,8 @@ def _as_dict(seen: Observation) -> dict[str, np.ndarray]:
     }
 
 
-def _spaces(seen: Observation) -> dict[str, spaces.Space]:
-    """The space of each array of an observation, by one example."""
-    return {
-        name: spaces.MultiBinary(values.shape[1:])
-        if values.dtype == bool
-        else spaces.Box(-np.inf, np.inf, values.shape[1:], np.float32)
-        for name, values in seen._asdict().items()
-    }
+def _space(values: np.ndarray) -> spaces.Space:
+    """The space of one of these arrays."""
+    if values.dtype == np.int8:
+        return spaces.MultiBinary(values.shape)
+    return spaces.Box(-np.inf, np.inf, values.shape, np.float32)

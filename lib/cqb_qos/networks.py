@@ -99,14 +99,14 @@ def graph_values(weights: Weights, packed: Array) -> Array:
     wide = xp.broadcast_to(context[:, None, :], nodes.shape)
     each = mlp(weights, "expert", xp.concat((nodes, wide), axis=-1))
     both = linear(weights, "context.out", mlp(weights, "context", context))
-    expert = linear(weights, "expert.out", each)[..., 0] + rollout(graph)
-    return dueling(xp.concat((expert, both[:, :1]), axis=1), both[:, 1:])
+    return dueling(linear(weights, "expert.out", each)[..., 0] + rollout(graph), both)
 
 
-def dueling(advantage: Array, state: Array) -> Array:
-    """Values (B, N + 1) from advantages (B, N + 1) and a state's value (B, 1)."""
-    xp = array_namespace(advantage)
-    return state + advantage - xp.mean(advantage, axis=1, keepdims=True)
+def dueling(expert: Array, rest: Array) -> Array:
+    """Values (B, N + 1) from the experts' advantages (B, N), a drop's and the state's value (B, 2)."""
+    xp = array_namespace(expert)
+    advantage = xp.concat((expert, rest[:, :1]), axis=1)
+    return rest[:, 1:] + advantage - xp.mean(advantage, axis=1, keepdims=True)
 
 
 def rollout(graph: Observation) -> Array:
@@ -223,10 +223,8 @@ def _flat_layers(N: int) -> Layers:
 
 
 def _flat_values(weights: Weights, packed: Array) -> Array:
-    xp = array_namespace(packed)
     ends = linear(weights, "flat.out", mlp(weights, "hidden", packed))
-    expert = ends[:, :-2] + rollout(unpack(packed))
-    return dueling(xp.concat((expert, ends[:, -2:-1]), axis=1), ends[:, -1:])
+    return dueling(ends[:, :-2] + rollout(unpack(packed)), ends[:, -2:])
 
 
 def _arrived_layers(N: int) -> Layers:
@@ -236,7 +234,7 @@ def _arrived_layers(N: int) -> Layers:
 def _arrived_values(weights: Weights, packed: Array) -> Array:
     readout = arrived_readout(weights, unpack(packed))
     ends = linear(weights, "actions.out", mlp(weights, "context", readout))
-    return dueling(ends[:, :-1], ends[:, -1:])
+    return dueling(ends[:, :-2], ends[:, -2:])
 
 
 NETWORKS = {

@@ -9,7 +9,7 @@ request for the room that it takes, which the others leave out. Ties go to the l
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from scipy.special import expit
@@ -22,15 +22,10 @@ from .simulator import Decision, Policy
 SOFTNESS = 0.1  # width of the softened step at L, as a share of L
 
 
-class RandomRouter:
+def random_router(seeds: tuple[int, ...], T: int) -> Policy:
     """A uniformly random expert; environment e follows the stream of the e-th seed."""
-
-    def __init__(self, seeds: tuple[int, ...], T: int) -> None:
-        self._uniforms = np.stack([Streams(s).uniforms("random router", T) for s in seeds])
-
-    def __call__(self, decision: Decision) -> np.ndarray:
-        N = decision.scores.shape[1]
-        return (self._uniforms[:, decision.index] * N).astype(np.int64)
+    uniforms = np.stack([Streams(s).uniforms("random router", T) for s in seeds])
+    return lambda decision: (uniforms[:, decision.index] * decision.scores.shape[1]).astype(int)
 
 
 def round_robin(decision: Decision) -> np.ndarray:
@@ -52,8 +47,7 @@ def highest_score(decision: Decision) -> np.ndarray:
 
 def feasible(decision: Decision) -> np.ndarray:
     """The highest predicted score among feasible experts; expert 0 if there is none."""
-    values = feasible_values(decision, decision.scores)
-    return np.where(np.isfinite(values).any(axis=1), values.argmax(axis=1), 0)
+    return feasible_values(decision, decision.scores).argmax(axis=1)
 
 
 def feasible_values(decision: Decision, values: np.ndarray) -> np.ndarray:
@@ -67,41 +61,31 @@ def best_or_drop(values: np.ndarray) -> np.ndarray:
     return np.where(values.max(axis=1) > 0.0, values.argmax(axis=1), values.shape[1])
 
 
-@dataclass(frozen=True)
-class GreedyRouter:
+def greedy(
+    decision: Decision, impact: Callable[..., np.ndarray] | None = None, price: float = 0.0
+) -> np.ndarray:
     """The feasible expert of the largest score - impact - price x d / 100, or a drop if none is above 0.
 
     Without impact and price this is Feasible+drop, with impact Impact-greedy.
 
-    Attributes
+    Parameters
     ----------
     impact : estimates the impact at each expert, (B, N); None ignores it.
     price : QoS per 100 predicted tokens.
     """
-
-    impact: Callable[..., np.ndarray] | None = None
-    price: float = 0.0
-
-    def __call__(self, decision: Decision) -> np.ndarray:
-        lost = self.impact(decision, truth=False) if self.impact else 0.0
-        worth = decision.scores - lost - self.price * decision.lengths / 100.0
-        return best_or_drop(feasible_values(decision, worth))
+    lost = impact(decision, truth=False) if impact else 0.0
+    worth = decision.scores - lost - price * decision.lengths / 100.0
+    return best_or_drop(feasible_values(decision, worth))
 
 
-@dataclass(frozen=True)
-class RolloutRouter:
+def rollout(decision: Decision, price: float = 0.0) -> np.ndarray:
     """Priced rollout: the predicted QoS of a frozen system with the request, less that without it.
 
     The step at L is softened to a logistic of (.9 L - l) / (.1 L), since predictions err. The price is
     taken per second of delay to whoever comes later: ``price x k2 (p + d/2) d``, and the request
     is dropped if no expert is worth more than its price.
     """
-
-    price: float = 0.0
-
-    def __call__(self, decision: Decision) -> np.ndarray:
-        gain = soft_gain(decision, frozen(decision))
-        return best_or_drop(gain - self.price * toll(decision))
+    return best_or_drop(soft_gain(decision, frozen(decision)) - price * toll(decision))
 
 
 def soft_gain(decision: Decision, seen: Frozen) -> np.ndarray:
@@ -129,15 +113,15 @@ Maker = Callable[[tuple[int, ...], int, float], Policy]
 """From the environments' seeds, the number of requests and a price to a policy."""
 
 POLICIES: dict[str, Maker] = {
-    "RANDOM": lambda seeds, T, price: RandomRouter(seeds, T),
+    "RANDOM": lambda seeds, T, price: random_router(seeds, T),
     "RR": lambda seeds, T, price: round_robin,
     "SQF": lambda seeds, T, price: shortest_queue,
     "BR": lambda seeds, T, price: highest_score,
     "Feasible": lambda seeds, T, price: feasible,
-    "Feasible+drop": lambda seeds, T, price: GreedyRouter(),
-    "Impact-greedy": lambda seeds, T, price: GreedyRouter(impact),
-    "Impact-greedy-R": lambda seeds, T, price: GreedyRouter(published_impact),
-    "Priced Feasible+drop": lambda seeds, T, price: GreedyRouter(price=price),
-    "Priced Impact-greedy": lambda seeds, T, price: GreedyRouter(impact, price),
-    "Priced rollout": lambda seeds, T, price: RolloutRouter(price),
+    "Feasible+drop": lambda seeds, T, price: greedy,
+    "Impact-greedy": lambda seeds, T, price: partial(greedy, impact=impact),
+    "Impact-greedy-R": lambda seeds, T, price: partial(greedy, impact=published_impact),
+    "Priced Feasible+drop": lambda seeds, T, price: partial(greedy, price=price),
+    "Priced Impact-greedy": lambda seeds, T, price: partial(greedy, impact=impact, price=price),
+    "Priced rollout": lambda seeds, T, price: partial(rollout, price=price),
 }

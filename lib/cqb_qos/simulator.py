@@ -100,16 +100,15 @@ class Experts:
         )
         self.costs = tuple(map(self.per_expert, (self._c0, self._k1, self._k2)))
         self.clock, self.busy = np.zeros((2, R))
-        self.context, self.running, self.waiting_tokens, self.evictions, self.peak = np.zeros(
-            (5, R), np.int64
-        )
-        self.iteration, self.next_end = np.zeros(R, np.int64), np.full(R, FAR)
+        counts = np.zeros((8, R), np.int64)
+        self.context, self.waiting_tokens, self.evictions, self.peak = counts[:4]
+        self.running, self.iteration, self.head, self.tail = counts[4:]
+        self.next_end = np.full(R, FAR)
         self.request, self.end = np.full((R, 16), NOBODY, np.int64), np.full((R, 16), FAR)
         # A row's queue lies between head and tail of its line. An eviction moves the head back by
         # one, into the place of a request that was admitted from there.
         self.queue = np.zeros((R, T), np.int32)
-        self.head, self.tail = np.zeros((2, R), np.int64)
-        self.emitted = np.zeros((R, T), np.int64)  # of requests that wait
+        self.size = self._by_row.prompts.copy()  # tokens to prefill of requests that wait
         self.first, self.finish = np.full((2, B, T), np.nan)
         self.earned = np.zeros(B)
 
@@ -135,7 +134,7 @@ class Experts:
         self.clock[rows] = np.where(self.working[rows], self.clock[rows], now)
         self.queue[rows, self.tail[rows]] = index
         self.tail[rows] += 1
-        self.waiting_tokens[rows] += self._by_row.prompts[rows, index]
+        self.waiting_tokens[rows] += self.size[rows, index]
 
     def advance(self, until: np.ndarray) -> None:
         """Run iterations that start before the times `until` (B,), in seconds; infinity drains all."""
@@ -149,8 +148,7 @@ class Experts:
                 self._decode(others, target[others])
             self.peak[rows] = np.maximum(self.peak[rows], self.context[rows])
             self._retire(rows[self.next_end[rows] <= self.iteration[rows]])
-            more = (self.running[rows] > 0) | (self.tail[rows] > self.head[rows])
-            rows = rows[more & (self.clock[rows] < target[rows])]
+            rows = rows[self.working[rows] & (self.clock[rows] < target[rows])]
 
     def running_requests(self, *, truth: bool) -> Requests:
         """The running requests with their true or their predicted scores and lengths."""
@@ -171,11 +169,11 @@ class Experts:
         """Requests by number, (R, S), with `left` tokens to come if they run."""
         of = self._by_row
         at = np.maximum(number, 0) + of.T * np.arange(len(number))[:, None]
-        true = of.lengths.take(at)
+        true, prompt = of.lengths.take(at), of.prompts.take(at)
         parts = (
             number,
-            of.prompts.take(at),
-            self.emitted.take(at) if left is None else true - left,
+            prompt,
+            self.size.take(at) - prompt if left is None else true - left,
             of.arrivals.take(at),
             (of.scores if truth else of.predicted_scores).take(at),
             true if truth else of.predicted_lengths.take(at),
@@ -190,15 +188,11 @@ class Experts:
             index, batch.arrivals[:, index], batch.prompts[:, index], *predictions, self
         )
 
-    def _tokens(self, rows: np.ndarray, request: np.ndarray) -> np.ndarray:
-        """Tokens that waiting requests must have prefilled."""
-        return self._by_row.prompts[rows, request] + self.emitted[rows, request]
-
     def _admissible(self, rows: np.ndarray) -> np.ndarray:
         """Rows whose next waiting request can be admitted, bool."""
         head = self.head[rows]
         some = self.tail[rows] > head
-        tokens = self._tokens(rows, self.queue[rows, np.where(some, head, 0)])
+        tokens = self.size[rows, self.queue[rows, np.where(some, head, 0)]]
         fits = self.context[rows] + tokens + 1 <= self._memory[rows]
         return some & fits & (self.running[rows] < self._cap[rows])
 
@@ -208,7 +202,8 @@ class Experts:
         while active.size:
             r = rows[active]
             request = self.queue[r, self.head[r]]
-            emitted, size = self.emitted[r, request], self._tokens(r, request)
+            size = self.size[r, request]
+            emitted = size - self._by_row.prompts[r, request]
             self.head[r] += 1
             self.waiting_tokens[r] -= size
             self.context[r] += size + 1
@@ -258,8 +253,8 @@ class Experts:
         self.next_end[rows] = self.end[rows].min(axis=1)
         self.head[rows] -= 1
         self.queue[rows, self.head[rows]] = request
-        self.emitted[rows, request] = self._by_row.lengths[rows, request] - left
-        size = self._tokens(rows, request)
+        emitted = self._by_row.lengths[rows, request] - left
+        self.size[rows, request] = size = self._by_row.prompts[rows, request] + emitted
         self.waiting_tokens[rows] += size
         self.context[rows] -= size
         self.evictions[rows] += 1

@@ -38,11 +38,9 @@ class Expert:
     batch: int = 256
 
     def __post_init__(self) -> None:
-        for field, least in (("k1", 0.0), ("k2", 0.0), ("memory", 2), ("batch", 1)):
+        for field, least in {"c0": 1e-9, "k1": 0.0, "k2": 0.0, "memory": 2, "batch": 1}.items():
             if not least <= (found := getattr(self, field)) < math.inf:
                 raise ValueError(f"{self.name}.{field}: found {found}, expected at least {least}")
-        if not 0.0 < self.c0 < math.inf:
-            raise ValueError(f"{self.name}.c0: found {self.c0}, expected a positive time")
 
 
 @dataclass(frozen=True)

@@ -115,12 +115,11 @@ def load(
 
 def histories(models: Sequence[TrainedModel], folder: Path | None = None) -> pd.DataFrame:
     """A row per policy and checkpoint of its training: `policy`, `frames`, `seconds`, `validation`."""
-    rows = [
-        {"policy": model.policy, **row}
+    parts = (
+        pd.DataFrame(load(model, folder)[1]["history"]).assign(policy=model.policy)
         for model in models
-        for row in load(model, folder)[1]["history"]
-    ]
-    table = pd.DataFrame(rows)[["policy", "frames", "seconds", "mean"]]
+    )
+    table = pd.concat(parts, ignore_index=True)[["policy", "frames", "seconds", "mean"]]
     return table.rename(columns={"mean": "validation"})
 
 

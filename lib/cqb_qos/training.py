@@ -23,7 +23,7 @@ from cqb.table_file import read_arrays, write_arrays
 
 from .branches import BranchEnv, EpisodeSettings
 from .ddqn import BranchBuffer, BranchPolicy, DoubleDQN
-from .system import System, default_system
+from .system import default_system
 from .trained_models import LearnedRouter, TrainedModel, Validation, validate
 
 FORMAT = "cqb qos training 2"
@@ -53,7 +53,6 @@ class Training:
     buffer: int = 24_000
     tau: float = 0.005
     explore: float = 0.03
-    contrast: float = 5.0
     checkpoints: int = 6
     validation: Validation = field(default_factory=Validation)
 
@@ -61,8 +60,7 @@ class Training:
         each = self.episodes.environments * self.episodes.decisions * self.checkpoints
         if self.frames % each:
             raise ValueError(
-                f"frames: found {self.frames}, expected a multiple of {each}: whole episodes between "
-                "checkpoints"
+                f"frames: found {self.frames}, expected a multiple of {each} (episodes)"
             )
 
     @property
@@ -83,11 +81,11 @@ class Checkpoints(BaseCallback):
     `history` has a row per checkpoint: frames, seconds, validation QoS by load and its mean, errors.
     """
 
-    def __init__(
-        self, training: Training, path: Path, system: System, say: Callable[[str], None]
-    ) -> None:
+    def __init__(self, training: Training, folder: Path, say: Callable[[str], None]) -> None:
         super().__init__()
-        self.training, self.path, self.system, self.say = training, path, system, say
+        self.training, self.system, self.say = training, default_system(training.N), say
+        mark = digest([FORMAT, training, self.system])[:12]
+        self.path = folder / f"{Path(training.model.file).stem}-{mark}.npz"
         self.history: list[dict[str, Any]] = []
         self.best: dict[str, np.ndarray] = {}
         self.start = time.perf_counter()
@@ -121,10 +119,10 @@ class Checkpoints(BaseCallback):
         errors = {name: float(logged[f"train/{name}"]) for name in ("mean_error", "contrast")}
         self.history.append(row | {"validation": found} | errors)
         self.model.logger.dump(self.num_timesteps)
-        self._write()
-        self._report()
+        self._store()
 
-    def _write(self) -> None:
+    def _store(self) -> None:
+        """Write everything to disk, then report."""
         model, buffer = io.BytesIO(), io.BytesIO()
         self.model.save(model)
         self.model.save_replay_buffer(buffer)
@@ -135,8 +133,6 @@ class Checkpoints(BaseCallback):
             "state": np.array(json.dumps(plain(state))),
         }
         write_arrays(self.path, arrays | {f"{BEST}{k}": v for k, v in self.best.items()}, False)
-
-    def _report(self) -> None:
         row, total = self.history[-1], self.training.frames
         by_load = ", ".join(f"{load} {value:.4f}" for load, value in row["validation"].items())
         left = row["seconds"] * (total - row["frames"]) / row["frames"]
@@ -183,11 +179,8 @@ def train(
     OSError
         The folder cannot be written to.
     """
-    system = default_system(training.N)
-    env = BranchEnv(training.episodes, system, training.seed)
-    mark = digest([FORMAT, training, system])[:12]
-    path = folder / f"{Path(training.model.file).stem}-{mark}.npz"
-    checkpoints = Checkpoints(training, path, system, say)
+    checkpoints = Checkpoints(training, folder, say)
+    env = BranchEnv(training.episodes, checkpoints.system, training.seed)
     model = checkpoints.resume(env) or new_model(training, env)
     if (left := training.frames - model.num_timesteps) > 0:
         model.learn(left, callback=checkpoints, log_interval=None, reset_num_timesteps=False)
@@ -214,7 +207,6 @@ def new_model(training: Training, env: BranchEnv) -> DoubleDQN:
         exploration_final_eps=training.explore,
         max_grad_norm=5.0,
         policy_kwargs={"network": training.network, "seed": training.seed},
-        contrast=training.contrast,
         seed=training.seed,
         device="cpu",
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,7 +13,7 @@ from cqb_qos.demonstrations import order_effects, reordered, states
 from cqb_qos.forecast import potential, work_left
 from cqb_qos.networks import NETWORKS, initial
 from cqb_qos.observe import observe
-from cqb_qos.policies import RolloutRouter
+from cqb_qos.policies import rollout
 from cqb_qos.trained_models import (
     CONTROLS,
     MAIN,
@@ -135,7 +137,7 @@ def test_an_untrained_network_is_the_priced_rollout(network):
     weights = initial(network, 3, np.random.default_rng(0))
     batch = batch_of(150)
     mine = serve(batch, default_system(), LearnedRouter(network, weights)).actions
-    rule = serve(batch, default_system(), RolloutRouter(networks.PRICE)).actions
+    rule = serve(batch, default_system(), partial(rollout, price=networks.PRICE)).actions
     assert (mine == rule).mean() > 0.999  # float32 may break a tie otherwise
     assert (rule == 3).any()
 
