@@ -20,7 +20,6 @@ from torch.nn.functional import smooth_l1_loss
 
 from .networks import NETWORKS, initial
 
-CONTRAST = 5.0  # weight of errors in contrasts in the loss
 MEAN_FIRST = 0.1  # share of the training in which values of the initial rule are learned
 RAMP = 0.05  # share over which contrasts are then given their full weight
 
@@ -91,9 +90,10 @@ class BranchPolicy(DQNPolicy):
 
 
 class DoubleDQN(DQN):
-    """DQN with double targets for all actions."""
+    """DQN with double targets for all actions. `contrast` : weight of contrasts in the loss."""
 
-    def __init__(self, *arguments: Any, **named: Any) -> None:
+    def __init__(self, *arguments: Any, contrast: float = 5.0, **named: Any) -> None:
+        self.contrast = contrast
         super().__init__(*arguments, **named)
         self.random = np.random.default_rng(self.seed)
 
@@ -132,7 +132,7 @@ class DoubleDQN(DQN):
 
     def _contrast_weight(self) -> float:
         past = 1.0 - self._current_progress_remaining
-        return CONTRAST * min(1.0, max(0.0, (past - MEAN_FIRST) / RAMP))
+        return self.contrast * min(1.0, max(0.0, (past - MEAN_FIRST) / RAMP))
 
 
 def _huber(error: torch.Tensor) -> torch.Tensor:

@@ -40,7 +40,8 @@ class Training:
     rate : of learning, falling to 0 with the root of the remaining share. batch : states of an update;
         one update per step of all environments. buffer : states. tau : of the moving average of the
         target, which is also the network that is validated and stored. explore : chance of a random
-        action. checkpoints : their number; they must fall where episodes begin.
+        action. contrast : weight of errors in contrasts. checkpoints : their number; they must fall where
+        episodes begin.
     """
 
     network: str = "graph"
@@ -53,6 +54,7 @@ class Training:
     buffer: int = 24_000
     tau: float = 0.005
     explore: float = 0.03
+    contrast: float = 5.0
     checkpoints: int = 6
     validation: Validation = field(default_factory=Validation)
 
@@ -206,6 +208,7 @@ def new_model(training: Training, env: BranchEnv) -> DoubleDQN:
         exploration_initial_eps=training.explore,
         exploration_final_eps=training.explore,
         max_grad_norm=5.0,
+        contrast=training.contrast,
         policy_kwargs={"network": training.network, "seed": training.seed},
         seed=training.seed,
         device="cpu",
