@@ -40,8 +40,8 @@ class Training:
     rate : of learning, falling to 0 with the root of the remaining share. batch : states of an update;
         one update per step of all environments. buffer : states. tau : of the moving average of the
         target, which is also the network that is validated and stored. explore : chance of a random
-        action. contrast : weight of errors in contrasts. checkpoints : their number; they must fall where
-        episodes begin.
+        action. contrast : weight of errors in contrasts. checkpoints : their number; they must fall
+        where episodes begin.
     """
 
     network: str = "graph"
