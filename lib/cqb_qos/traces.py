@@ -16,8 +16,7 @@ import pandas as pd
 
 from cqb.streams import Streams
 
-from .synthetic import requests
-from .workload import Workload
+from .workloads import Workload, requests
 
 AZURE = ("TIMESTAMP", "ContextTokens", "GeneratedTokens")
 BURSTGPT = ("Timestamp", "Request tokens", "Response tokens")
@@ -41,9 +40,9 @@ def read_azure(path: Path | str) -> Trace:
     """The Azure trace of 2023 (conversation or code). Raises MalformedTrace, or OSError."""
     frame = _read(path, AZURE)
     stamps = pd.to_datetime(frame["TIMESTAMP"], errors="coerce", format="ISO8601")
-    _refuse(path, frame, "TIMESTAMP", stamps.isna().to_numpy(), "a date and time")
+    _refuse(frame["TIMESTAMP"], stamps.isna(), "a date and time")
     seconds = (stamps - stamps.iloc[0]) / pd.Timedelta(seconds=1)
-    return _trace(path, frame, seconds.to_numpy(np.float64))
+    return _trace(frame, seconds.to_numpy(np.float64))
 
 
 def read_burstgpt(path: Path | str, *, skip_failed: bool = False) -> Trace:
@@ -55,11 +54,11 @@ def read_burstgpt(path: Path | str, *, skip_failed: bool = False) -> Trace:
     """
     frame = _read(path, BURSTGPT)
     if skip_failed:
-        frame = frame[_numbers(path, frame, "Response tokens") != 0]
+        frame = frame[_numbers(frame["Response tokens"]) != 0]
         if frame.empty:
             raise MalformedTrace(f"{Path(path).name}: found failed requests only")
-    times = _numbers(path, frame, "Timestamp")
-    return _trace(path, frame, times - times[0])
+    times = _numbers(frame["Timestamp"])
+    return _trace(frame, times - times[0])
 
 
 def replay(trace: Trace, rate: float, seed: int, T: int, N: int = 3) -> Workload:
@@ -87,7 +86,7 @@ def replay(trace: Trace, rate: float, seed: int, T: int, N: int = 3) -> Workload
 
 
 def _read(path: Path | str, columns: tuple[str, ...]) -> pd.DataFrame:
-    """The columns of a CSV file as text, numbered by line of the file."""
+    """The columns of a CSV file as text; the index holds lines and is named after the file."""
     name = Path(path).name
     try:
         frame = pd.read_csv(path, dtype=str, keep_default_na=False, skip_blank_lines=False)
@@ -100,35 +99,31 @@ def _read(path: Path | str, columns: tuple[str, ...]) -> pd.DataFrame:
         raise MalformedTrace(f"{name}: found no column {', '.join(missing)} among {found}")
     if frame.empty:
         raise MalformedTrace(f"{name}: found no requests below the header")
-    return frame[list(columns)].set_axis(frame.index + 2)
+    return frame[list(columns)].set_axis((frame.index + 2).rename(name))
 
 
-def _trace(path: Path | str, frame: pd.DataFrame, seconds: np.ndarray) -> Trace:
+def _trace(frame: pd.DataFrame, seconds: np.ndarray) -> Trace:
     """A trace of checked columns: whole tokens of at least 1, times that do not fall."""
     tokens = []
     for column in frame.columns[1:]:
-        values = _numbers(path, frame, column)
+        values = _numbers(frame[column])
         wrong = (values < 1) | (values != np.rint(values))
-        _refuse(path, frame, column, wrong, "whole tokens, at least 1")
+        _refuse(frame[column], wrong, "whole tokens, at least 1")
         tokens.append(values.astype(np.int64))
-    back = np.append(False, np.diff(seconds) < 0)
-    _refuse(path, frame, frame.columns[0], back, "times in order")
-    return Trace(Path(path).name, seconds, *tokens)
+    _refuse(frame.iloc[:, 0], np.append(False, np.diff(seconds) < 0), "times in order")
+    return Trace(frame.index.name, seconds, *tokens)
 
 
-def _numbers(path: Path | str, frame: pd.DataFrame, column: str) -> np.ndarray:
+def _numbers(column: pd.Series) -> np.ndarray:
     """A column as float64; MalformedTrace at the first field that is not a finite number."""
-    values = pd.to_numeric(frame[column], errors="coerce").to_numpy(np.float64)
-    _refuse(path, frame, column, ~np.isfinite(values), "a number")
+    values = pd.to_numeric(column, errors="coerce").to_numpy(np.float64)
+    _refuse(column, ~np.isfinite(values), "a number")
     return values
 
 
-def _refuse(
-    path: Path | str, frame: pd.DataFrame, column: str, wrong: np.ndarray, wanted: str
-) -> None:
+def _refuse(column: pd.Series, wrong: np.ndarray, wanted: str) -> None:
     """MalformedTrace at the first wrong field, if there is one."""
     if wrong.any():
-        line, found = next(iter(frame.loc[wrong, column].items()))
-        raise MalformedTrace(
-            f"{Path(path).name}, line {line}, column {column}: found {found!r}, expected {wanted}"
-        )
+        line, found = next(iter(column[wrong].items()))
+        where = f"{column.index.name}, line {line}, column {column.name}"
+        raise MalformedTrace(f"{where}: found {found!r}, expected {wanted}")

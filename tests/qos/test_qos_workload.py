@@ -11,6 +11,7 @@ from scipy import stats
 
 from cqb.streams import Streams
 from cqb_qos import (
+    Episodes,
     Expert,
     Load,
     RequestNeverFits,
@@ -21,8 +22,8 @@ from cqb_qos import (
     stack,
     workload,
 )
-from cqb_qos.synthetic import LENGTH_FACTORS, MEAN_SCORES, arrivals, batch_of, skills
 from cqb_qos.traces import MalformedTrace, read_azure, read_burstgpt, replay
+from cqb_qos.workloads import LENGTH_FACTORS, MEAN_SCORES, arrivals, batch_of, skills
 
 AZURE = """TIMESTAMP,ContextTokens,GeneratedTokens
 2023-11-16 18:15:46.6805900,374,44
@@ -199,7 +200,7 @@ def test_a_request_that_can_never_fit_is_named():
     with pytest.raises(ValueError, match="found 2 experts, expected the system's 3"):
         one.check_fits(default_system())
     with pytest.raises(RequestNeverFits):
-        batch_of([Load("Poisson", 1.0)], [0], 500, default_system().with_(memory=300))
+        Episodes(batch_of([Load("Poisson", 1.0)], [0], 500), default_system().with_(memory=300))
 
 
 GOOD = {
