@@ -104,7 +104,7 @@ def test_a_wrong_trace_is_named(times, message):
 
 
 def test_a_short_trace_says_how_many_it_needs():
-    with pytest.raises(ValueError, match=r"log: found 9 requests, expected more than the 50 that"):
+    with pytest.raises(ValueError, match=r"log: found 9 requests, expected more than the 50 of"):
         Trace("log", np.arange(9.0)).per_round(0.5, 100, Streams(0))
 
 

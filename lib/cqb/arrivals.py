@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .streams import Streams
+from .table_file import content_hash
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,6 +22,7 @@ class Trace:
     Attributes
     ----------
     name : printed in titles. times : (n,) float64, seconds; equal times arrive together.
+    prompts, lengths : (n,) int64 tokens of the requests and of their answers; None if not recorded.
 
     Raises
     ------
@@ -30,13 +32,16 @@ class Trace:
 
     name: str
     times: np.ndarray
+    prompts: np.ndarray | None = None
+    lengths: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         times = np.asarray(self.times, dtype=np.float64)
         object.__setattr__(self, "times", times)
         if times.ndim != 1 or times.size < 2:
             raise ValueError(f"{self.name}: found {times.size} requests, expected at least 2")
-        for bad, wanted in ((~np.isfinite(times), "a number"), (self._falls(), "times in order")):
+        falls = np.append(False, np.diff(times) < 0)
+        for bad, wanted in ((~np.isfinite(times), "a number"), (falls, "times in order")):
             if bad.any():
                 row = int(bad.argmax())
                 raise ValueError(
@@ -45,8 +50,27 @@ class Trace:
         if times[0] == times[-1]:
             raise ValueError(f"{self.name}: all {times.size} requests arrive at one time")
 
-    def _falls(self) -> np.ndarray:
-        return np.append(False, np.diff(self.times) < 0)
+    def data_hash(self) -> str:
+        """sha256 (hex) over name, times and tokens."""
+        arrays = {field: value for field, value in vars(self).items() if value is not None}
+        return content_hash({field: np.asarray(value) for field, value in arrays.items()})
+
+    def window(self, size: int, streams: Streams) -> int:
+        """The number of the request before `size` others, drawn by the seed of the streams.
+
+        Raises
+        ------
+        ValueError
+            The trace has no more than `size` requests, or they all arrive together.
+        """
+        if not 1 <= size < self.times.size:
+            raise ValueError(
+                f"{self.name}: found {self.times.size} requests, expected more than the {size} of a run"
+            )
+        start = int(streams.generator("trace window").integers(0, self.times.size - size))
+        if not self.times[start + size] > self.times[start]:
+            raise ValueError(f"{self.name}: requests {start} to {start + size} arrive at one time")
+        return start
 
     def per_round(self, rate: float, T: int, streams: Streams) -> np.ndarray:
         """How many requests arrive in each of T rounds, `rate` on average: int64, shape (T,).
@@ -57,22 +81,12 @@ class Trace:
         Raises
         ------
         ValueError
-            The trace has fewer requests, or they all arrive together.
+            As :meth:`window`.
         """
-        wanted = round(rate * T)
-        if not 1 <= wanted < self.times.size:
-            raise ValueError(
-                f"{self.name}: found {self.times.size} requests, expected more than the {wanted} "
-                f"that arrive in {T} rounds at a rate of {rate:g}"
-            )
-        begin = int(streams.generator("trace window").integers(0, self.times.size - wanted))
-        times = self.times[begin : begin + wanted + 1] - self.times[begin]
-        if not times[-1] > 0:
-            raise ValueError(
-                f"{self.name}: requests {begin} to {begin + wanted} arrive at one time"
-            )
-        rounds = np.floor(times[:-1] / times[-1] * T).astype(np.int64)
-        return np.bincount(rounds, minlength=T)[:T]
+        size = round(rate * T)
+        start = self.window(size, streams)
+        times = self.times[start : start + size + 1] - self.times[start]
+        return np.bincount(np.floor(times[:-1] / times[-1] * T).astype(np.int64), minlength=T)[:T]
 
 
 Arrivals = Trace | np.ndarray

@@ -5,7 +5,7 @@ arriving request to one of them, or drops it. A request earns the score of its a
 token is below a limit, and nothing otherwise: its quality of service (QoS).
 
 A run takes four steps: a :class:`~.workloads.Workload` of requests (:func:`~.workloads.workload`
-generates one, :mod:`.traces` reads recorded arrivals), a :class:`~.system.System` of experts, a policy
+generates one or takes it from a recorded trace), a :class:`~.system.System` of experts, a policy
 (:mod:`.policies` has the rules, :mod:`.trained_models` the trained ones), and :func:`~.episodes.serve`,
 whose outcome :func:`~.episodes.measure` turns into numbers:
 

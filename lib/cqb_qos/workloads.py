@@ -11,10 +11,11 @@ another rate stretches the same gaps.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from cqb.arrivals import Trace
 from cqb.streams import Streams
 
 from .system import NAMES, System
@@ -221,6 +222,42 @@ def workload(load: Load, seed: int, T: int, N: int = 3) -> Workload:
         raise ValueError(f"T: found {T}, expected at least 1 request")
     streams = Streams(seed)
     return requests(arrivals(load, T, streams), N, streams)
+
+
+def replay(
+    trace: Trace, rate: float, seed: int, T: int, N: int = 3, *, tokens: bool = False
+) -> Workload:
+    """T requests that arrive as in a window of the trace, stretched to a mean rate per second.
+
+    The seed picks the window and draws the requests. A trace has no scores, so these are generated.
+
+    Parameters
+    ----------
+    tokens : take prompts and lengths from the trace too, one length for all experts; otherwise they are
+        generated. Lengths are predicted with the error of generated ones.
+
+    Raises
+    ------
+    ValueError
+        The rate is not positive, or as :meth:`cqb.arrivals.Trace.window`.
+    """
+    if not 0.0 < rate < np.inf:
+        raise ValueError(f"rate: found {rate}, expected a positive number per second")
+    streams = Streams(seed)
+    start = trace.window(T, streams)
+    here = slice(start + 1, start + T + 1)
+    times = trace.times[here] - trace.times[start]
+    made = requests(times * (T / rate / times[-1]), N, streams)
+    if not tokens:
+        return made
+    lengths = np.tile(trace.lengths[here], (N, 1))
+    guess = lengths * (made.predicted_lengths / made.lengths)
+    return replace(
+        made,
+        prompts=trace.prompts[here],
+        lengths=lengths,
+        predicted_lengths=_tokens(guess, 1, np.inf),
+    )
 
 
 def batch_of(loads: Sequence[Load], seeds: Sequence[int], T: int, N: int = 3) -> Batch:
