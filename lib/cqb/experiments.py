@@ -213,11 +213,13 @@ def run(
     if isinstance(arrivals, np.ndarray | Sequence):
         arrivals = counts(arrivals, T)
         arrival_rate = arrivals.mean()
-    if isinstance(world, RoutingTable):
-        pool_size = pool_size or largest_pool(world)
+    elif arrivals is None and arrival_rate > 1:
+        raise ValueError(f"arrival_rate: found {arrival_rate}, expected a number in [0, 1]")
+    if pool_size is None:
+        pool_size = largest_pool(world) if isinstance(world, RoutingTable) else world.pool_size
     cell = Cell(K, float(lam), float(arrival_rate))
     names = tuple(_papers_policies(world, K) if policies is None else policies)
-    settings = (T, pool_size or 1000, learner or LearnerSettings(), checkpoints)
+    settings = (T, pool_size, learner or LearnerSettings(), checkpoints)
     experiment = Experiment(world.name, (cell,), names, tuple(seeds), *settings)
     _check(experiment, cell, world, arrivals)
     how = {"workers": workers, "executor": executor, "progress": progress}

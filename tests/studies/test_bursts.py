@@ -37,7 +37,7 @@ def test_waits_are_shares_and_the_figure_shows_both(found):
     waits = found[found["t"].isna()]
     assert waits["share"].dropna().between(0, 1).all()
     figure = experiments.bursts(found)
-    assert [ax.get_title() for ax in figure.axes] == [*bursts.KINDS, *bursts.KINDS]
+    assert [ax.get_title("left") for ax in figure.axes] == [*bursts.KINDS, *bursts.KINDS]
 
 
 def test_tasks_are_named_by_what_differs():
