@@ -1,42 +1,29 @@
-"""The projection B: one or two layers and a final layer norm, with its gradient by hand.
+"""The projection B and its InfoNCE loss, with their gradients by hand.
 
 ``B(x) = gain * (h - mean h) / sqrt(var h + 1e-5) + shift`` with ``h = W2' relu(W1' x + b1) + b2`` or,
 where there is no hidden layer, ``h = W' x + b`` (arXiv 2602.02061, contrastive refinement; layer norm:
 Ba, Kiros and Hinton, arXiv 1607.06450).
+
+For an anchor a with positive p and candidates C (p and the negatives), at temperature s,
+``loss_a = logsumexp_{j in C} <z_a, z_j> / s - <z_a, z_p> / s`` on projections z of unit length (van den
+Oord, Li and Vinyals, arXiv 1807.03748). The loss is a weighted sum over anchors. All prompts of the set
+are in one m by m matrix, so a batch is a vector of weights, and no row is gathered or scattered.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from ..arrays import asarray, namespace
+from .profiles import Pairs
 
-Array = Any
+# A projection: weight (inputs, outputs) and bias (outputs,) of each layer in turn, then gain and shift
+# of the layer norm, each (output,). Its arrays are never changed in place.
+Arrays = tuple[np.ndarray, ...]
 EPSILON = 1e-5  # of the layer norm
-
-
-@dataclass(frozen=True, eq=False)
-class Projection:
-    """The parameters of B; they are never changed in place.
-
-    Attributes
-    ----------
-    arrays : weight (d_in, d_out) and bias (d_out,) of each layer in turn, then gain and shift of the
-        layer norm, each (output,).
-    """
-
-    arrays: tuple[Array, ...]
-
-    @property
-    def dimensions(self) -> tuple[int, ...]:
-        """Widths from input to output."""
-        weights = self.arrays[:-2:2]
-        return (weights[0].shape[0], *(weight.shape[1] for weight in weights))
 
 
 class Trace(NamedTuple):
@@ -46,60 +33,88 @@ class Trace(NamedTuple):
     `deviation`: its standard deviation by row (m, 1).
     """
 
-    inputs: list[Array]
-    standard: Array
-    deviation: Array
+    inputs: list[np.ndarray]
+    standard: np.ndarray
+    deviation: np.ndarray
 
 
-def initial(dimensions: tuple[int, ...], like: Array, rng: np.random.Generator) -> Projection:
-    """A fresh projection of the given widths, in the namespace, device and dtype of `like`.
+def initial(
+    widths: tuple[int, ...], dtype: np.typing.DTypeLike, rng: np.random.Generator
+) -> Arrays:
+    """A fresh projection of the given widths, from input to output.
 
     Weights and biases are uniform within ``1 / sqrt(inputs)``, gains 1 and shifts 0, as torch draws
-    them. Draws are made on the host, so that every backend starts from the same numbers.
+    them.
     """
     arrays = []
-    for inputs, outputs in itertools.pairwise(dimensions):
+    for inputs, outputs in itertools.pairwise(widths):
         bound = 1.0 / math.sqrt(inputs)
-        arrays += [
-            rng.uniform(-bound, bound, (inputs, outputs)),
-            rng.uniform(-bound, bound, outputs),
-        ]
-    arrays += [np.ones(dimensions[-1]), np.zeros(dimensions[-1])]
-    xp = namespace(like)
-    return Projection(tuple(xp.astype(asarray(array, like), like.dtype) for array in arrays))
+        arrays += [rng.uniform(-bound, bound, shape) for shape in ((inputs, outputs), outputs)]
+    arrays += [np.ones(widths[-1]), np.zeros(widths[-1])]
+    return tuple(array.astype(dtype) for array in arrays)
 
 
-def forward(projection: Projection, x: Array) -> tuple[Array, Trace]:
-    """``B(x)`` for rows x (m, d_in), shape (m, output), and the trace for :func:`backward`."""
-    xp = namespace(x)
-    *layers, gain, shift = projection.arrays
-    inputs, h = [x], x
-    for layer in range(0, len(layers), 2):
-        if layer:
-            h = xp.where(h > 0, h, 0.0 * h)
-            inputs.append(h)
-        h = h @ layers[layer] + layers[layer + 1]
-    centred = h - xp.mean(h, axis=1, keepdims=True)
-    deviation = xp.sqrt(xp.mean(centred * centred, axis=1, keepdims=True) + EPSILON)
+def forward(projection: Arrays, x: np.ndarray) -> tuple[np.ndarray, Trace]:
+    """``B(x)`` for rows x (m, d), shape (m, output), and the trace for :func:`backward`."""
+    *layers, gain, shift = projection
+    inputs, h = [], x
+    for weight, bias in zip(layers[::2], layers[1::2], strict=True):
+        inputs.append(np.maximum(h, 0.0) if inputs else h)
+        h = inputs[-1] @ weight + bias
+    centred = h - h.mean(axis=1, keepdims=True)
+    deviation = np.sqrt((centred * centred).mean(axis=1, keepdims=True) + EPSILON)
     standard = centred / deviation
     return gain * standard + shift, Trace(inputs, standard, deviation)
 
 
-def backward(projection: Projection, trace: Trace, slope: Array) -> tuple[Array, ...]:
+def backward(projection: Arrays, trace: Trace, slope: np.ndarray) -> Arrays:
     """Gradients of the loss by the parameters, in their order.
 
     `slope` is the loss's gradient by ``B(x)``, (m, output); `trace` is that of :func:`forward`.
     """
-    xp = namespace(slope)
-    *layers, gain, _ = projection.arrays
-    of_norm = (xp.sum(slope * trace.standard, axis=0), xp.sum(slope, axis=0))
+    *layers, gain, _ = projection
+    gradients = [(slope * trace.standard).sum(axis=0), slope.sum(axis=0)]
     inner = slope * gain
-    along = xp.mean(inner * trace.standard, axis=1, keepdims=True) * trace.standard
-    h = (inner - xp.mean(inner, axis=1, keepdims=True) - along) / trace.deviation
-    of_layers: tuple[Array, ...] = ()
-    for layer in range(len(layers) - 2, -1, -2):
-        below = trace.inputs[layer // 2]
-        of_layers = (xp.matrix_transpose(below) @ h, xp.sum(h, axis=0), *of_layers)
+    along = (inner * trace.standard).mean(axis=1, keepdims=True) * trace.standard
+    h = (inner - inner.mean(axis=1, keepdims=True) - along) / trace.deviation
+    for layer in reversed(range(len(trace.inputs))):
+        below = trace.inputs[layer]
+        gradients = [below.T @ h, h.sum(axis=0), *gradients]
         if layer:
-            h = xp.where(below > 0, h @ xp.matrix_transpose(layers[layer]), 0.0 * below)
-    return (*of_layers, *of_norm)
+            h = np.where(below > 0, h @ layers[2 * layer].T, 0.0)
+    return tuple(gradients)
+
+
+def unit(y: np.ndarray) -> np.ndarray:
+    """Rows of `y` (m, d) scaled to length 1; a zero row stays zero."""
+    return y / _lengths(y)
+
+
+def _lengths(y: np.ndarray) -> np.ndarray:
+    """Lengths of rows, (m, 1), and 1 for a row that is zero."""
+    length = np.linalg.norm(y, axis=1, keepdims=True)
+    return np.where(length > 0, length, 1.0)
+
+
+def loss_and_gradient(
+    y: np.ndarray, pairs: Pairs, weights: np.ndarray, temperature: float
+) -> tuple[float, np.ndarray]:
+    """The weighted loss of projections `y` (m, d), and its gradient by `y` (m, d).
+
+    `weights` is (m,): 1 / batch for the anchors of the batch and 0 elsewhere.
+    """
+    length = _lengths(y)
+    z = y / length
+    logits = z @ z.T / temperature
+    own = np.arange(len(y)), pairs.positive
+    masked = np.where(pairs.candidates, logits, -np.inf)
+    peak = masked.max(axis=1, keepdims=True)
+    odds = np.exp(masked - peak)
+    total = odds.sum(axis=1, keepdims=True)
+    loss = (weights * ((peak + np.log(total))[:, 0] - logits[own])).sum()
+    pull = odds / total
+    pull[own] -= 1.0
+    by_logit = weights[:, None] * pull / temperature
+    slope = (by_logit + by_logit.T) @ z
+    along = (slope * z).sum(axis=1, keepdims=True) * z
+    return float(loss), (slope - along) / length

@@ -8,55 +8,62 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
-from ..arrays import asarray, namespace, to_numpy
-from .loss import loss_and_gradient
+from . import RefinementSettings
 from .profiles import Pairs
-from .projection import Projection, backward, forward, initial
-from .settings import RefinementSettings
+from .projection import Arrays, backward, forward, initial, loss_and_gradient, unit
 
-Array = Any
-Arrays = tuple[Array, ...]
 FIRST, SECOND, EPSILON = 0.9, 0.999, 1e-8  # Adam's decay rates, and a guard against dividing by 0
 
 
 @dataclass(frozen=True, eq=False)
-class Training:
-    """A trained projection and how its training went.
+class Refinement:
+    """A frozen projection and how its training went.
 
     Attributes
     ----------
-    projection : the parameters, frozen from here on.
+    settings : of the training, and of how the projection is used.
+    projection : its parameters (:mod:`.projection`).
+    counts : of the rows trained on (:attr:`.profiles.Pairs.counts`).
     losses : (steps,) float64, the loss of each step's batch before the step.
-    norms : (steps,) float64, the gradient's norm before clipping.
     watched : (epochs done,) float64, the loss that early stopping watches, after each epoch.
-    epoch : the epoch (from 1) that the parameters are of. stopped : whether training stopped early.
+    epoch : the epoch (from 1) that the parameters are of.
     """
 
-    projection: Projection
+    settings: RefinementSettings
+    projection: Arrays
+    counts: dict[str, int]
     losses: np.ndarray
-    norms: np.ndarray
     watched: np.ndarray
     epoch: int
-    stopped: bool
 
-    @property
-    def steps(self) -> int:
-        """Steps of the optimiser."""
-        return self.losses.size
+    def apply(self, vectors: np.ndarray) -> np.ndarray:
+        """Refined vectors (n, output) of raw ones (n, d), in the dtype of `vectors`.
+
+        Their length is `settings.scale`; where that is None, it is that of the layer norm's result.
+        """
+        scale, blend = self.settings.scale, self.settings.blend
+        own = vectors.astype(self.settings.precision)
+        refined = forward(self.projection, own)[0].astype(vectors.dtype)
+        if scale is None:
+            return refined
+        refined = unit(refined)
+        if blend < 1:
+            refined = unit(blend * refined + (1.0 - blend) * unit(vectors))
+        return scale * refined
 
 
 def train(
-    vectors: Array,
+    vectors: np.ndarray,
     pairs: Pairs,
     settings: RefinementSettings,
     *,
     rng: np.random.Generator,
-    held: tuple[Array, Pairs] | None = None,
-) -> Training:
+    held: tuple[np.ndarray, Pairs] | None = None,
+) -> Refinement:
     """Train a fresh projection on `vectors` (m, d) and their pairs.
 
     Every epoch goes once through the anchors, in an order drawn from `rng`, `settings.batch` at a time.
@@ -71,67 +78,52 @@ def train(
     ValueError
         No prompt has both a positive and a negative.
     """
-    require_anchors(pairs)
+    watch = held or (vectors, pairs)
+    for each in (pairs, watch[1]):
+        _require_anchors(each)
     hidden = () if settings.hidden is None else (settings.hidden,)
-    projection = initial((vectors.shape[1], *hidden, settings.output), vectors, rng)
-    state = adam_start(projection.arrays)
-    anchors = np.flatnonzero(to_numpy(pairs.anchor))
-    steps: list[tuple[float, float]] = []  # loss and gradient's norm
-    watched: list[float] = []
-    best = (1, projection)
+    projection = initial((vectors.shape[1], *hidden, settings.output), vectors.dtype, rng)
+    state = adam_start(projection)
+    anchors = np.flatnonzero(pairs.anchor)
+    losses, watched, best = [], [], (1, projection)
     for epoch in range(1, settings.epochs + 1):
         order = rng.permutation(anchors)
         for first in range(0, order.size, settings.batch):
-            batch = order[first : first + settings.batch]
-            projection, state, step = _step(projection, state, vectors, pairs, batch, settings)
-            steps.append(step)
+            weights = _weights(order[first : first + settings.batch], vectors)
+            loss, gradients = objective(projection, vectors, pairs, weights, settings.temperature)
+            gradients = clipped(gradients, settings.clip)
+            projection, state = adam_step(projection, gradients, state, settings)
+            losses.append(loss)
         if settings.patience is None:
             best = (epoch, projection)
             continue
-        watched.append(mean_loss(projection, *(held or (vectors, pairs)), settings.temperature))
+        watched.append(mean_loss(projection, *watch, settings.temperature))
         if watched[-1] <= min(watched):
             best = (epoch, projection)
         elif epoch - best[0] >= settings.patience:
             break
-    losses, norms = np.array(steps).T
-    return Training(best[1], losses, norms, np.array(watched), best[0], epoch < settings.epochs)
-
-
-def _step(
-    projection: Projection,
-    state: AdamState,
-    vectors: Array,
-    pairs: Pairs,
-    batch: np.ndarray,
-    settings: RefinementSettings,
-) -> tuple[Projection, AdamState, tuple[float, float]]:
-    """One step on a batch of anchors, with the loss and the gradient's norm before it."""
-    weights = _weights(batch, vectors)
-    loss, gradients = objective(projection, vectors, pairs, weights, settings.temperature)
-    gradients, norm = clipped(gradients, settings.clip)
-    arrays, state = adam_step(
-        projection.arrays, gradients, state, settings.learning_rate, settings.weight_decay
+    epoch, projection = best
+    return Refinement(
+        settings, projection, pairs.counts, np.array(losses), np.array(watched), epoch
     )
-    return Projection(arrays), state, (float(loss), norm)
 
 
 def objective(
-    projection: Projection, vectors: Array, pairs: Pairs, weights: Array, temperature: float
-) -> tuple[Array, Arrays]:
+    projection: Arrays, vectors: np.ndarray, pairs: Pairs, weights: np.ndarray, temperature: float
+) -> tuple[float, Arrays]:
     """The loss of a batch and its gradients by the projection's arrays, in their order."""
     y, trace = forward(projection, vectors)
     loss, slope = loss_and_gradient(y, pairs, weights, temperature)
     return loss, backward(projection, trace, slope)
 
 
-def mean_loss(projection: Projection, vectors: Array, pairs: Pairs, temperature: float) -> float:
+def mean_loss(projection: Arrays, vectors: np.ndarray, pairs: Pairs, temperature: float) -> float:
     """The mean loss over all anchors."""
-    y, _ = forward(projection, vectors)
-    weights = _weights(np.flatnonzero(to_numpy(pairs.anchor)), vectors)
-    return float(loss_and_gradient(y, pairs, weights, temperature)[0])
+    weights = _weights(np.flatnonzero(pairs.anchor), vectors)
+    return loss_and_gradient(forward(projection, vectors)[0], pairs, weights, temperature)[0]
 
 
-def require_anchors(pairs: Pairs) -> None:
+def _require_anchors(pairs: Pairs) -> None:
     """Raise ValueError, with the counts, if no prompt has both a positive and a negative."""
     if not pairs.counts["anchors"]:
         counts = ", ".join(f"{name} {count}" for name, count in pairs.counts.items())
@@ -141,52 +133,51 @@ def require_anchors(pairs: Pairs) -> None:
         )
 
 
-def _weights(batch: np.ndarray, like: Array) -> Array:
+def _weights(batch: np.ndarray, like: np.ndarray) -> np.ndarray:
     """(m,) weights: 1 / batch at the anchors of the batch, 0 elsewhere."""
-    weights = np.zeros(like.shape[0])
+    weights = np.zeros(len(like), like.dtype)
     weights[batch] = 1.0 / batch.size
-    return namespace(like).astype(asarray(weights, like), like.dtype)
+    return weights
 
 
-@dataclass(frozen=True, eq=False)
-class AdamState:
+class AdamState(NamedTuple):
     """Decaying means of the gradient and of its square, for each array, after `step` steps."""
 
     step: int
-    mean: Arrays
-    square: Arrays
+    means: Arrays
+    squares: Arrays
 
 
 def adam_start(arrays: Arrays) -> AdamState:
     """The state before the first step."""
-    zeros = tuple(namespace(array).zeros_like(array) for array in arrays)
+    zeros = tuple(map(np.zeros_like, arrays))
     return AdamState(0, zeros, zeros)
 
 
-def clipped(gradients: Arrays, most: float) -> tuple[Arrays, float]:
-    """The gradients, shrunk together where their joint norm exceeds `most`, and that norm."""
-    norm = math.sqrt(sum(float(namespace(g).sum(g * g)) for g in gradients))
-    if norm <= most:
-        return gradients, norm
-    return tuple(g * (most / norm) for g in gradients), norm
+def clipped(gradients: Arrays, most: float) -> Arrays:
+    """The gradients, shrunk together where their joint norm exceeds `most`."""
+    norm = math.sqrt(sum(float(np.sum(g * g)) for g in gradients))
+    return gradients if norm <= most else tuple(g * (most / norm) for g in gradients)
 
 
 def adam_step(
-    arrays: Arrays, gradients: Arrays, state: AdamState, learning_rate: float, weight_decay: float
+    arrays: Arrays, gradients: Arrays, state: AdamState, settings: RefinementSettings
 ) -> tuple[Arrays, AdamState]:
     """The arrays and the state after one step of AdamW."""
-    count = state.step + 1
-    rate = learning_rate / (1.0 - FIRST**count)
-    widen = 1.0 / math.sqrt(1.0 - SECOND**count)
-    moved, means, squares = [], [], []
-    for array, g, old_mean, old_square in zip(
-        arrays, gradients, state.mean, state.square, strict=True
-    ):
-        xp = namespace(array)
-        mean = FIRST * old_mean + (1.0 - FIRST) * g
-        square = SECOND * old_square + (1.0 - SECOND) * (g * g)
-        decayed = (1.0 - learning_rate * weight_decay) * array
-        moved.append(decayed - rate * mean / (widen * xp.sqrt(square) + EPSILON))
-        means.append(mean)
-        squares.append(square)
-    return tuple(moved), AdamState(count, tuple(means), tuple(squares))
+    step, means, squares = state
+    step += 1
+    means = tuple(
+        FIRST * mean + (1.0 - FIRST) * g for mean, g in zip(means, gradients, strict=True)
+    )
+    squares = tuple(
+        SECOND * square + (1.0 - SECOND) * (g * g)
+        for square, g in zip(squares, gradients, strict=True)
+    )
+    stay = 1.0 - settings.learning_rate * settings.weight_decay
+    rate = settings.learning_rate / (1.0 - FIRST**step)
+    widen = 1.0 / math.sqrt(1.0 - SECOND**step)
+    moved = tuple(
+        stay * array - rate * mean / (widen * np.sqrt(square) + EPSILON)
+        for array, mean, square in zip(arrays, means, squares, strict=True)
+    )
+    return moved, AdamState(step, means, squares)
