@@ -19,8 +19,7 @@ from typing import Any
 import pandas as pd
 
 from ..study import Study
-from ..theory import exact, learning, pathwise, queueing, rates
-from ..theory.verdicts import Check, Row, Task, records
+from ..theory import Check, Row, Task, exact, learning, queueing, rates, records
 
 SIZES = ("ci", "quick", "full")
 KINDS = {
@@ -68,12 +67,12 @@ RUNS = {
     "E3": Runs(queueing.one_queue, [()], 0.01, QUEUES),
     "E4": Runs(queueing.idle_share, queueing.ORDERS, 0.01, QUEUES),
     "E5": Runs(queueing.fixed_rules, queueing.RULES, 0.01, QUEUES),
-    "E6": Runs(pathwise.switching, pathwise.SWITCHED, 0.8, ((5, 120), (20, 200), (75, 400))),
-    "E7": Runs(pathwise.divergence, ["ACQB"], 1.1, SWITCHES),
+    "E6": Runs(exact.switching, exact.SWITCHED, 0.8, ((5, 120), (20, 200), (75, 400))),
+    "E7": Runs(exact.divergence, ["ACQB"], 1.1, SWITCHES),
     "E8": Runs(
         exact.optimism, (1, 2, 3, 4, 8), 0.0007, ((1, 20_000), (1, 200_000), (1, 1_000_000))
     ),
-    "E9": Runs(pathwise.exploration, ["ACQB"], 0.3, COVERAGE),
+    "E9": Runs(exact.exploration, ["ACQB"], 0.3, COVERAGE),
     "E10": Runs(queueing.memory_serves, MEMORY, 0.01, QUEUES),
     "R1": Runs(rates.grow, rates.POLICIES, 0.15, tuple(zip((6, 20, 60), HORIZONS, strict=True))),
     "R5": Runs(rates.adversarial, ["CQB-Opt"], 0.2, COVERAGE),
@@ -92,15 +91,15 @@ JUDGES: dict[str, Callable[[pd.DataFrame], Check]] = {
     "E3": queueing.judge_one_queue,
     "E4": queueing.judge_idle_share,
     "E5": queueing.judge_fixed_rules,
-    "E6": pathwise.judge_switching,
-    "E7": pathwise.judge_bound,
+    "E6": exact.judge_switching,
+    "E7": exact.judge_bound,
     "E8": exact.judge_optimism,
-    "E9": pathwise.judge_exploration,
+    "E9": exact.judge_exploration,
     "E10": queueing.judge_memory,
     **{id: partial(rates.judge_slope, *about) for id, about in rates.SLOPES.items()},
     "R5": rates.judge_adversarial,
     "R6": queueing.judge_growth,
-    "R7": pathwise.judge_sum,
+    "R7": exact.judge_sum,
     "R8": learning.judge_information,
     "R9": learning.judge_coverage,
     "R10": learning.judge_plateau,

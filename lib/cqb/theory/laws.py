@@ -9,9 +9,18 @@ a round.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from itertools import combinations
 
 import numpy as np
+import pandas as pd
 from scipy.optimize import brentq
+
+from ..environment import Environment, from_table
+from ..routing_table import RoutingTable
+
+# The rules whose capacity on a routing table has a closed form.
+RULES = ("oracle", "RANDOM", "best single assortment", "cycle by mean score")
 
 # --- E3 to E5, R6: queues --------------------------------------------------------------------------
 
@@ -30,10 +39,9 @@ def stationary_law(arrival_rate: float, mu: float, longest: int) -> np.ndarray:
     if not 0.0 < arrival_rate < mu <= 1.0:
         raise ValueError(f"arrival_rate: found {arrival_rate}, expected in (0, mu) with mu = {mu}")
     ratio = arrival_rate * (1.0 - mu) / (mu * (1.0 - arrival_rate))
-    law = np.empty(longest + 1)
-    law[0] = 1.0 - arrival_rate / mu
-    law[1:] = law[0] * arrival_rate / (mu * (1.0 - arrival_rate)) * ratio ** np.arange(longest)
-    return law
+    idle = 1.0 - arrival_rate / mu
+    first = idle * arrival_rate / (mu * (1.0 - arrival_rate))
+    return np.append(idle, first * ratio ** np.arange(longest))
 
 
 def mean_sojourn(arrival_rate: float, mu: float) -> float:
@@ -51,14 +59,12 @@ def chain_law(arrival_rate: float, mu: float, longest: int) -> np.ndarray:
 
     Independent of the closed form: it solves ``pi P = pi`` for serve, then admit.
     """
-    states = longest + 1
-    matrix = np.zeros((states, states))
-    for n in range(states):
-        served = [(n, 1.0)] if n == 0 else [(n - 1, mu), (n, 1.0 - mu)]
-        for left, chance in served:
-            matrix[n, left] += chance * (1.0 - arrival_rate)
-            matrix[n, min(left + 1, longest)] += chance * arrival_rate
-    system = np.vstack([matrix.T - np.eye(states), np.ones(states)])
+    states, one = longest + 1, np.eye(longest + 1)
+    serve = (1.0 - mu) * one + mu * np.eye(states, k=-1)
+    admit = (1.0 - arrival_rate) * one + arrival_rate * np.eye(states, k=1)
+    serve[0, 0] = admit[-1, -1] = 1.0
+    matrix = serve @ admit
+    system = np.vstack([matrix.T - one, np.ones(states)])
     return np.linalg.lstsq(system, np.append(np.zeros(states), 1.0), rcond=None)[0]
 
 
@@ -97,6 +103,43 @@ def cycle_capacity(rates: np.ndarray) -> float:
     before = np.concatenate([np.ones((survival.shape[0], 1)), survival[:, :-1]], axis=1)
     serves = before.sum(axis=1) / (1.0 - survival[:, -1])
     return float(1.0 / serves.mean())
+
+
+def capacities(environment: Environment, K: int, ranking: Sequence[int]) -> dict[str, float]:
+    """E5: largest stable arrival rates of rules that need not learn, for assortments of K models.
+
+    Each of :data:`RULES` offers the same query the same models, or the same sequence of models, so its
+    mean number of serves per query is fixed and its capacity the reciprocal.
+
+    Parameters
+    ----------
+    ranking : the models from best to worst, the order of the cycle, which is defined for K = 1.
+    """
+    sets = combinations(range(environment.n_models), K)
+    total = np.stack([environment.odds[:, list(s)].sum(axis=1) for s in sets], axis=1)
+    rates = total / (1.0 + total)
+    found = [capacity(rates.max(axis=1)), capacity(rates.mean(axis=1)), max(map(capacity, rates.T))]
+    if K == 1:
+        found.append(cycle_capacity(rates[:, list(ranking)]))
+    return dict(zip(RULES, found, strict=False))
+
+
+def table_capacities(
+    table: RoutingTable,
+    cells: Sequence[tuple[int, float]],
+    seeds: Sequence[int],
+    pool_size: int = 1000,
+) -> pd.DataFrame:
+    """Capacities on the job pools that the seeds draw: a row per cell, columns as in `RULES`.
+
+    `cells` are pairs (K, lam). The mean over the pools; NaN where a rule is not defined.
+    """
+    rows = []
+    for K, lam in cells:
+        ranking = np.argsort(-table.utility(lam).mean(axis=0), kind="stable").tolist()
+        pools = [capacities(from_table(table, seed, lam, pool_size), K, ranking) for seed in seeds]
+        rows.append({"K": K, "lam": lam, **pd.DataFrame(pools).mean()})
+    return pd.DataFrame(rows, columns=["K", "lam", *RULES])
 
 
 # --- E2: order of service --------------------------------------------------------------------------
@@ -155,19 +198,18 @@ def _after_arrival(value: np.ndarray, arrival_rate: float, shares: np.ndarray) -
 
 def _served(value: np.ndarray, i: int, rate: float) -> np.ndarray:
     """Expected value when type i is served; infinite where none of it waits."""
+    value = np.moveaxis(value, i, 0)
     result = np.full(value.shape, np.inf)
-    some = tuple(slice(1, None) if k == i else slice(None) for k in range(value.ndim))
-    one_less = tuple(slice(0, -1) if k == i else slice(None) for k in range(value.ndim))
-    result[some] = rate * value[one_less] + (1.0 - rate) * value[some]
-    return result
+    result[1:] = rate * value[:-1] + (1.0 - rate) * value[1:]
+    return np.moveaxis(result, 0, i)
 
 
 def _by_order(value: np.ndarray, rates: np.ndarray, order: np.ndarray) -> np.ndarray:
     """Expected value when the first type of `order` that waits is served."""
-    result = value.copy()
-    counts = np.indices(value.shape)
+    result = value
     for i in order[::-1]:
-        result = np.where(counts[i] > 0, _served(value, int(i), float(rates[i])), result)
+        served = _served(value, i, rates[i])
+        result = np.where(np.isfinite(served), served, result)
     return result
 
 

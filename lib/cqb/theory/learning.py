@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 
@@ -12,8 +14,8 @@ from ..simulate import Decision, Policy, Waiting
 from ..stats import interval
 from ..streams import Streams
 from ..synthetic import Scenario, linear_world, predecessor
-from .verdicts import FAILS, HOLDS, OUT_OF_REACH, Check, Row, Task, at_most, exact, resamples
-from .worlds import TUNED, anytime_acqb, play, rate_world, tau
+from . import FAILS, HOLDS, OUT_OF_REACH, Check, Row, Task, at_most, decided, resamples
+from .worlds import TUNED, D, N, anytime_acqb, play, rate_world, run, service_of, tau
 
 RADII = (0.003, 0.03, 0.3, 1.0)
 R8_C1 = 8.0  # large, to have many exploration samples
@@ -25,30 +27,26 @@ PLATEAU_LEARNER = LearnerSettings(kappa=10.0, alpha_coef=0.01, rotation="balance
 FEWEST = 5  # instances of R10; a bootstrap over fewer says nothing
 
 
-def information(task: Task) -> list[Row]:
+def information(task: Task) -> pd.DataFrame:
     """R8: after n exploration samples, V_j's smallest eigenvalue against its bound, a row per model.
 
     The contexts are uniform on the sphere, so sigma0^2 = 1/d. The matrix Chernoff bound on the chance
     of a shortfall is ``d exp(-n sigma0^2 / 8)``.
     """
     world = rate_world(task.seed)
-    pair = play(world, lambda s, streams, _: anytime_acqb(s, streams, R8_C1), task.T, task.seed)
+    policy = anytime_acqb(service_of(world, task.T), Streams(task.seed), R8_C1)
+    found = run(world, policy, task.seed, task.T)
     vectors = world.environment.contexts[world.environment.context_of]
-    d, lambda0, rows = vectors.shape[1], TUNED.lambda0, []
-    for j in range(world.environment.n_models):
-        mine = pair.learner.forced & (pair.learner.assortment == j).any(axis=1)
-        x = vectors[pair.learner.row[mine]]
-        n = int(mine.sum())
-        rows.append(
-            {
-                "n": n,
-                "smallest eigenvalue": float(np.linalg.eigvalsh(x.T @ x)[0] + lambda0),
-                "bound": lambda0 + n / (2.0 * d),
-                "mean": lambda0 + n / d,
-                "chernoff": d * float(np.exp(-n / (8.0 * d))),
-            }
-        )
-    return rows
+    d, lambda0 = vectors.shape[1], TUNED.lambda0
+    mine = [found.forced & (found.assortment == j).any(axis=1) for j in range(N)]
+    samples = [vectors[found.row[rounds]] for rounds in mine]
+    rows = pd.DataFrame({"n": [len(x) for x in samples]})
+    return rows.assign(
+        **{"smallest eigenvalue": [np.linalg.eigvalsh(x.T @ x)[0] + lambda0 for x in samples]},
+        bound=lambda0 + rows["n"] / (2.0 * d),
+        mean=lambda0 + rows["n"] / d,
+        chernoff=d * np.exp(-rows["n"] / (8.0 * d)),
+    )
 
 
 def judge_information(rows: pd.DataFrame) -> Check:
@@ -100,15 +98,11 @@ def coverage(task: Task) -> Row:
     """R9: with |theta*| = 1, the largest distance from the truth in one run, over the radius."""
     # The logistic slope at utilities up to 1 is at least 1/kappa.
     learner = TUNED.with_(kappa=float((1.0 + np.e) ** 2 / np.e))
-    world = linear_world(task.seed, N=3, d=3, scale=1.0)
-    watched: list[Watched] = []
-
-    def make(service: Service, streams: Streams, slack: float) -> Policy:
-        watched.append(Watched(anytime_acqb(service, streams), world, service))
-        return watched[0]
-
-    play(world, make, task.T, task.seed, learner)
-    return {"largest ratio": max(watched[0].ratios)}
+    world = linear_world(task.seed, N=N, d=D, scale=1.0)
+    service = service_of(world, task.T, learner)
+    watched = Watched(anytime_acqb(service, Streams(task.seed)), world, service)
+    run(world, watched, task.seed, task.T)
+    return {"largest ratio": max(watched.ratios)}
 
 
 def judge_coverage(rows: pd.DataFrame) -> Check:
@@ -123,7 +117,7 @@ def judge_coverage(rows: pd.DataFrame) -> Check:
         rows[["seed", "largest ratio"]],
         *(quantile, float(low), float(high)),
         "no run leaves the radius, and the 95% quantile of largest distance / radius is below 1",
-        exact(outside == 0 and high < 1.0),
+        decided(outside == 0 and high < 1.0),
         f"{outside} of {largest.size} runs left it; {3 * rows['T'].iloc[0]:,} runs would certify "
         f"1 - 1/T itself. The radius is about {1 / quantile:.0f} times what these runs needed",
     )
@@ -167,11 +161,7 @@ def plateau(task: Task) -> pd.DataFrame:
     (epsilon,) = task.case
     slack, pure = _plan(epsilon, task.T)
     world = predecessor(task.seed, slack, published=epsilon == PUBLISHED)
-
-    def make(service: Service, streams: Streams, _: float) -> Policy:
-        return cqb_epsilon_ucb(service, streams, pure)
-
-    pair = play(world, make, task.T, task.seed, PLATEAU_LEARNER)
+    pair = play(world, partial(cqb_epsilon_ucb, tau=pure), task.T, task.seed, PLATEAU_LEARNER)
     queues = {"learner": pair.learner.queue, "oracle": pair.oracle.queue}
     return pd.DataFrame({"epsilon": epsilon, **queues})
 

@@ -7,18 +7,17 @@ horizon; its interval is a percentile bootstrap over instances.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from ..environment import draw
 from ..policies.cqb_eta2 import cqb_eta2, phases
 from ..stats import interval
-from ..streams import Streams
 from ..synthetic import blockwise
-from .verdicts import FAILS, OUT_OF_REACH, Check, Row, Task, at_most, estimate, resamples
-from .worlds import ANYTIME, SLACK, D, play, rate_world
+from . import FAILS, OUT_OF_REACH, Check, Row, Task, at_most, estimate, resamples
+from .worlds import ANYTIME, SLACK, D, drawn, play, rate_world
 
 POLICIES = ("ACQB", "ACQB-online", "CQB-eps", "CQB-Opt", "CQB-eta-2")
 # The queue-length regret at t is averaged over the rounds from 0.95 t to t: a single queue length is
@@ -69,12 +68,11 @@ def grow(task: Task) -> list[Row]:
 
     One run gives all horizons of an anytime policy; the others are run for each.
     """
-    (policy,), world, longest = task.case, rate_world(task.seed), max(task.T)
-    played = (longest,) if policy in ANYTIME else task.T
-    pairs = {T: play(world, policy, T, task.seed) for T in played}
-    rows = []
+    (policy,), world, rows = task.case, rate_world(task.seed), []
+    whole = play(world, policy, max(task.T), task.seed)
     for T in task.T:
-        pair = pairs.get(T, pairs[longest])
+        again = max(task.T) > T and policy not in ANYTIME
+        pair = play(world, policy, T, task.seed) if again else whole
         regret = round(float(np.cumsum(pair.learner.regret)[T - 1]), 9)
         gap = round(_recent(pair.gap[: T + 1], T), 9)
         rows.append({"policy": policy, "T": T, "regret": regret, "gap": gap})
@@ -139,8 +137,8 @@ def _needed(row: pd.Series, instances: int, widest: float) -> str:
 def adversarial(task: Task) -> list[Row]:
     """R5: CQB-Opt's queue-length regret where an adversary chose the contexts, at four rounds."""
     world, T = rate_world(task.seed), task.T
-    draws = draw(Streams(task.seed), world.environment.pool_size, world.arrival_rate, T)
-    gap = play(world, "CQB-Opt", T, task.seed, draws=blockwise(world, draws)).gap
+    draws = blockwise(world, drawn(world, task.seed, T))
+    gap = play(world, "CQB-Opt", T, task.seed, draws=draws).gap
     return [{"t": t, "gap": _recent(gap[:t], t)} for t in (T // 8, T // 4, T // 2, T)]
 
 
@@ -182,9 +180,7 @@ def sensitivity(instances: int, T: int) -> pd.DataFrame:
     rows = []
     for name, variant in variants.items():
         for seed in range(instances):
-            pair = play(
-                rate_world(seed), lambda s, streams, _, v=variant: cqb_eta2(s, streams, v), T, seed
-            )
+            pair = play(rate_world(seed), partial(cqb_eta2, plan=variant), T, seed)
             queue, regret = pair.learner.queue.mean(), pair.learner.regret.sum()
             rows.append((name, regret, queue, _recent(pair.gap, T)))
     table = pd.DataFrame(rows, columns=["constants", "regret", "mean queue", "final gap"])
