@@ -8,7 +8,7 @@ import pytest
 from cqb.contrastive import RefinementSettings
 from cqb.contrastive.profiles import select_pairs, utility_profiles
 from cqb.contrastive.projection import backward, forward, initial, loss_and_gradient, unit
-from cqb.contrastive.training import adam_start, adam_step, clipped, objective
+from cqb.contrastive.training import AdamW, clipped, objective
 
 M, D, HIDDEN, OUTPUT = 9, 5, 7, 4
 WIDTHS = [(D, OUTPUT), (D, HIDDEN, OUTPUT)]
@@ -114,15 +114,14 @@ def test_adamw_by_hand():
     # Two steps of one number: mean .1 g and .19 g, square .001 g^2 and .001999 g^2, bias corrected.
     x, g = np.array([2.0]), np.array([3.0])
     settings = RefinementSettings(learning_rate=0.1, weight_decay=0.5)
-    state = adam_start((x,))
-    (first,), state = adam_step((x,), (g,), state, settings)
+    optimiser = AdamW(settings, (x,))
+    (first,) = optimiser.step((x,), (g,))
     # Corrected, the mean is g and the root of the square |g|: the step is the rate.
     assert first[0] == pytest.approx(2.0 * (1 - 0.05) - 0.1, abs=1e-8)
-    (second,), state = adam_step((first,), (-g,), state, settings)
+    (second,) = optimiser.step((first,), (-g,))
     mean = (0.9 * 0.3 - 0.1 * 3.0) / (1 - 0.81)
     square = (0.999 * 0.009 + 0.009) / (1 - 0.999**2)
     assert second[0] == pytest.approx(first[0] * 0.95 - 0.1 * mean / square**0.5, abs=1e-8)
-    assert state.step == 2
     assert x[0] == 2.0
 
 

@@ -82,10 +82,7 @@ class RefinementSettings:
             if not (name in OPTIONAL if value is None else accepts(value)):
                 raise ValueError(f"{name}: found {value!r}, expected {expected}")
         if self.tau_pos < self.tau_neg:
-            raise ValueError(
-                f"tau_pos: found {self.tau_pos}, below tau_neg = {self.tau_neg}; between the two a "
-                "prompt would be positive and negative at once"
-            )
+            raise ValueError(f"tau_pos: found {self.tau_pos}, below tau_neg = {self.tau_neg}")
         if self.blend < 1 and self.scale is None:
             raise ValueError(f"blend: found {self.blend} without a scale, expected both")
 

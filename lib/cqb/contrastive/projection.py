@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import NamedTuple
 
 import numpy as np
 
@@ -23,19 +22,10 @@ from .profiles import Pairs
 # A projection: weight (inputs, outputs) and bias (outputs,) of each layer in turn, then gain and shift
 # of the layer norm, each (output,). Its arrays are never changed in place.
 Arrays = tuple[np.ndarray, ...]
+# Of a forward pass: inputs of each layer (m, inputs), standardized output of the last one (m, output),
+# and its standard deviation by row (m, 1).
+Trace = tuple[list[np.ndarray], np.ndarray, np.ndarray]
 EPSILON = 1e-5  # of the layer norm
-
-
-class Trace(NamedTuple):
-    """Values of a forward pass that the backward pass needs.
-
-    `inputs` of each layer (m, inputs), `standard`: standardized output of the last layer (m, output),
-    `deviation`: its standard deviation by row (m, 1).
-    """
-
-    inputs: list[np.ndarray]
-    standard: np.ndarray
-    deviation: np.ndarray
 
 
 def initial(
@@ -64,7 +54,7 @@ def forward(projection: Arrays, x: np.ndarray) -> tuple[np.ndarray, Trace]:
     centred = h - h.mean(axis=1, keepdims=True)
     deviation = np.sqrt((centred * centred).mean(axis=1, keepdims=True) + EPSILON)
     standard = centred / deviation
-    return gain * standard + shift, Trace(inputs, standard, deviation)
+    return gain * standard + shift, (inputs, standard, deviation)
 
 
 def backward(projection: Arrays, trace: Trace, slope: np.ndarray) -> Arrays:
@@ -73,12 +63,13 @@ def backward(projection: Arrays, trace: Trace, slope: np.ndarray) -> Arrays:
     `slope` is the loss's gradient by ``B(x)``, (m, output); `trace` is that of :func:`forward`.
     """
     *layers, gain, _ = projection
-    gradients = [(slope * trace.standard).sum(axis=0), slope.sum(axis=0)]
+    inputs, standard, deviation = trace
+    gradients = [(slope * standard).sum(axis=0), slope.sum(axis=0)]
     inner = slope * gain
-    along = (inner * trace.standard).mean(axis=1, keepdims=True) * trace.standard
-    h = (inner - inner.mean(axis=1, keepdims=True) - along) / trace.deviation
-    for layer in reversed(range(len(trace.inputs))):
-        below = trace.inputs[layer]
+    along = (inner * standard).mean(axis=1, keepdims=True) * standard
+    h = (inner - inner.mean(axis=1, keepdims=True) - along) / deviation
+    for layer in reversed(range(len(inputs))):
+        below = inputs[layer]
         gradients = [below.T @ h, h.sum(axis=0), *gradients]
         if layer:
             h = np.where(below > 0, h @ layers[2 * layer].T, 0.0)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
@@ -83,7 +82,7 @@ def train(
         _require_anchors(each)
     hidden = () if settings.hidden is None else (settings.hidden,)
     projection = initial((vectors.shape[1], *hidden, settings.output), vectors.dtype, rng)
-    state = adam_start(projection)
+    optimiser = AdamW(settings, projection)
     anchors = np.flatnonzero(pairs.anchor)
     losses, watched, best = [], [], (1, projection)
     for epoch in range(1, settings.epochs + 1):
@@ -91,8 +90,7 @@ def train(
         for first in range(0, order.size, settings.batch):
             weights = _weights(order[first : first + settings.batch], vectors)
             loss, gradients = objective(projection, vectors, pairs, weights, settings.temperature)
-            gradients = clipped(gradients, settings.clip)
-            projection, state = adam_step(projection, gradients, state, settings)
+            projection = optimiser.step(projection, clipped(gradients, settings.clip))
             losses.append(loss)
         if settings.patience is None:
             best = (epoch, projection)
@@ -140,44 +138,30 @@ def _weights(batch: np.ndarray, like: np.ndarray) -> np.ndarray:
     return weights
 
 
-class AdamState(NamedTuple):
-    """Decaying means of the gradient and of its square, for each array, after `step` steps."""
-
-    step: int
-    means: Arrays
-    squares: Arrays
-
-
-def adam_start(arrays: Arrays) -> AdamState:
-    """The state before the first step."""
-    zeros = tuple(map(np.zeros_like, arrays))
-    return AdamState(0, zeros, zeros)
-
-
 def clipped(gradients: Arrays, most: float) -> Arrays:
     """The gradients, shrunk together where their joint norm exceeds `most`."""
     norm = math.sqrt(sum(float(np.sum(g * g)) for g in gradients))
     return gradients if norm <= most else tuple(g * (most / norm) for g in gradients)
 
 
-def adam_step(
-    arrays: Arrays, gradients: Arrays, state: AdamState, settings: RefinementSettings
-) -> tuple[Arrays, AdamState]:
-    """The arrays and the state after one step of AdamW."""
-    step, means, squares = state
-    step += 1
-    means = tuple(
-        FIRST * mean + (1.0 - FIRST) * g for mean, g in zip(means, gradients, strict=True)
-    )
-    squares = tuple(
-        SECOND * square + (1.0 - SECOND) * (g * g)
-        for square, g in zip(squares, gradients, strict=True)
-    )
-    stay = 1.0 - settings.learning_rate * settings.weight_decay
-    rate = settings.learning_rate / (1.0 - FIRST**step)
-    widen = 1.0 / math.sqrt(1.0 - SECOND**step)
-    moved = tuple(
-        stay * array - rate * mean / (widen * np.sqrt(square) + EPSILON)
-        for array, mean, square in zip(arrays, means, squares, strict=True)
-    )
-    return moved, AdamState(step, means, squares)
+class AdamW:
+    """The optimiser's state: decaying means of each array's gradient and of its square."""
+
+    def __init__(self, settings: RefinementSettings, arrays: Arrays) -> None:
+        self._rate, self._decay = settings.learning_rate, settings.weight_decay
+        self._means, self._squares = ([np.zeros_like(array) for array in arrays] for _ in range(2))
+        self._steps = 0
+
+    def step(self, arrays: Arrays, gradients: Arrays) -> Arrays:
+        """The arrays after one step."""
+        self._steps += 1
+        rate = self._rate / (1.0 - FIRST**self._steps)
+        widen = 1.0 / math.sqrt(1.0 - SECOND**self._steps)
+        moved = []
+        for place, (array, g) in enumerate(zip(arrays, gradients, strict=True)):
+            mean = FIRST * self._means[place] + (1.0 - FIRST) * g
+            square = SECOND * self._squares[place] + (1.0 - SECOND) * (g * g)
+            decayed = (1.0 - self._rate * self._decay) * array
+            moved.append(decayed - rate * mean / (widen * np.sqrt(square) + EPSILON))
+            self._means[place], self._squares[place] = mean, square
+        return tuple(moved)

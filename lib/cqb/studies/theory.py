@@ -57,6 +57,7 @@ class Runs:
 MEMORY = [(N, rule) for N in (4, 11) for rule in queueing.MEMORIES]
 HORIZONS = ((250, 500, 1_000), (250, 500, 1_000, 2_000, 4_000), (500, 1_000, 2_000, 4_000, 8_000))
 LONG = (600, 2_500, 5_000)
+SAMPLES = ((1, 20_000), (1, 200_000), (1, 1_000_000))
 QUEUES = ((10, 5_000), (20, 10_000), (30, 20_000))
 SWITCHES = ((20, 120), (80, 200), (300, 400))
 COVERAGE = tuple(zip((6, 20, 60), LONG, strict=True))
@@ -69,9 +70,7 @@ RUNS = {
     "E5": Runs(queueing.fixed_rules, queueing.RULES, 0.01, QUEUES),
     "E6": Runs(exact.switching, exact.SWITCHED, 0.8, ((5, 120), (20, 200), (75, 400))),
     "E7": Runs(exact.divergence, ["ACQB"], 1.1, SWITCHES),
-    "E8": Runs(
-        exact.optimism, (1, 2, 3, 4, 8), 0.0007, ((1, 20_000), (1, 200_000), (1, 1_000_000))
-    ),
+    "E8": Runs(exact.optimism, (1, 2, 3, 4, 8), 0.0007, SAMPLES),
     "E9": Runs(exact.exploration, ["ACQB"], 0.3, COVERAGE),
     "E10": Runs(queueing.memory_serves, MEMORY, 0.01, QUEUES),
     "R1": Runs(rates.grow, rates.POLICIES, 0.15, tuple(zip((6, 20, 60), HORIZONS, strict=True))),
@@ -125,16 +124,8 @@ def size(check: str, setting: str) -> tuple[int, int | tuple[int, ...]]:
 def study(kind: str, setting: str) -> Study:
     """The study of a kind (a key of :data:`KINDS`) and a size (one of :data:`SIZES`)."""
     tasks = [task for c in KINDS[kind] for task in RUNS[c].tasks(c, *size(c, setting))]
-    return Study(
-        name=f"theory-{kind}-{setting}",
-        version=1,
-        data=None,
-        tasks=tuple(tasks),
-        run=run,
-        stratum=_stratum,
-        cost=_cost,
-        tolerance={"difference": 1e-12},
-    )
+    about = {"stratum": _stratum, "cost": _cost, "tolerance": {"difference": 1e-12}}
+    return Study(f"theory-{kind}-{setting}", 1, None, tuple(tasks), run, **about)
 
 
 def _stratum(task: Task) -> tuple[str, ...]:
@@ -154,11 +145,11 @@ def measured(setting: str, **how: Any) -> Rows:
 
 def _by_check(tables: Iterable[pd.DataFrame]) -> Rows:
     """The rows of each check, with its own columns; counts are integers again."""
-    parts = {check: rows for table in tables for check, rows in table.groupby("check")}
-    parts = {check: rows.dropna(axis=1, how="all") for check, rows in parts.items()}
-    return {
-        check: rows.astype(dict.fromkeys(COUNTS & {*rows}, int)) for check, rows in parts.items()
-    }
+    parts = {}
+    for check, rows in (part for table in tables for part in table.groupby("check")):
+        own = rows.dropna(axis=1, how="all")
+        parts[check] = own.astype(dict.fromkeys(COUNTS & {*own}, int))
+    return parts
 
 
 def judged(id: str, rows: Rows, setting: str = "") -> Check:

@@ -82,9 +82,14 @@ def estimate(row: pd.Series, name: str) -> tuple[float, float, float]:
     return float(row[name]), float(row["low"]), float(row["high"])
 
 
-def decided(holds: bool) -> str:
-    """The verdict on a statement that arithmetic or every path decides."""
-    return HOLDS if holds else FAILS
+def decided(holds: bool, fails: bool | None = None) -> str:
+    """The verdict on a prediction that holds, or fails, or neither: then it is out of reach.
+
+    By default one or the other is true, as arithmetic or every path decides.
+    """
+    if holds:
+        return HOLDS
+    return FAILS if fails is None or fails else OUT_OF_REACH
 
 
 def at_most(low: float, high: float, bound: float, widest: float) -> str:
@@ -93,9 +98,7 @@ def at_most(low: float, high: float, bound: float, widest: float) -> str:
     Fails where the whole interval lies above `bound`; else holds where the interval is at most
     `widest` wide, and is out of reach where it is wider.
     """
-    if low > bound:
-        return FAILS
-    return HOLDS if high - low <= widest else OUT_OF_REACH
+    return decided(low <= bound and high - low <= widest, low > bound)
 
 
 def compared(rows: pd.DataFrame, by: Sequence[str], also: Sequence[str] = ()) -> pd.DataFrame:
@@ -149,12 +152,7 @@ def records(checks: Sequence[Check]) -> pd.DataFrame:
 def summary(checks: Sequence[Check]) -> pd.DataFrame:
     """The closing table, a row per check, numbers rounded for print."""
     rows = [
-        {
-            "id": check.id,
-            "estimate": f"{check.estimate:.3g}",
-            "95% interval": f"{check.low:.3g} to {check.high:.3g}",
-            "verdict": check.verdict,
-        }
+        (check.id, f"{check.estimate:.3g}", f"{check.low:.3g} to {check.high:.3g}", check.verdict)
         for check in checks
     ]
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=["id", "estimate", "95% interval", "verdict"])

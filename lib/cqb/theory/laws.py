@@ -220,19 +220,18 @@ def _by_order(value: np.ndarray, rates: np.ndarray, order: np.ndarray) -> np.nda
 BOUND = 1.0 / (4.0 * math.sqrt(math.e * math.pi))
 
 
-def exceed(distance: float) -> float:
-    """``P(Z >= distance)`` of a standard normal: the chance of one draw, truth that far above."""
-    return 0.5 * math.erfc(distance / math.sqrt(2.0))
+def all_optimistic(M: int, K: int) -> float:
+    """Chance that each of K models has an optimistic one among its own M independent draws.
 
-
-def all_optimistic(M: int, K: int, single: float) -> float:
-    """Chance that each of K models has an optimistic one among its own M independent draws."""
+    The truth lies exactly one radius above the estimate: one draw exceeds it with ``P(Z >= 1)``.
+    """
+    single = 0.5 * math.erfc(1.0 / math.sqrt(2.0))
     return (1.0 - (1.0 - single) ** M) ** K
 
 
-def guaranteed(M: int, K: int, single: float) -> float:
-    """The union bound on the same chance, which needs no independence between models."""
-    return 1.0 - K * (1.0 - single) ** M
+def guaranteed(M: int, K: int) -> float:
+    """The least such chance by :data:`BOUND` and the union bound, which needs no independence."""
+    return 1.0 - K * (1.0 - BOUND) ** M
 
 
 # --- E10: memory -----------------------------------------------------------------------------------

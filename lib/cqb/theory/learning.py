@@ -14,7 +14,7 @@ from ..simulate import Decision, Policy, Waiting
 from ..stats import interval
 from ..streams import Streams
 from ..synthetic import Scenario, linear_world, predecessor
-from . import FAILS, HOLDS, OUT_OF_REACH, Check, Row, Task, at_most, decided, resamples
+from . import OUT_OF_REACH, Check, Row, Task, at_most, decided, resamples
 from .worlds import TUNED, D, N, anytime_acqb, play, rate_world, run, service_of, tau
 
 RADII = (0.003, 0.03, 0.3, 1.0)
@@ -138,7 +138,7 @@ def judge_radius(rows: pd.DataFrame) -> Check:
     best = mean.idxmin()
     logs = interval(np.log(regret[RADII[-1]] / regret[best]))
     ratio, low, high = (float(np.exp(value)) for value in logs[:3])
-    verdict = HOLDS if low > 2.0 else (FAILS if high < 2.0 else OUT_OF_REACH)
+    verdict = decided(low > 2.0, high < 2.0)
     note = f"T = {rows['T'].iloc[0]}, {len(regret)} instances; smallest at {best}"
     return Check(
         "the theoretical radius costs far more regret than a tuned one; a U-shape in alpha_coef",
@@ -192,21 +192,17 @@ def ends(queues: np.ndarray) -> np.ndarray:
 
 def plateau_table(rows: pd.DataFrame) -> pd.DataFrame:
     """R10: peak, last round above half of it, and last queue of the mean queues, by epsilon."""
-    table = []
-    for epsilon, curve in curves(rows).groupby("epsilon", sort=False):
-        queue, ideal = curve["learner"].to_numpy(), curve["oracle"].to_numpy()
-        table.append(
-            {
-                "epsilon": epsilon,
-                "tau": _plan(epsilon, queue.size - 1)[1],
-                "peak": float(queue.max()),
-                "peak at": int(queue.argmax()),
-                "last round above half": int(ends(queue[None, :])[0]),
-                "queue at T": float(queue[-1]),
-                "oracle at T": float(ideal[-1]),
-            }
-        )
-    return pd.DataFrame(table)
+    mean = curves(rows).pivot(index="epsilon", columns="t")
+    queues, T = mean["learner"], mean["learner"].columns[-1]
+    columns = {
+        "tau": [_plan(epsilon, T)[1] for epsilon in queues.index],
+        "peak": queues.max(axis=1),
+        "peak at": queues.idxmax(axis=1),
+        "last round above half": ends(queues.to_numpy()),
+        "queue at T": queues[T],
+        "oracle at T": mean["oracle"][T],
+    }
+    return pd.DataFrame(columns, index=queues.index).reset_index()
 
 
 def judge_plateau(rows: pd.DataFrame) -> Check:
@@ -228,12 +224,8 @@ def _plateau_check(table: pd.DataFrame, queues: np.ndarray, capacity: pd.Series)
     low, high = np.quantile(last[:-1] - last[1:], [cut, 1.0 - cut], axis=1)
     ratio = np.quantile(last[0] / last[2], [cut, 1.0 - cut]).tolist()
     drops = bool((table["queue at T"][:3] < 0.5 * table["peak"][:3]).all())
-    if instances < FEWEST:
-        verdict = OUT_OF_REACH
-    elif drops and (low > 0).all():
-        verdict = HOLDS
-    else:
-        verdict = FAILS if (high < 0).any() else OUT_OF_REACH
+    enough = instances >= FEWEST
+    verdict = decided(enough and drops and (low > 0).all(), enough and (high < 0).any())
     rounds = table["last round above half"].to_numpy()
     between = ", ".join(f"{a:.0f} to {b:.0f}" for a, b in zip(low, high, strict=True))
     return Check(

@@ -16,7 +16,7 @@ import pandas as pd
 from ..policies.cqb_eta2 import cqb_eta2, phases
 from ..stats import interval
 from ..synthetic import blockwise
-from . import FAILS, OUT_OF_REACH, Check, Row, Task, at_most, estimate, resamples
+from . import OUT_OF_REACH, Check, Row, Task, at_most, decided, estimate, resamples
 from .worlds import ANYTIME, SLACK, D, drawn, play, rate_world
 
 POLICIES = ("ACQB", "ACQB-online", "CQB-eps", "CQB-Opt", "CQB-eta-2")
@@ -107,22 +107,18 @@ def judge_slope(prediction: str, policy: str, of: str, bound: float, rows: pd.Da
     table = table[table["of"] == of].reset_index(drop=True)
     row = table[table["policy"] == policy].iloc[0]
     instances, widest = rows["seed"].nunique(), WIDEST[of]
-    verdict = at_most(row["low"], row["high"], bound, widest)
     # Resamples without a slope are those with small means: the usable ones would flatter.
-    if verdict != FAILS and not row["usable"] >= 0.95:
-        verdict = OUT_OF_REACH
+    sure = row["high"] - row["low"] <= widest and row["usable"] >= 0.95
+    verdict = decided(sure and row["low"] <= bound, row["low"] > bound)
     note = "an upper bound, so a smaller slope holds"
     if verdict == OUT_OF_REACH:
         note = _needed(row, instances, widest)
-    return Check(
-        prediction,
-        table,
-        *estimate(row, "slope"),
+    criterion = (
         f"slope at most {bound} within its interval, which is at most {widest} wide; "
-        f"fails if the interval lies above {bound}",
-        verdict,
-        f"T = {rows['T'].min()} to {rows['T'].max()}, {instances} instances; {note}",
+        f"fails if the interval lies above {bound}"
     )
+    note = f"T = {rows['T'].min()} to {rows['T'].max()}, {instances} instances; {note}"
+    return Check(prediction, table, *estimate(row, "slope"), criterion, verdict, note)
 
 
 def _needed(row: pd.Series, instances: int, widest: float) -> str:

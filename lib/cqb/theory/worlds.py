@@ -174,9 +174,9 @@ def head(t: int, waiting: Waiting) -> int:
     return 0
 
 
-def by_rate(rates: np.ndarray, largest: bool = True) -> Order:
-    """Largest (or smallest) departure rate first; `rates` (P,) by pool entry."""
-    values = (rates if largest else -rates).tolist()
+def by_rate(rates: np.ndarray) -> Order:
+    """Largest departure rate first; `rates` (P,) by pool entry."""
+    values = rates.tolist()
     return lambda t, waiting: int(np.argmax([values[row] for row in waiting.row]))
 
 
@@ -186,14 +186,10 @@ def shuffled(seed: int) -> Order:
     return lambda t, waiting: int(rounds.at(t).random() * len(waiting.query))
 
 
-def always(assortments: Sequence[tuple[int, ...]]) -> Offer:
-    """The same assortment for the same pool entry, without memory (theory: E5)."""
-    return lambda row, query, served: assortments[row]
-
-
 def best_offer(environment: Environment) -> Offer:
-    """The best single model for each pool entry."""
-    return always([tuple(S) for S in environment.best_assortments(1).tolist()])
+    """The best single model for each pool entry, without memory (theory: E5)."""
+    best = environment.best_assortments(1)
+    return lambda row, query, served: tuple(best[row].tolist())
 
 
 def random_model(N: int, seed: int) -> Offer:
