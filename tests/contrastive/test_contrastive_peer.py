@@ -7,8 +7,7 @@ import pytest
 
 from cqb.contrastive import RefinementSettings
 from cqb.contrastive.profiles import select_pairs, utility_profiles
-from cqb.contrastive.projection import initial
-from cqb.contrastive.training import train
+from cqb.contrastive.training import initial, train
 
 STEPS, M, D = 12, 17, 6
 

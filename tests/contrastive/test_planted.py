@@ -38,19 +38,6 @@ def test_scores_are_logit_linear_in_the_signal_and_of_the_planted_strength():
     assert logit.std() == pytest.approx(2.0, rel=0.03)
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"nuisance": 60}, "nuisance: found 60, expected 1 to 58"),
-        ({"nuisance": 0}, "nuisance: found 0"),
-        ({"size": -1.0}, "size: found -1.0"),
-    ],
-)
-def test_worlds_that_cannot_be_are_refused(changes, message):
-    with pytest.raises(ValueError, match=message):
-        Planted(**changes)
-
-
 def test_refinement_finds_a_signal_that_must_be_found_and_memorises_where_it_cannot():
     # Few strong nuisance directions: 110 rows tell them from signal. Many: 110 rows do not.
     settings = RefinementSettings(hidden=64, output=32, epochs=300)
@@ -123,8 +110,6 @@ def test_the_linear_fit_against_scikit_learn():
         error = np.sum((y[40:] - mean - model.predict(x[40:])) ** 2)
         scores.append(1.0 - error / np.sum((y[40:] - mean) ** 2))
     assert d.linear_fit(7.0 * x, y, 40) == pytest.approx(max(scores), abs=1e-9)
-    with pytest.raises(ValueError, match="train: found 60"):
-        d.linear_fit(x, y, 60)
 
 
 def test_the_map_is_the_plane_of_most_variance():

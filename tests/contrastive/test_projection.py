@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from cqb.contrastive import RefinementSettings
-from cqb.contrastive.profiles import select_pairs, utility_profiles
-from cqb.contrastive.projection import backward, forward, initial, loss_and_gradient, unit
-from cqb.contrastive.training import AdamW, clipped, objective
+from cqb.contrastive.profiles import loss_and_gradient, select_pairs, unit, utility_profiles
+from cqb.contrastive.training import AdamW, backward, clipped, forward, initial, objective
 
 M, D, HIDDEN, OUTPUT = 9, 5, 7, 4
 WIDTHS = [(D, OUTPUT), (D, HIDDEN, OUTPUT)]
@@ -133,7 +132,9 @@ def test_clipping_shrinks_all_gradients_together():
 
 
 def test_a_fresh_projection_has_the_usual_bounds():
-    weight, bias, second, *_ = initial((100, 300, 200), np.float32, np.random.default_rng(0))
+    weight, bias, second, *_ = initial(
+        (100, 300, 200), np.dtype(np.float32), np.random.default_rng(0)
+    )
     assert weight.dtype == np.float32
     assert 0.099 < weight.max() <= 0.1
     assert 0.09 < bias.max() <= 0.1

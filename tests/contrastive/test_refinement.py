@@ -21,7 +21,6 @@ from cqb.contrastive.refinement import (
 )
 from cqb.environment import from_table
 from cqb.routing_table import split_rows
-from cqb.streams import Streams
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from tiny import POOL, table
@@ -39,9 +38,9 @@ def _problem(seed=0, m=30):
 def test_a_refined_vector_has_the_length_that_was_asked_for():
     x, profiles = _problem()
     for scale in (1.0, 4.0):
-        found = refine(x, profiles, SMALL.with_(scale=scale), rng=np.random.default_rng(1)).apply(x)
+        found = refine(x, profiles, SMALL.with_(scale=scale), seed=1).apply(x)
         np.testing.assert_allclose(np.linalg.norm(found, axis=1), scale, rtol=1e-12)
-    bare = refine(x, profiles, SMALL.with_(scale=None), rng=np.random.default_rng(1)).apply(x)
+    bare = refine(x, profiles, SMALL.with_(scale=None), seed=1).apply(x)
     # Gains are still close to 1 and shifts to 0: nearly sqrt(output).
     np.testing.assert_allclose(np.linalg.norm(bare, axis=1), 6**0.5, rtol=0.05)
     np.testing.assert_allclose(bare / np.linalg.norm(bare, axis=1, keepdims=True), found / 4.0)
@@ -49,8 +48,8 @@ def test_a_refined_vector_has_the_length_that_was_asked_for():
 
 def test_a_blend_lies_between_raw_and_refined():
     x, profiles = _problem()
-    pure = refine(x, profiles, SMALL, rng=np.random.default_rng(1)).apply(x)
-    blend = refine(x, profiles, SMALL.with_(blend=0.25), rng=np.random.default_rng(1)).apply(x)
+    pure = refine(x, profiles, SMALL, seed=1).apply(x)
+    blend = refine(x, profiles, SMALL.with_(blend=0.25), seed=1).apply(x)
     raw = x / np.linalg.norm(x, axis=1, keepdims=True)
     expected = 0.25 * pure + 0.75 * raw
     expected /= np.linalg.norm(expected, axis=1, keepdims=True)
@@ -67,14 +66,13 @@ def test_a_blend_lies_between_raw_and_refined():
 def test_blends_that_make_no_sense_are_refused(changes, message):
     x, profiles = _problem()
     with pytest.raises(ValueError, match=message):
-        refine(x, profiles, SMALL.with_(**changes), rng=np.random.default_rng(1))
+        refine(x, profiles, SMALL.with_(**changes), seed=1)
 
 
 def test_single_precision_trains_like_double():
     x, profiles = _problem()
     double, single = (
-        refine(x, profiles, SMALL.with_(precision=p), rng=np.random.default_rng(1))
-        for p in ("float64", "float32")
+        refine(x, profiles, SMALL.with_(precision=p), seed=1) for p in ("float64", "float32")
     )
     assert single.projection[0].dtype == np.float32
     found = single.apply(x)
@@ -84,7 +82,7 @@ def test_single_precision_trains_like_double():
 
 def test_rows_held_out_are_not_trained_on():
     x, profiles = _problem()
-    found = refine(x, profiles, SMALL.with_(holdout=0.3, patience=50), rng=np.random.default_rng(1))
+    found = refine(x, profiles, SMALL.with_(holdout=0.3, patience=50), seed=1)
     assert found.counts["prompts"] == 21
     assert found.watched.size == SMALL.epochs
 
@@ -92,7 +90,7 @@ def test_rows_held_out_are_not_trained_on():
 def test_a_refined_world_differs_in_its_contexts_alone(linear_world):
     world = linear_world(0)
     x, profiles = _problem()
-    found = refine(x, profiles, SMALL, rng=np.random.default_rng(1))
+    found = refine(x, profiles, SMALL, seed=1)
     with pytest.raises(ValueError, match="matmul"):
         refined(world, found)  # trained on vectors of another dimension
     world = linear_world(0, d=6)
@@ -184,7 +182,7 @@ def test_each_lam_has_a_refinement_of_its_own():
         here.embeddings[rows],
         utility_profiles(here.utility(5.0)[rows]),
         SMALL,
-        rng=Streams(42).generator("refinement"),
+        seed=42,
     )
     np.testing.assert_array_equal(found.losses, own.losses)
     other = refine_for(here, 42, 0.0, SMALL, POOL)

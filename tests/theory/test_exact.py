@@ -85,7 +85,7 @@ def test_e2_largest_first_is_optimal_and_smallest_first_is_not(judge):
 def test_e2_the_recursion_by_hand():
     """One round, one query each of two types, no arrivals: serving p leaves 2 - p."""
     rates, shares = np.array([0.3, 0.8]), np.array([0.5, 0.5])
-    gap = laws.terminal_queue_gap(rates, 0.0, shares, 1, most=1, order=np.array([0, 1]))
+    gap = laws.terminal_queue_gap(rates, 0.0, shares, 1, order=np.array([0, 1]))
     assert gap == pytest.approx(0.8 - 0.3)
 
 

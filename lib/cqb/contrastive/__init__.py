@@ -3,8 +3,8 @@
 This is what ACQB-CL adds to ACQB (Bae, Son and Lee, arXiv 2602.02061). Training draws prompts together
 on which the models do alike, and pushes others apart, on rows that are never served.
 
-This module has the settings. The others, in order: :mod:`.profiles` (which prompts belong together),
-:mod:`.projection` (with its loss), :mod:`.training`, :mod:`.refinement` (rows and refined vectors),
+This module has the settings. The others, in order: :mod:`.profiles` (which prompts belong together, and
+the loss), :mod:`.training` (of the projection), :mod:`.refinement` (rows and refined vectors),
 :mod:`.diagnostics` (the geometry before and after), :mod:`.planted` (worlds with a known answer).
 """
 

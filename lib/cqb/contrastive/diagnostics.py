@@ -12,8 +12,7 @@ import numpy as np
 
 from ..routing_table import RoutingTable
 from . import RefinementSettings
-from .profiles import Pairs, select_pairs, utility_profiles
-from .projection import unit
+from .profiles import Pairs, select_pairs, unit, utility_profiles
 
 RIDGES = 10.0 ** np.arange(-2.0, 4.5, 0.5)
 FIT_ON = 0.5  # share of the pool that the linear fit is made on
@@ -39,15 +38,14 @@ def measures(
     defaults = RefinementSettings()
     pairs = select_pairs(profiles, defaults.tau_pos, defaults.tau_neg, defaults.negatives)
     vectors = apply(table.embeddings[pool])
-    values = (
-        neighbour_agreement(vectors, profiles),
-        neighbour_agreement(apply(table.embeddings[trained]), own),
-        family_agreement(profiles, [table.families[row] for row in pool]),
-        alignment(vectors, pairs),
-        uniformity(vectors),
-        linear_fit(vectors, utility[pool], round(FIT_ON * len(pool))),
-    )
-    return dict(zip(MEASURES, values, strict=True))
+    return {
+        "agreement": neighbour_agreement(vectors, profiles),
+        "agreement_trained": neighbour_agreement(apply(table.embeddings[trained]), own),
+        "family": family_agreement(profiles, [table.families[row] for row in pool]),
+        "alignment": alignment(vectors, pairs),
+        "uniformity": uniformity(vectors),
+        "fit": linear_fit(vectors, utility[pool], round(FIT_ON * len(pool))),
+    }
 
 
 def neighbour_agreement(vectors: np.ndarray, profiles: np.ndarray, neighbours: int = 10) -> float:
@@ -112,16 +110,7 @@ def linear_fit(vectors: np.ndarray, utility: np.ndarray, train: int) -> float:
     For every language model, a mean and a ridge regression from the first `train` prompts predict the
     others; R^2 is over all models together, at the best of :data:`RIDGES`, so that the length of the
     vectors does not matter. The means alone have an R^2 of 0.
-
-    Raises
-    ------
-    ValueError
-        `train` is not in [1, number of prompts).
     """
-    if not 1 <= train < len(vectors):
-        raise ValueError(
-            f"train: found {train}, expected at least 1 and below the {len(vectors)} prompts"
-        )
     z = unit(vectors)
     x, mean = z[:train], utility[:train].mean(axis=0)
     size, axes = np.linalg.eigh(x @ x.T)

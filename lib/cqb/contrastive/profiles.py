@@ -1,9 +1,15 @@
-"""Which prompts belong together: utility profiles, and each anchor's positive and negatives.
+"""Which prompts belong together: utility profiles, each anchor's positive and negatives, and their loss.
 
 A prompt's profile is the direction of its centred utilities over the models (arXiv 2602.02061,
 contrastive refinement). The agreement of two prompts is the cosine of their profiles: what they share
 in preferring some models to others, whatever their difficulty. A prompt to which all models are
 equally useful is blank: its profile is zero.
+
+The loss is InfoNCE (van den Oord, Li and Vinyals, arXiv 1807.03748). For an anchor a with positive p and
+candidates C (p and the negatives), at temperature s, it is
+``loss_a = logsumexp_{j in C} <z_a, z_j> / s - <z_a, z_p> / s`` on vectors z of unit length, and summed
+over anchors with weights. All prompts of the set are in one m by m matrix, so a batch is a vector of
+weights, and no row is gathered or scattered.
 """
 
 from __future__ import annotations
@@ -83,3 +89,38 @@ def select_pairs(profiles: np.ndarray, tau_pos: float, tau_neg: float, negatives
     }
     candidates = itself[positive] | (contrast & anchor[:, None])
     return Pairs(anchor, positive, candidates, counts)
+
+
+def unit(y: np.ndarray) -> np.ndarray:
+    """Rows of `y` (m, d) scaled to length 1; a zero row stays zero."""
+    return y / _lengths(y)
+
+
+def _lengths(y: np.ndarray) -> np.ndarray:
+    """Lengths of rows, (m, 1), and 1 for a row that is zero."""
+    length = np.linalg.norm(y, axis=1, keepdims=True)
+    return np.where(length > 0, length, 1.0)
+
+
+def loss_and_gradient(
+    y: np.ndarray, pairs: Pairs, weights: np.ndarray, temperature: float
+) -> tuple[float, np.ndarray]:
+    """The weighted loss of vectors `y` (m, d), of any length, and its gradient by `y` (m, d).
+
+    `weights` is (m,): 1 / batch for the anchors of the batch and 0 elsewhere.
+    """
+    length = _lengths(y)
+    z = y / length
+    logits = z @ z.T / temperature
+    own = np.arange(len(y)), pairs.positive
+    masked = np.where(pairs.candidates, logits, -np.inf)
+    peak = masked.max(axis=1, keepdims=True)
+    odds = np.exp(masked - peak)
+    total = odds.sum(axis=1, keepdims=True)
+    loss = (weights * ((peak + np.log(total))[:, 0] - logits[own])).sum()
+    pull = odds / total
+    pull[own] -= 1.0
+    by_logit = weights[:, None] * pull / temperature
+    slope = (by_logit + by_logit.T) @ z
+    along = (slope * z).sum(axis=1, keepdims=True) * z
+    return float(loss), (slope - along) / length

@@ -19,8 +19,7 @@ from ..environment import Environment
 from ..routing_table import RoutingTable, split_rows
 from ..streams import Streams
 from . import RefinementSettings
-from .profiles import select_pairs, utility_profiles
-from .projection import unit
+from .profiles import select_pairs, unit, utility_profiles
 from .training import Refinement, train
 
 
@@ -29,11 +28,7 @@ class FewStrictBestWarning(UserWarning):
 
 
 def refine(
-    vectors: np.ndarray,
-    profiles: np.ndarray,
-    settings: RefinementSettings,
-    *,
-    rng: np.random.Generator,
+    vectors: np.ndarray, profiles: np.ndarray, settings: RefinementSettings, seed: int
 ) -> Refinement:
     """Train a projection on a refinement set.
 
@@ -41,14 +36,15 @@ def refine(
     ----------
     vectors : (m, d) raw vectors of the refinement rows.
     profiles : their utility profiles, (m, N).
-    rng : decides the first parameters, the order of the anchors and the rows held out.
+    seed : its stream "refinement" decides the first parameters, the order of the anchors and the rows
+        held out, so no other stream shifts.
 
     Raises
     ------
     ValueError
         A blend of vectors of different dimensions, or too few pairs.
     """
-    m, d = vectors.shape
+    (m, d), rng = vectors.shape, Streams(seed).generator("refinement")
     if settings.blend < 1 and settings.output != d:
         raise ValueError(
             f"blend: found {settings.blend} with output = {settings.output}, expected the vectors' own "
@@ -92,28 +88,24 @@ def refinement_rows(
     """
     if settings.quota is None:
         return split_rows(table, seed, pool_size, settings.rows).refinement
-    wanted = settings.quota * len(table.models)
+    quota, wanted = settings.quota, settings.quota * len(table.models)
     split_rows(table, seed, pool_size, wanted)  # raises, with the numbers, where rows are too few
     outside = len(table) - len(table) // 5 - pool_size
     rows = split_rows(table, seed, pool_size, outside).refinement
-    return _stratified(table, lam, rows, settings.quota)
-
-
-def _stratified(table: RoutingTable, lam: float, rows: np.ndarray, quota: int) -> np.ndarray:
     utility = table.utility(lam)[rows]
     best = utility == utility.max(axis=1, keepdims=True)
     strict = best & (best.sum(axis=1, keepdims=True) == 1)
     chosen = np.concatenate([np.flatnonzero(column)[:quota] for column in strict.T])
-    missing = quota * len(table.models) - chosen.size
+    missing = wanted - chosen.size
     if missing:
         counts = zip(table.models, strict.sum(axis=0), strict=True)
-        short = [model for model, count in counts if count < quota]
+        short = ", ".join(model for model, count in counts if count < quota)
         warnings.warn(
             f"{table.name}, lam = {lam:g}: {chosen.size} rows with a strict best model for a quota of "
-            f"{quota} for each of {len(table.models)}; short of it: {', '.join(short)}; {missing} "
-            "random rows fill up",
+            f"{quota} for each of {len(table.models)}; short of it: {short}; {missing} random rows "
+            "fill up",
             FewStrictBestWarning,
-            stacklevel=4,
+            stacklevel=3,
         )
     others = np.setdiff1d(np.arange(rows.size), chosen)  # ascending, in the permutation's order
     return rows[np.concatenate([chosen, others[:missing]])]
@@ -129,8 +121,6 @@ def refine_for(
 ) -> Refinement:
     """The refinement of one seed and lam (arXiv 2602.02061), trained on rows outside the pool.
 
-    Its random numbers are the seed's stream "refinement", so no other stream shifts.
-
     Parameters
     ----------
     rows : the rows to train on; by default those of :func:`refinement_rows`.
@@ -145,5 +135,4 @@ def refine_for(
     if rows is None:
         rows = refinement_rows(table, seed, lam, settings, pool_size)
     profiles = utility_profiles(table.utility(lam)[rows])
-    rng = Streams(seed).generator("refinement")
-    return refine(table.embeddings[rows], profiles, settings, rng=rng)
+    return refine(table.embeddings[rows], profiles, settings, seed)

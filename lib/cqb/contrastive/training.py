@@ -1,4 +1,8 @@
-"""Training a projection on the pairs of one refinement set: epochs, early stopping and AdamW.
+"""The projection B, with its gradient by hand, and its training on the pairs of one refinement set.
+
+``B(x) = gain * (h - mean h) / sqrt(var h + 1e-5) + shift`` with ``h = W2' relu(W1' x + b1) + b2`` or,
+where there is no hidden layer, ``h = W' x + b`` (arXiv 2602.02061, contrastive refinement; layer norm:
+Ba, Kiros and Hinton, arXiv 1607.06450).
 
 AdamW is that of Loshchilov and Hutter (arXiv 1711.05101): Adam (Kingma and Ba, arXiv 1412.6980; decay
 rates .9 and .999) with the weight decay outside the adaptive step. The gradient's norm is bounded first.
@@ -6,16 +10,69 @@ rates .9 and .999) with the weight decay outside the adaptive step. The gradient
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from . import RefinementSettings
-from .profiles import Pairs
-from .projection import Arrays, backward, forward, initial, loss_and_gradient, unit
+from .profiles import Pairs, loss_and_gradient, unit
 
+# A projection: weight (inputs, outputs) and bias (outputs,) of each layer in turn, then gain and shift
+# of the layer norm, each (output,). Its arrays are never changed in place.
+Arrays = tuple[np.ndarray, ...]
+# Of a forward pass: inputs of each layer (m, inputs), standardized output of the last one (m, output),
+# and its standard deviation by row (m, 1).
+Trace = tuple[list[np.ndarray], np.ndarray, np.ndarray]
+VARIANCE = 1e-5  # added by the layer norm
 FIRST, SECOND, EPSILON = 0.9, 0.999, 1e-8  # Adam's decay rates, and a guard against dividing by 0
+
+
+def initial(widths: tuple[int, ...], dtype: np.dtype, rng: np.random.Generator) -> Arrays:
+    """A fresh projection of the given widths, from input to output.
+
+    Weights and biases are uniform within ``1 / sqrt(inputs)``, gains 1 and shifts 0, as torch draws
+    them.
+    """
+    arrays = []
+    for inputs, outputs in itertools.pairwise(widths):
+        bound = 1.0 / math.sqrt(inputs)
+        arrays += [rng.uniform(-bound, bound, shape) for shape in ((inputs, outputs), outputs)]
+    arrays += [np.ones(widths[-1]), np.zeros(widths[-1])]
+    return tuple(array.astype(dtype) for array in arrays)
+
+
+def forward(projection: Arrays, x: np.ndarray) -> tuple[np.ndarray, Trace]:
+    """``B(x)`` for rows x (m, d), shape (m, output), and the trace for :func:`backward`."""
+    *layers, gain, shift = projection
+    inputs, h = [], x
+    for weight, bias in zip(layers[::2], layers[1::2], strict=True):
+        inputs.append(np.maximum(h, 0.0) if inputs else h)
+        h = inputs[-1] @ weight + bias
+    centred = h - h.mean(axis=1, keepdims=True)
+    deviation = np.sqrt((centred * centred).mean(axis=1, keepdims=True) + VARIANCE)
+    standard = centred / deviation
+    return gain * standard + shift, (inputs, standard, deviation)
+
+
+def backward(projection: Arrays, trace: Trace, slope: np.ndarray) -> Arrays:
+    """Gradients of the loss by the parameters, in their order.
+
+    `slope` is the loss's gradient by ``B(x)``, (m, output); `trace` is that of :func:`forward`.
+    """
+    *layers, gain, _ = projection
+    inputs, standard, deviation = trace
+    gradients = [(slope * standard).sum(axis=0), slope.sum(axis=0)]
+    inner = slope * gain
+    along = (inner * standard).mean(axis=1, keepdims=True) * standard
+    h = (inner - inner.mean(axis=1, keepdims=True) - along) / deviation
+    for layer in reversed(range(len(inputs))):
+        below = inputs[layer]
+        gradients = [below.T @ h, h.sum(axis=0), *gradients]
+        if layer:
+            h = np.where(below > 0, h @ layers[2 * layer].T, 0.0)
+    return tuple(gradients)
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +82,7 @@ class Refinement:
     Attributes
     ----------
     settings : of the training, and of how the projection is used.
-    projection : its parameters (:mod:`.projection`).
+    projection : its parameters.
     counts : of the rows trained on (:attr:`.profiles.Pairs.counts`).
     losses : (steps,) float64, the loss of each step's batch before the step.
     watched : (epochs done,) float64, the loss that early stopping watches, after each epoch.

@@ -57,8 +57,8 @@ def service_orders(task: Task) -> Row:
     case = (rates, arrival_rate, rng.dirichlet(np.ones(3)), task.T)
     return {
         "arrival rate": arrival_rate,
-        "largest first": laws.terminal_queue_gap(*case),
-        "smallest first": laws.terminal_queue_gap(*case, order=np.argsort(rates)),
+        "largest first": laws.terminal_queue_gap(*case, np.argsort(-rates)),
+        "smallest first": laws.terminal_queue_gap(*case, np.argsort(rates)),
     }
 
 

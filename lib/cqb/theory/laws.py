@@ -146,36 +146,29 @@ def table_capacities(
 
 
 def terminal_queue_gap(
-    rates: np.ndarray,
-    arrival_rate: float,
-    shares: np.ndarray,
-    horizon: int,
-    most: int = 2,
-    order: np.ndarray | None = None,
+    rates: np.ndarray, arrival_rate: float, shares: np.ndarray, horizon: int, order: np.ndarray
 ) -> float:
     """E2: largest excess of a fixed order's expected terminal queue over the optimum.
 
     By exact recursion. The state is how many queries of each type wait. With ``V_0 = Q``, the expected
     terminal queue with h rounds to go is ``V_h = min over decisions of E[V_{h-1}]``, the decisions
     being every waiting type and idling. Arrays hold V for all states at once and shrink by one arrival
-    per round. The maximum is over all horizons up to `horizon` and all starts of 0 to `most` queries
-    of each type: 27 starts for three types and most = 2.
+    per round. The maximum is over all horizons up to `horizon` and all starts of 0 to 2 queries of each
+    type: 27 starts for three types.
 
     Parameters
     ----------
     rates : (m,) departure rate of each type. shares : (m,) probabilities of an arrival's type.
-    order : (m,) types in the order of service; by default the largest departure rate first.
+    order : (m,) types in the order of service.
 
     Returns
     -------
     Queries; 0 (to rounding) where the order is optimal.
     """
     types = rates.size
-    order = np.argsort(-rates) if order is None else order
-    side = most + horizon + 1
-    total = np.indices((side,) * types).sum(axis=0).astype(float)
+    total = np.indices((horizon + 3,) * types).sum(axis=0).astype(float)
     optimal = followed = total
-    starts = (slice(0, most + 1),) * types
+    starts = (slice(0, 3),) * types
     worst = 0.0
     for _ in range(horizon):
         values = [_after_arrival(v, arrival_rate, shares) for v in (optimal, followed)]

@@ -10,7 +10,7 @@ import pandas as pd
 from ..policies import LearnerSettings, Service
 from ..policies.cqb_opt import cqb_epsilon_ucb
 from ..posterior import confidence_radius
-from ..simulate import Decision, Policy, Waiting
+from ..simulate import Assortment, Decision, Policy, Waiting
 from ..stats import interval
 from ..streams import Streams
 from ..synthetic import Scenario, linear_world, predecessor
@@ -80,9 +80,7 @@ class Watched:
     def choose(self, t: int, waiting: Waiting) -> Decision:
         return self._policy.choose(t, waiting)
 
-    def observe(
-        self, t: int, query: int, context: int, assortment: tuple[int, ...], pick: int
-    ) -> None:
+    def observe(self, t: int, query: int, context: int, assortment: Assortment, pick: int) -> None:
         self._policy.observe(t, query, context, assortment, pick)
         s, x = self._service.learner, self._service.contexts[context]
         radius = confidence_radius(t, x.size, self._service.K, s.lambda0, s.kappa, 1.0)

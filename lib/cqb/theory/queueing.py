@@ -57,8 +57,8 @@ def one_queue(task: Task) -> pd.DataFrame:
     run = worlds.run(world, FixedRule(head, cycling([0])), task.seed, task.T)
     queue = _settled(run.queue)
     found = [(f"P(Q = {n})", closed[n], np.mean(queue == n)) for n in range(3)]
-    found.append(("E[Q]", laws.mean_queue(arrival_rate, mu), queue.mean()))
-    found.append(("sojourn", laws.mean_sojourn(arrival_rate, mu), _sojourn(run)))
+    found += [("E[Q]", laws.mean_queue(arrival_rate, mu), queue.mean())]
+    found += [("sojourn", laws.mean_sojourn(arrival_rate, mu), _sojourn(run))]
     rows = pd.DataFrame(found, columns=["quantity", "predicted", "simulated"])
     return rows.assign(difference=np.abs(chain - closed).max())
 
@@ -148,14 +148,12 @@ def judge_memory(rows: pd.DataFrame) -> Check:
     """E10: mean serves per query without memory, at random, and with memory."""
     table = compared(rows, ["N", "rule"], ["capacity"])
     last = table.iloc[-1]
-    return Check(
-        "without memory a useless context costs 9.18 serves a query, with it 4.43 (N = 11)",
-        table,
-        *estimate(last, "simulated"),
-        f"all 6 intervals, jointly at 95%, cover the recursion (last: {last['predicted']:.3f})",
-        _verdict(table),
-        "so one model per context for ever is worse than RANDOM, whatever was learned",
+    prediction = "without memory a useless context costs 9.18 serves a query, with it 4.43 (N = 11)"
+    criterion = (
+        f"all 6 intervals, jointly at 95%, cover the recursion (last: {last['predicted']:.3f})"
     )
+    note = "so one model per context for ever is worse than RANDOM, whatever was learned"
+    return Check(prediction, table, *estimate(last, "simulated"), criterion, _verdict(table), note)
 
 
 def growth(task: Task) -> Row:
@@ -183,16 +181,15 @@ def judge_growth(rows: pd.DataFrame) -> Check:
     """R6: beyond its capacity a random-order or FIFO queue grows at the root of an equation."""
     table = compared(rows, ["world", "order", "rho"])
     first = table.iloc[1]
-    return Check(
-        "RANDOM and FIFO with retries at the back: stable for rho < 1, else linear growth",
-        table,
-        *estimate(first, "simulated"),
+    prediction = "RANDOM and FIFO with retries at the back: stable for rho < 1, else linear growth"
+    criterion = (
         f"all 8 slopes cover the root of lambda E[1/(s + p)] = 1 (this one "
-        f"{first['predicted']:.3f}) to .001, none wider than {WIDEST_GROWTH}",
-        # A finite queue that has not quite settled still drifts a little: hence the thousandth.
-        _verdict(table, WIDEST_GROWTH, 1e-3),
-        f"{rows['seed'].nunique()} runs of {rows['T'].iloc[0]} rounds",
+        f"{first['predicted']:.3f}) to .001, none wider than {WIDEST_GROWTH}"
     )
+    # A finite queue that has not quite settled still drifts a little: hence the thousandth.
+    verdict = _verdict(table, WIDEST_GROWTH, 1e-3)
+    note = f"{rows['seed'].nunique()} runs of {rows['T'].iloc[0]} rounds"
+    return Check(prediction, table, *estimate(first, "simulated"), criterion, verdict, note)
 
 
 def _shares(prediction: str, table: pd.DataFrame, note: str) -> Check:

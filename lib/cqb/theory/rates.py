@@ -106,28 +106,23 @@ def judge_slope(prediction: str, policy: str, of: str, bound: float, rows: pd.Da
     table = slopes(rows)
     table = table[table["of"] == of].reset_index(drop=True)
     row = table[table["policy"] == policy].iloc[0]
-    instances, widest = rows["seed"].nunique(), WIDEST[of]
+    width, widest, instances = row["high"] - row["low"], WIDEST[of], rows["seed"].nunique()
     # Resamples without a slope are those with small means: the usable ones would flatter.
-    sure = row["high"] - row["low"] <= widest and row["usable"] >= 0.95
+    sure = width <= widest and row["usable"] >= 0.95
     verdict = decided(sure and row["low"] <= bound, row["low"] > bound)
     note = "an upper bound, so a smaller slope holds"
-    if verdict == OUT_OF_REACH:
-        note = _needed(row, instances, widest)
+    if verdict == OUT_OF_REACH and np.isnan(width):
+        note = "the mean is not positive at some T; several times the instances are needed"
+    elif verdict == OUT_OF_REACH:
+        # An interval's width falls with the square root of the instances.
+        needed = instances * max(width / widest, 1.5) ** 2
+        note = f"would need about {int(np.ceil(needed)):,} instances"
     criterion = (
         f"slope at most {bound} within its interval, which is at most {widest} wide; "
         f"fails if the interval lies above {bound}"
     )
     note = f"T = {rows['T'].min()} to {rows['T'].max()}, {instances} instances; {note}"
     return Check(prediction, table, *estimate(row, "slope"), criterion, verdict, note)
-
-
-def _needed(row: pd.Series, instances: int, widest: float) -> str:
-    """How many instances would decide, as an interval's width falls with their square root."""
-    width = row["high"] - row["low"]
-    if not np.isfinite(width):
-        return "the mean is not positive at some T; several times the instances are needed"
-    more = max(width / widest, 1.5) ** 2
-    return f"would need about {int(np.ceil(instances * more)):,} instances"
 
 
 def adversarial(task: Task) -> list[Row]:
@@ -141,20 +136,19 @@ def adversarial(task: Task) -> list[Row]:
 def judge_adversarial(rows: pd.DataFrame) -> Check:
     """R5: under a sequence of contexts that an adversary chose, CQB-Opt grows at most as log^2 T."""
     gaps = rows.pivot(index="seed", columns="t", values="gap")
-    marks, runs = gaps.columns.to_numpy(), len(gaps)
-    scaled = gaps / np.log(marks) ** 2
-    change, low, high, _ = interval(scaled[marks[-1]] - scaled[marks[0]])
+    first, *_, last = gaps.columns
+    scaled = gaps / np.log(gaps.columns.to_numpy()) ** 2
+    change, low, high, runs = interval(scaled[last] - scaled[first])
     verdict = at_most(low, high, 0.0, WIDEST_CHANGE)
     note = f"contexts come in doubling blocks along the axes; {runs} instances"
     if verdict == OUT_OF_REACH:
         more = int(np.ceil(runs * ((high - low) / WIDEST_CHANGE) ** 2))
         note += f", about {more:,} would decide"
-    means = {"gap": gaps.mean().to_numpy(), "gap / log(t)^2": scaled.mean().to_numpy()}
     return Check(
         "CQB-Opt under adversarial contexts: queue-length regret grows at most as log^2 T",
-        pd.DataFrame({"t": marks, **means}),
+        pd.DataFrame({"gap": gaps.mean(), "gap / log(t)^2": scaled.mean()}).reset_index(),
         *(change, low, high),
-        f"gap / log^2 does not rise from t = {marks[0]} to {marks[-1]} (interval at most "
+        f"gap / log^2 does not rise from t = {first} to {last} (interval at most "
         f"{WIDEST_CHANGE} wide; fails if all of it is above 0)",
         verdict,
         note,

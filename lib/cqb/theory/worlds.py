@@ -22,7 +22,7 @@ from ..policies.acqb import ThompsonLearner, radius_rule
 from ..policies.cqb_eta2 import cqb_eta2, phases
 from ..policies.cqb_opt import cqb_epsilon_ucb, cqb_opt
 from ..policies.oracle import ORACLE
-from ..simulate import Decision, Policy, Trajectory, Waiting, simulate
+from ..simulate import Assortment, Decision, Policy, Trajectory, Waiting, simulate
 from ..streams import Streams
 from ..synthetic import Scenario, linear_world
 
@@ -37,7 +37,7 @@ TAU_CONSTANT = 0.02
 
 Maker = Callable[[Service, Streams], Policy]
 Order = Callable[[int, Waiting], int]
-Offer = Callable[[int, int, int], tuple[int, ...]]
+Offer = Callable[[int, int, int], Assortment]
 
 
 # --- Runs ------------------------------------------------------------------------------------------
@@ -153,9 +153,7 @@ class FixedRule:
         served = self._serves.get(query, 0)
         return Decision(position, self._offer(waiting.row[position], query, served))
 
-    def observe(
-        self, t: int, query: int, context: int, assortment: tuple[int, ...], pick: int
-    ) -> None:
+    def observe(self, t: int, query: int, context: int, assortment: Assortment, pick: int) -> None:
         self._serves[query] = self._serves.get(query, 0) + 1
 
 
