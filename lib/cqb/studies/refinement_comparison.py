@@ -46,9 +46,8 @@ def differences(study: Study, runs: pd.DataFrame, *, equal_length: bool = True) 
     found = found.merge(last.groupby([*CELL, "policy"], as_index=False)["regret"].mean())
     found["raw"] = found["regret"] - found["difference"]
     shares = {f"{part}_share": found[part] / found["raw"] for part in names.values()}
-    return found[[*CELL, "policy", "against", "seeds", "regret", "raw", *names.values()]].assign(
-        **shares
-    )
+    columns = [*CELL, "policy", "against", "seeds", "regret", "raw", *names.values()]
+    return found[columns].assign(**shares)
 
 
 def differences_text(table: pd.DataFrame) -> str:

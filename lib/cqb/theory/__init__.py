@@ -116,10 +116,9 @@ def compared(rows: pd.DataFrame, by: Sequence[str], also: Sequence[str] = ()) ->
     groups = rows.groupby(list(by), sort=False)
     level = 1.0 - 0.05 / groups.ngroups
     table = groups[["predicted", *also]].first()
-    found = [interval(run["simulated"], level) for _, run in groups]
-    for place, name in enumerate(("simulated", "low", "high")):
-        table.insert(1 + place, name, [each[place] for each in found])
-    return table.reset_index()
+    found = [interval(run["simulated"], level)[:3] for _, run in groups]
+    ends = pd.DataFrame(found, table.index, ["simulated", "low", "high"])
+    return pd.concat([table[["predicted"]], ends, table[list(also)]], axis=1).reset_index()
 
 
 def resamples(n: int, count: int, seed: int = 0) -> np.ndarray:

@@ -40,13 +40,15 @@ def information(task: Task) -> pd.DataFrame:
     d, lambda0 = vectors.shape[1], TUNED.lambda0
     mine = [found.forced & (found.assortment == j).any(axis=1) for j in range(N)]
     samples = [vectors[found.row[rounds]] for rounds in mine]
-    rows = pd.DataFrame({"n": [len(x) for x in samples]})
-    return rows.assign(
-        **{"smallest eigenvalue": [np.linalg.eigvalsh(x.T @ x)[0] + lambda0 for x in samples]},
-        bound=lambda0 + rows["n"] / (2.0 * d),
-        mean=lambda0 + rows["n"] / d,
-        chernoff=d * np.exp(-rows["n"] / (8.0 * d)),
-    )
+    n = np.array([len(x) for x in samples])
+    columns = {
+        "n": n,
+        "smallest eigenvalue": [np.linalg.eigvalsh(x.T @ x)[0] + lambda0 for x in samples],
+        "bound": lambda0 + n / (2.0 * d),
+        "mean": lambda0 + n / d,
+        "chernoff": d * np.exp(-n / (8.0 * d)),
+    }
+    return pd.DataFrame(columns)
 
 
 def judge_information(rows: pd.DataFrame) -> Check:
@@ -108,12 +110,12 @@ def judge_coverage(rows: pd.DataFrame) -> Check:
     largest = rows["largest ratio"].to_numpy()
     quantile = float(np.quantile(largest, 0.95))
     resampled = np.quantile(largest[resamples(largest.size, 1_000)], 0.95, axis=1)
-    low, high = np.quantile(resampled, [0.025, 0.975])
+    low, high = np.quantile(resampled, [0.025, 0.975]).tolist()
     outside = int((largest > 1.0).sum())
     return Check(
         "|theta_j - theta_j*| in the norm of V_j stays under the radius in 1 - 1/T of runs",
         rows[["seed", "largest ratio"]],
-        *(quantile, float(low), float(high)),
+        *(quantile, low, high),
         "no run leaves the radius, and the 95% quantile of largest distance / radius is below 1",
         decided(outside == 0 and high < 1.0),
         f"{outside} of {largest.size} runs left it; {3 * rows['T'].iloc[0]:,} runs would certify "
@@ -132,10 +134,9 @@ def radius(task: Task) -> Row:
 def judge_radius(rows: pd.DataFrame) -> Check:
     """R11: regret against alpha_coef: the theoretical radius is far above the best one."""
     regret = rows.pivot(index="seed", columns="alpha_coef", values="regret")
-    mean = regret.mean()
-    best = mean.idxmin()
+    mean, best = regret.mean(), regret.mean().idxmin()
     logs = interval(np.log(regret[RADII[-1]] / regret[best]))
-    ratio, low, high = (float(np.exp(value)) for value in logs[:3])
+    ratio, low, high = np.exp(logs[:3]).tolist()
     verdict = decided(low > 2.0, high < 2.0)
     note = f"T = {rows['T'].iloc[0]}, {len(regret)} instances; smallest at {best}"
     return Check(

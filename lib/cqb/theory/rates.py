@@ -51,16 +51,14 @@ def slope(horizons: np.ndarray, values: np.ndarray, seed: int = 0) -> Slope:
     A resample in which some mean is not positive has no slope and is left out; `usable` is the share
     that was used. NaN where the means themselves are not positive.
     """
-    x = np.log(np.asarray(horizons, float))
-    x = x - x.mean()
+    x = np.log(horizons) - np.log(horizons).mean()
     means = values[resamples(values.shape[0], RESAMPLES, seed)].mean(axis=1)
     usable = means[(means > 0.0).all(axis=1)]
-    mean = values.mean(axis=0)
+    mean, share = values.mean(axis=0), len(usable) / RESAMPLES
     if not (mean > 0.0).all() or len(usable) < 2:
-        return Slope(np.nan, np.nan, np.nan, len(usable) / RESAMPLES)
-    low, high = np.quantile(np.log(usable) @ x / (x @ x), [0.025, 0.975])
-    estimate = float(np.log(mean) @ x / (x @ x))
-    return Slope(estimate, float(low), float(high), len(usable) / RESAMPLES)
+        return Slope(np.nan, np.nan, np.nan, share)
+    ends = np.quantile(np.log(usable) @ x / (x @ x), [0.025, 0.975]).tolist()
+    return Slope(float(np.log(mean) @ x / (x @ x)), *ends, share)
 
 
 def grow(task: Task) -> list[Row]:
