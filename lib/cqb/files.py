@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import BinaryIO
 
 
-
 @contextlib.contextmanager
 def atomic_writer(path: Path | str) -> Iterator[BinaryIO]:
     """Open a temporary file next to `path` that replaces it when the block succeeds.
