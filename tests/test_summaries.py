@@ -11,6 +11,7 @@ from cqb.policies.fifo_bandits import Q_UCB
 from cqb.simulate import RETRY, Waiting
 from cqb.stats import paired, summarise
 from cqb.streams import Streams
+from cqb.tables import spreads
 from made_up import made_up
 
 
@@ -34,8 +35,7 @@ def test_final_table_has_every_policy_with_mean_and_paired_difference(tidy):
 
 
 def test_tables_print_no_negative_zero():
-    columns = pd.DataFrame({"mean": [-0.2], "high": [0.1]})
-    assert summaries._with_margin(columns, 0, "+").tolist() == ["+0 ± 0"]
+    assert spreads([-0.2], [0.1], 0, "+") == ["+0 ± 0"]
 
 
 def test_verdicts_count_the_intervals_that_leave_out_zero():

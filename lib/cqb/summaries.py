@@ -126,7 +126,7 @@ def seconds_per_run(summary: pd.DataFrame) -> str:
 
 
 def published_comparison(tidy: pd.DataFrame) -> str:
-    """The authors' own final regrets beside ours, as context; refused beside generated data."""
+    """The authors' own final regrets next to ours, as context; refused for generated data."""
     if tidy["stand_in"].any():
         return (
             "Generated data: the authors' numbers are about the real set "
