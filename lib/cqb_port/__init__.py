@@ -5,30 +5,11 @@ model or to none. PORT estimates scores and costs from similar queries of a hist
 per model on its first queries, and then takes the model of largest score less priced cost.
 
 - :mod:`.features`, :mod:`.predictors`: estimates of scores and costs, arrays (M, n) for M models
-- :mod:`.dual`: the prices, from the dual of the routing programme
-- :mod:`.router`, :mod:`.adaptive`, :mod:`.baselines`: the published router, ours, and all others
-- :mod:`.session`: admission under the budgets, and the metrics of a run
-- :mod:`.queueing`, :mod:`.queue_policies`: PORT and ACQB in one queue with retrials
+- :mod:`.dual`: the routing programme, and prices from its dual
+- :mod:`.session`: what a router is, admission under the budgets, and the metrics of a run
+- :mod:`.router`: the published router, and ours
+- :mod:`.queueing`: PORT and ACQB in one queue with retrials
 - :mod:`.registry`, :mod:`.scenario`, :mod:`.studies`, :mod:`.summaries`: the comparison
 
 ``python -m cqb run port-comparison-routerbench`` runs a study; ``python -m cqb list`` names them all.
 """
-
-from .features import Estimates, ExactIndex, History, NearestNeighbours
-from .router import Port, PortSettings
-from .session import Ledger, Metrics, Outcome, Session, measure, replay
-
-__all__ = [
-    "Estimates",
-    "ExactIndex",
-    "History",
-    "Ledger",
-    "Metrics",
-    "NearestNeighbours",
-    "Outcome",
-    "Port",
-    "PortSettings",
-    "Session",
-    "measure",
-    "replay",
-]

@@ -1,13 +1,13 @@
-"""Shadow prices: the minimum of the dual of the routing programme, with a certificate.
+"""The routing programme, and the shadow prices that minimise its dual, with a certificate.
 
 The linear programme gives each query to at most one model under the models' budgets (arXiv
-2509.02718). With the queries' own multipliers eliminated, its dual is a convex function of the
-prices gamma alone,
+2509.02718); :func:`assign` solves it. With the queries' own multipliers eliminated, its dual is a
+convex function of the prices gamma alone,
 
     F(gamma) = sum_i gamma_i B_i + sum_j max(0, max_i (d_ij - gamma_i g_ij)).
 
 Mode "reference" leaves out the 0, as the published code does: no query may be declined, and prices
-are kept in [0, 1] on the scale of alpha * d. The sum of maxima is smoothed with a temperature that
+lie in [0, 1] on the scale of alpha * d. The sum of maxima is smoothed with a temperature that
 falls level by level, each level solved by Newton's method inside the box. Where that leaves too wide a
 gap (a handful of queries, say), a solver of linear programmes decides.
 """
@@ -15,11 +15,10 @@ gap (a handful of queries, say), a solver of linear programmes decides.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
-from scipy.optimize import linprog
-from scipy.sparse import coo_array
+from scipy.optimize import Bounds, LinearConstraint, linprog, milp
+from scipy.sparse import coo_array, csr_array
 
 from . import checks
 
@@ -29,6 +28,8 @@ COLD = range(LEVELS)
 WARM = range(5, 9)  # enough for re-solving: from similar prices, to a gap of about 1e-6
 WANTED_GAP, ACCEPTED_GAP = 1e-5, 1e-4  # beyond these: solve from scratch, refuse
 MAX_NEWTON = 60
+# Limits in nodes, not seconds: a result must not depend on how busy the machine is.
+MILP_OPTIONS = {"mip_rel_gap": 1e-2, "node_limit": 200}
 
 
 class SolverError(RuntimeError):
@@ -58,23 +59,33 @@ class Prices:
         return distance / max(abs(self.value), 1e-6 * self.unlimited) if distance else 0.0
 
 
-class _Problem(NamedTuple):
-    """The dual in units of mean costs: u_i = gamma_i * (mean cost of model i)."""
+class _Problem:
+    """The dual in units of mean costs: u_i = gamma_i * unit_i.
 
-    d: np.ndarray  # (M, L)
-    c: np.ndarray  # (M, L) costs over their mean
-    b: np.ndarray  # (M,) budgets over it
-    upper: np.ndarray  # (M,)
-    declines: bool
+    Attributes
+    ----------
+    unit : (M,) mean cost, 1 for a free model. d : (M, L) scores. c : (M, L) costs. b : (M,) budgets.
+    upper : (M,) largest u. declines : whether a query may be declined.
+    """
+
+    def __init__(
+        self, d: np.ndarray, g: np.ndarray, B: np.ndarray, mode: str, alpha: float
+    ) -> None:
+        mean = g.mean(axis=1)
+        self.unit = np.where(mean > 0, mean, 1.0)
+        self.d, self.c, self.b = d, g / self.unit[:, None], B / self.unit
+        # No price above max d/g is ever needed: the model is then out of the question for all queries.
+        ratio = np.divide(d, self.c, out=np.zeros_like(d), where=self.c > 0)
+        self.declines = mode == "dual"
+        self.upper = np.maximum(ratio.max(axis=1), 0.0) if self.declines else self.unit / alpha
 
 
 def dual_value(
     gamma: np.ndarray, scores: np.ndarray, costs: np.ndarray, budgets: np.ndarray, *, mode: str
 ) -> float:
     """F(gamma) for scores and costs (M, L) and budgets (M,), at alpha = 1."""
-    best = (scores - gamma[:, None] * costs).max(axis=0)
-    if mode == "dual":
-        best = np.maximum(best, 0.0)
+    worth_of_none = 0.0 if mode == "dual" else -np.inf
+    best = (scores - gamma[:, None] * costs).max(axis=0, initial=worth_of_none)
     return float(gamma @ budgets + best.sum())
 
 
@@ -104,23 +115,22 @@ def solve(
         The certified gap is above 1e-4.
     """
     check_mode(mode, alpha)
-    d = checks.matrix("scores", scores)
-    g = checks.costs("costs", costs, d.shape[0])
-    checks.same_shape("scores", d, "costs", g)
+    d = checks.numbers("scores", scores, (None, None))
+    g = checks.numbers("costs", costs, d.shape, 0.0)
     B = checks.budgets(budgets, d.shape[0])
     if d.shape[1] == 0:
         raise ValueError("scores: found no queries; the prices of an empty sample are not defined")
-    problem, unit = _scaled(d, g, B, mode, alpha)
+    problem = _Problem(d, g, B, mode, alpha)
     scale = max(float(np.abs(d).max()), 1e-12)
     unlimited = abs(dual_value(np.zeros(len(B)), d, g, B, mode=mode))
 
     def certified(u: np.ndarray, bound: float) -> Prices:
-        gamma = u / unit
+        gamma = u / problem.unit
         return Prices(gamma, dual_value(gamma, d, g, B, mode=mode), bound, unlimited)
 
     starts = [(d.mean(axis=1), COLD, ACCEPTED_GAP)]
     if near is not None:
-        starts.insert(0, (near * unit, WARM, WANTED_GAP))
+        starts.insert(0, (near * problem.unit, WARM, WANTED_GAP))
     for start, levels, enough in starts:
         u = np.clip(start, 0.0, problem.upper)
         for level in levels:
@@ -129,7 +139,7 @@ def solve(
         prices = certified(u, _primal(problem, u, tau))
         if prices.gap <= enough:
             return prices
-    if (found := exact_prices(*problem[:4], declines=problem.declines)) is not None:
+    if (found := exact_prices(problem)) is not None:
         prices = certified(np.clip(found[0], 0.0, problem.upper), found[1])
         if abs(prices.gap) <= ACCEPTED_GAP:
             return prices
@@ -142,19 +152,6 @@ def check_mode(mode: str, alpha: float) -> None:
         raise ValueError(f"mode: found {mode!r}, expected one of {', '.join(MODES)}")
     if not (np.isfinite(alpha) and alpha > 0):
         raise ValueError(f"alpha: found {alpha}, expected a positive number")
-
-
-def _scaled(
-    d: np.ndarray, g: np.ndarray, B: np.ndarray, mode: str, alpha: float
-) -> tuple[_Problem, np.ndarray]:
-    mean = g.mean(axis=1)
-    unit = np.where(mean > 0, mean, 1.0)
-    c, b = g / unit[:, None], B / unit
-    if mode == "reference":
-        return _Problem(d, c, b, unit / alpha, declines=False), unit
-    # No price above max d/g is ever needed: the model is then out of the question for all queries.
-    ratio = np.divide(d, c, out=np.zeros_like(d), where=c > 0)
-    return _Problem(d, c, b, np.maximum(ratio.max(axis=1), 0.0), declines=True), unit
 
 
 def _newton(p: _Problem, u: np.ndarray, tau: float) -> np.ndarray:
@@ -197,9 +194,7 @@ def _direction(
 def _smooth(p: _Problem, u: np.ndarray, tau: float) -> tuple[float, np.ndarray]:
     """The smoothed F and the shares (M, L) with which each query is split over the models."""
     z = (p.d - u[:, None] * p.c) / tau
-    top = z.max(axis=0)
-    if p.declines:
-        top = np.maximum(top, 0.0)
+    top = z.max(axis=0, initial=0.0 if p.declines else -np.inf)
     np.exp(z - top, out=z)
     total = z.sum(axis=0)
     if p.declines:
@@ -221,31 +216,62 @@ def _primal(p: _Problem, u: np.ndarray, tau: float) -> float:
     return max(paid, float((keep[:, None] * share * p.d).sum()))
 
 
-def exact_prices(
-    scores: np.ndarray, costs: np.ndarray, budgets: np.ndarray, upper: np.ndarray, *, declines: bool
-) -> tuple[np.ndarray, float] | None:
-    """Prices (M,) and the dual's least value, by HiGHS; None if it finds none.
+def exact_prices(p: _Problem) -> tuple[np.ndarray, float] | None:
+    """Prices u (M,) and the dual's least value, by HiGHS; None if it finds none.
 
-    The dual is a linear programme itself: minimise ``gamma . B + sum_j t_j`` with
-    ``t_j >= d_ij - gamma_i g_ij``, prices in their box, and ``t_j >= 0`` where a query may be declined.
-
-    Parameters
-    ----------
-    scores, costs : (M, L), costs of about 1. budgets, upper : (M,), the latter largest prices.
-    declines : whether a query may be declined.
+    The dual is a linear programme itself: minimise ``u . b + sum_j t_j`` over prices in their box with
+    ``t_j >= d_ij - u_i c_ij``, and ``t_j >= 0`` where a query may be declined.
     """
-    M, L = scores.shape
-    model, query = np.divmod(np.arange(M * L), L)
-    rows = np.tile(np.arange(M * L), 2)
-    values = np.concatenate([-costs.reshape(-1), -np.ones(M * L)])
-    columns = np.concatenate([model, M + query])
-    table = coo_array((values, (rows, columns)), shape=(M * L, M + L)).tocsr()
-    least = 0.0 if declines else None
+    M, L = p.d.shape
+    least = 0.0 if p.declines else None
     found = linprog(
-        np.concatenate([budgets, np.ones(L)]),
-        A_ub=table,
-        b_ub=-scores.reshape(-1),
-        bounds=[(0.0, top) for top in upper] + [(least, None)] * L,
+        np.concatenate([p.b, np.ones(L)]),
+        A_ub=-_spending(p.c).T,
+        b_ub=-p.d.reshape(-1),
+        bounds=[(0.0, top) for top in p.upper] + [(least, None)] * L,
         method="highs",
     )
     return None if found.x is None else (found.x[:M], float(found.fun))
+
+
+def _spending(costs: np.ndarray) -> csr_array:
+    """The programme's constraints, (M + n, M n): spending by model, service by query."""
+    M, n = costs.shape
+    model, query = np.divmod(np.arange(M * n), n)
+    rows, columns = np.concatenate([model, M + query]), np.tile(np.arange(M * n), 2)
+    values = np.concatenate([costs.reshape(-1), np.ones(M * n)])
+    return coo_array((values, (rows, columns)), shape=(M + n, M * n)).tocsr()
+
+
+def assign(
+    scores: np.ndarray, costs: np.ndarray, budgets: np.ndarray, *, integral: bool
+) -> np.ndarray:
+    """The split of queries over models of largest score under the budgets, x (M, n), by HiGHS.
+
+    With `integral`, x is 0 or 1 (to a relative gap of 1e-2); else the linear programme's optimum.
+
+    Raises
+    ------
+    RuntimeError
+        The solver found no feasible point (within 200 nodes).
+    """
+    # An empty budget's row in units of its costs: in dollars they would pass for the solver's tolerance.
+    dearest = costs.max(axis=1)
+    unit = np.where(budgets > 0, budgets, np.where(dearest > 0, dearest, 1.0))
+    limits = np.concatenate([(budgets > 0).astype(float), np.ones(scores.shape[1])])
+    found = milp(
+        -scores.reshape(-1),
+        integrality=np.full(scores.size, int(integral)),
+        bounds=Bounds(0, 1),
+        constraints=LinearConstraint(_spending(costs / unit[:, None]), ub=limits),
+        options=MILP_OPTIONS if integral else {},
+    )
+    if found.x is None:
+        raise RuntimeError(f"HiGHS found no assignment: {found.message}")
+    x = found.x.reshape(scores.shape)
+    return (x > 0.5).astype(float) if integral else x
+
+
+def lp_value(scores: np.ndarray, costs: np.ndarray, budgets: np.ndarray) -> float:
+    """The optimum of the linear programme on true scores and costs (M, n), by HiGHS."""
+    return float((assign(scores, costs, budgets, integral=False) * scores).sum())

@@ -8,7 +8,7 @@ the batch nor the backend can change which rows are the nearest.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -28,9 +28,9 @@ class Estimates(NamedTuple):
     scores: np.ndarray
     costs: np.ndarray
 
-    def part(self, start: int, stop: int) -> Estimates:
-        """Those of the queries `start` to `stop`."""
-        return Estimates(self.scores[:, start:stop], self.costs[:, start:stop])
+    def at(self, queries: slice | np.ndarray) -> Estimates:
+        """Those of some queries, in their order."""
+        return Estimates(self.scores[:, queries], self.costs[:, queries])
 
 
 class History:
@@ -52,41 +52,25 @@ class History:
     """
 
     def __init__(self, embeddings: np.ndarray, scores: np.ndarray, costs: np.ndarray) -> None:
-        self.scores = checks.scores("history scores", scores)
-        self.costs = checks.costs("history costs", costs)
-        checks.same_shape("history scores", self.scores, "history costs", self.costs)
-        self.vectors = checks.embeddings("history embeddings", embeddings)
-        if self.scores.size == 0 or len(self.vectors) == 0:
+        self.scores = checks.numbers("history scores", scores, (None, None), 0.0, 1.0)
+        self.costs = checks.numbers("history costs", costs, self.scores.shape, 0.0)
+        if self.scores.size == 0:
             raise ValueError("history: found no queries, expected at least one")
-        if len(self.vectors) != self.scores.shape[1]:
-            raise ValueError(
-                f"history embeddings: found {len(self.vectors)} rows, expected "
-                f"{self.scores.shape[1]}, one per column of the scores"
-            )
+        shape = (self.scores.shape[1], None)
+        self.vectors = checks.unit_rows("history embeddings", embeddings, shape)
 
     def __len__(self) -> int:
         return len(self.vectors)
 
 
-class Index(Protocol):
-    """Anything that finds neighbours: query vectors (n, D), k -> (n, k) rows of the history."""
-
-    def nearest(self, queries: np.ndarray, k: int) -> np.ndarray:
-        """Rows of the history, the most similar first."""
-
-
 class ExactIndex:
-    """Brute force over float32 unit rows, on the array module `xp` (NumPy, CuPy) and its `device`."""
+    """Brute force over unit rows (E, D) float32, in the array module (NumPy, CuPy) that holds them."""
 
-    def __init__(
-        self, vectors: np.ndarray, xp: Any = np, chunk: int = CHUNK, device: Any = None
-    ) -> None:
-        self._host, self._chunk = vectors, chunk
+    def __init__(self, vectors: Any) -> None:
+        self._host = arrays.to_numpy(vectors)
         # A row of zeros never wins: the length becomes a multiple of the number of blocks.
-        padding = -len(vectors) % BLOCKS
-        padded = np.concatenate([vectors, np.zeros((padding, vectors.shape[1]), np.float32)])
-        where = {} if device is None else {"device": device}
-        self._vectors = xp.asarray(padded, **where)
+        padding = np.zeros((-len(self._host) % BLOCKS, self._host.shape[1]), np.float32)
+        self._vectors = arrays.asarray(np.concatenate([self._host, padding]), vectors)
 
     def nearest(self, queries: np.ndarray, k: int, exclude: np.ndarray | None = None) -> np.ndarray:
         """The k most similar rows of the history, ties to the lowest: int64 (n, k).
@@ -102,7 +86,7 @@ class ExactIndex:
             k is less than 1 or more than the rows there are to find.
         """
         check_k(k, len(self._host) - (exclude is not None))
-        parts = [slice(at, at + self._chunk) for at in range(0, len(queries), self._chunk)]
+        parts = [slice(at, at + CHUNK) for at in range(0, len(queries), CHUNK)]
         found = [
             self._chunk_nearest(queries[part], k, None if exclude is None else exclude[part])
             for part in parts
@@ -113,15 +97,13 @@ class ExactIndex:
         xp = arrays.namespace(self._vectors)
         similar = arrays.asarray(queries, self._vectors) @ self._vectors.T
         similar[:, len(self._host) :] = -2.0
-        if exclude is not None:
-            columns = arrays.asarray(np.arange(similar.shape[1]), self._vectors)
-            itself = arrays.asarray(exclude, self._vectors)[:, None] == columns
-            similar = xp.where(itself, xp.full_like(similar, -2.0), similar)
         # No rounding of a float32 sum of D products of unit vectors is larger than this.
         error = 2.0 * queries.shape[1] * float(np.finfo(np.float32).eps)
-        edge = xp.clip(_kth_largest(xp, similar, k) - error, min=-1.5)
-        row, column = xp.nonzero(similar >= edge[:, None])
-        row, column = arrays.to_numpy(row), arrays.to_numpy(column)
+        edge = xp.clip(_kth_largest(xp, similar, k + (exclude is not None)) - error, min=-1.5)
+        row, column = map(arrays.to_numpy, xp.nonzero(similar >= edge[:, None]))
+        if exclude is not None:
+            other = column != exclude[row]
+            row, column = row[other], column[other]
         return self._by_true_similarity(queries, row, column, k)
 
     def _by_true_similarity(
@@ -162,54 +144,39 @@ class ApproximateIndex:
     """
 
     def __init__(self, vectors: np.ndarray, lists: int | None = None, probes: int = 8) -> None:
-        faiss = _faiss()
-        lists = lists or max(1, int(np.sqrt(len(vectors))))
-        self._size, d = vectors.shape
-        self._coarse = faiss.IndexFlatIP(d)
-        self._index = faiss.IndexIVFFlat(self._coarse, d, lists, faiss.METRIC_INNER_PRODUCT)
+        try:
+            import faiss
+        except ImportError as error:
+            raise ImportError(
+                "the approximate index needs Faiss: install it with `pip install 'cqb[index]'`, or "
+                f"use the exact search ({error})"
+            ) from error
+        lists = lists or int(np.sqrt(len(vectors)))
+        kind, metric = f"IVF{lists},Flat", faiss.METRIC_INNER_PRODUCT
+        self._index = faiss.index_factory(vectors.shape[1], kind, metric)
         self._index.cp.max_points_per_centroid = TRAINING
         self._index.cp.min_points_per_centroid = 1
         self._index.train(vectors)
         self._index.add(vectors)
-        self._index.nprobe = min(probes, lists)
-        self._lists = lists
+        self._index.nprobe = probes
+        self._every_list = faiss.SearchParametersIVF(nprobe=lists)
 
     def nearest(self, queries: np.ndarray, k: int) -> np.ndarray:
         """Rows of the history, int64 (n, k); queries that found too few search every list."""
-        check_k(k, self._size)
+        check_k(k, self._index.ntotal)
         _, found = self._index.search(queries, k)
         short = (found < 0).any(axis=1)
         if short.any():
-            probes, self._index.nprobe = self._index.nprobe, self._lists
-            found[short] = self._index.search(queries[short], k)[1]
-            self._index.nprobe = probes
+            found[short] = self._index.search(queries[short], k, params=self._every_list)[1]
         return found
+
+
+Index = ExactIndex | ApproximateIndex
 
 
 def recall(found: np.ndarray, exact: np.ndarray) -> float:
     """The share of the exact neighbours (n, k) that are among those found (n, k)."""
-    return float(
-        np.mean([len(set(a) & set(b)) / len(b) for a, b in zip(found, exact, strict=True)])
-    )
-
-
-def _faiss() -> Any:
-    try:
-        import faiss
-    except ImportError as error:
-        raise ImportError(
-            "the approximate index needs Faiss: install it with `pip install 'cqb[index]'`, or use "
-            f"the exact search ({error})"
-        ) from error
-    return faiss
-
-
-def _mean(values: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """Means (M, n) of the `columns` (n, k) of `values`, added up in the order of the neighbours."""
-    total = np.zeros((values.shape[0], columns.shape[0]))
-    for rank in columns.T:
-        total += values[:, rank]
-    return total / columns.shape[1]
+    return float((found[:, :, None] == exact[:, None, :]).any(axis=1).mean())
 
 
 def check_k(k: int, available: int) -> None:
@@ -233,7 +200,8 @@ class NearestNeighbours:
 
     def estimate(self, embeddings: np.ndarray) -> Estimates:
         """Estimates for queries with the vectors (n, D), of any length but 0."""
-        queries = checks.embeddings("embeddings", embeddings, self.history.vectors.shape[1])
+        shape = (None, self.history.vectors.shape[1])
+        queries = checks.unit_rows("embeddings", embeddings, shape)
         return self._means(self._index.nearest(queries, self.k))
 
     def leave_one_out(self) -> Estimates:
@@ -243,4 +211,6 @@ class NearestNeighbours:
         return self._means(exact.nearest(vectors, self.k, exclude=np.arange(len(vectors))))
 
     def _means(self, nearest: np.ndarray) -> Estimates:
-        return Estimates(*(_mean(v, nearest) for v in (self.history.scores, self.history.costs)))
+        """Means over neighbours (n, k), added up in their order."""
+        known = (self.history.scores, self.history.costs)
+        return Estimates(*(sum(v[:, rank] for rank in nearest.T) / self.k for v in known))

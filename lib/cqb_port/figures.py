@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cqb.figures.kinds import columns, dots, estimates, forest, lines, names_down
-from cqb.figures.sheets import Panel, legend, panel, sheet
+from cqb.figures.sheets import legend, panel, sheet
 from cqb.figures.style import BLUE, DASHED, DOTTED, FAINT, INK, ORANGE, SOLID, Look
 from cqb.tables import select
 
@@ -43,9 +43,6 @@ MEASURES = {
 }
 
 
-PRICES = (Look(BLUE), Look(ORANGE))
-
-
 def _looks(rows: pd.DataFrame) -> dict[str, Look]:
     present = set(rows["policy"])
     return {policy: look for policy, look in LOOKS.items() if policy in present}
@@ -61,33 +58,21 @@ def lp_and_dual(
     factors = np.linspace(0.0, 3.0, 121)
     table = pd.DataFrame({"factor": factors, "optimum": prices.bound})
     named = {"optimum": ("optimum of the programme", Look(INK, DOTTED, ""))}
-    for i, name in enumerate(names):
+    look = {"declined": Look("#bbbbbb")}
+    for i, (name, colour) in enumerate(zip(names, (BLUE, ORANGE), strict=True)):
         along = np.tile(prices.gamma, (len(factors), 1))
         along[:, i] *= factors
         table[name] = [dual_value(y, scores, costs, budgets, mode="dual") for y in along]
-        named[name] = (f"price of {name}", PRICES[i]._replace(marker=""))
+        named[name] = (f"price of {name}", Look(colour, marker=""))
+        look[f"to {name}"] = Look(colour)
     worth = scores - prices.gamma[:, None] * costs
-    look = {"declined": Look("#bbbbbb")} | {
-        f"to {name}": one for name, one in zip(names, PRICES, strict=True)
-    }
-    best, rule = (
-        "Every price gives an upper bound; the best one is tight",
-        "The routing rule: the largest one, if above 0",
-    )
-    first = {"xlabel": "price, in units of the optimal one", "ylabel": "F (score)"}
-    second = {"xlabel": f"score less priced cost, {names[0]}", "ylabel": f"the same, {names[1]}"}
-    panels = [
-        panel(columns, table, "factor", named, title=best, axis=first),
-        panel(
-            _rule,
-            worth,
-            look,
-            title=rule,
-            axis=second,
-            key=legend(look, "marker", loc="lower right"),
-        ),
-    ]
-    return sheet([panels], 3.2)
+    bounds = {"xlabel": "price, in units of the optimal one", "ylabel": "F (score)"}
+    net = {"xlabel": f"score less priced cost, {names[0]}", "ylabel": f"the same, {names[1]}"}
+    tight = "Every price gives an upper bound; the best one is tight"
+    rule = {"title": "The routing rule: the largest one, if above 0", "axis": net}
+    rule["key"] = legend(look, "marker", loc="lower right")
+    left = panel(columns, table, "factor", named, title=tight, axis=bounds)
+    return sheet([[left, panel(_rule, worth, look, **rule)]], 3.2)
 
 
 def _rule(ax: Axes, worth: np.ndarray, look: Mapping[str, Look]) -> None:
@@ -105,13 +90,9 @@ def _rule(ax: Axes, worth: np.ndarray, look: Mapping[str, Look]) -> None:
 def shadow_prices(worth: pd.DataFrame, title: str) -> Figure:
     """What an average query costs at each model in points of score; columns: modes, index: models."""
     rows = worth.rename_axis("model").reset_index().melt("model", var_name="mode")
-    axis = {
-        "xlabel": "price x mean cost (points of score; log scale)",
-        "xscale": "log",
-        "ylabel": "",
-    }
     colours = {mode: LOOKS[mode].colour for mode in worth}
     about = {"x": "value", "y": "model", "hue": "mode", "palette": colours, "legend": False}
+    axis = {"xlabel": "price x mean cost (points of score; log scale)", "ylabel": ""}
 
     def bars(ax: Axes) -> None:
         sns.barplot(rows, saturation=1, errorbar=None, ax=ax, **about)
@@ -123,38 +104,33 @@ def sweeps(summary: pd.DataFrame, where: str) -> Figure:
     """Perf over the LP optimum against volume, budget, number of models and first phase."""
     rows = estimates(select(summary, experiment=list(SWEEPS), policy=list(LOOKS)), "lpr")
     rows = rows.assign(setting=rows["setting"].astype(float))
-
-    def make(experiment: str) -> Panel:
+    panels = []
+    for experiment, label in SWEEPS.items():
         here = select(rows, experiment=experiment)
         heading = f"Perf / LP optimum, {where}" if experiment == "volume" else ""
-        about = {"log": "x", "ticks": here["setting"], "axis": {"xlabel": SWEEPS[experiment]}}
-        about |= {"error": "bars", "markers": True, "title": heading}
-        return panel(lines, here, "setting", _looks(here), **about)
-
-    names = [make(experiment) for experiment in SWEEPS]
+        about = {"log": "x", "ticks": here["setting"], "axis": {"xlabel": label}, "title": heading}
+        about |= {"error": "bars", "markers": True}
+        panels.append(panel(lines, here, "setting", _looks(here), **about))
     key = legend(_looks(rows), "line, marker", loc="center", fontsize=8.5)
-    return sheet([names[:3], [*names[3:], panel(Axes.set_axis_off, key=key)]], 2.5)
+    return sheet([panels[:3], [*panels[3:], panel(Axes.set_axis_off, key=key)]], 2.5)
 
 
 def spreads(tidy: pd.DataFrame, where: str) -> Figure:
     """Perf over the LP optimum over 100 orders of one stream, and over 100 random splits."""
-
-    def make(experiment: str) -> Panel:
-        axis = {"xlabel": "Perf / LP optimum"}
-        rows = select(tidy, experiment=experiment)
-        return panel(_boxes, rows, title=f"{experiment}, {where}", axis=axis)
-
-    return sheet(
-        [[make(experiment) for experiment in ("100 orders", "100 splits")]], 2.6, sharey=True
-    )
+    axis = {"xlabel": "Perf / LP optimum"}
+    panels = [
+        panel(_boxes, select(tidy, experiment=name), title=f"{name}, {where}", axis=axis)
+        for name in ("100 orders", "100 splits")
+    ]
+    return sheet([panels], 2.6, sharey=True)
 
 
 def _boxes(ax: Axes, rows: pd.DataFrame) -> None:
     look = _looks(rows)
     values = [select(rows, policy=policy)["lpr"] for policy in look]
     about = {"orientation": "horizontal", "patch_artist": True, "medianprops": {"color": INK}}
-    boxes = ax.boxplot(values, positions=range(len(look)), widths=0.6, **about)["boxes"]
-    for box, one in zip(boxes, look.values(), strict=True):
+    drawn = ax.boxplot(values, positions=range(len(look)), widths=0.6, **about)
+    for box, one in zip(drawn["boxes"], look.values(), strict=True):
         box.set(facecolor=one.colour, alpha=0.5)
     names_down(ax, list(look))
 
@@ -183,10 +159,9 @@ def _settings(ax: Axes, rows: pd.DataFrame, names: list[str], look: Mapping[str,
 def queue(summary: pd.DataFrame, where: str) -> Figure:
     """What each system wins and loses in the queue: Perf, dollars, lost, waiting, with intervals."""
     look = dict.fromkeys(summary["policy"], Look(ORANGE))
-
-    def make(measure: str) -> Panel:
+    panels = []
+    for measure, label in MEASURES.items():
         heading = f"One queue, one budget, {where}" if measure == "perf" else ""
-        axis = {"xlim": (0.0, None), "xlabel": MEASURES[measure]}
-        return panel(forest, estimates(summary, measure), look, title=heading, axis=axis)
-
-    return sheet([[make(measure) for measure in MEASURES]], 2.4, sharey=True)
+        axis = {"xlim": (0.0, None), "xlabel": label}
+        panels.append(panel(forest, estimates(summary, measure), look, title=heading, axis=axis))
+    return sheet([panels], 2.4, sharey=True)

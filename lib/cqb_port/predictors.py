@@ -13,7 +13,6 @@ width or penalty is chosen on a reported query.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -27,9 +26,12 @@ WIDTHS = (0.5, 1.0, 2.0, 4.0)  # how fast similarity falls off
 RIDGES = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)  # penalties
 
 
-@dataclass(frozen=True, eq=False)
-class Fit:
-    """One regression per component of some targets, each with the settings of its least error.
+class Regressions:
+    """One regression per principal component of some targets, with the settings of its least error.
+
+    Parameters
+    ----------
+    bases : of the history's similarities. targets : (E, t). ridges : penalties to select from.
 
     Attributes
     ----------
@@ -38,13 +40,26 @@ class Fit:
     mean : (t,) of the components. back : (t, t) that turns components into targets.
     """
 
-    error: np.ndarray
-    width: np.ndarray
-    ridge: np.ndarray
-    weights: np.ndarray
-    left_out: np.ndarray
-    mean: np.ndarray
-    back: np.ndarray
+    def __init__(self, bases: list[Basis], targets: np.ndarray, ridges: Sequence[float]) -> None:
+        into, self.back = principal(targets)
+        components = targets @ into
+        self.mean = components.mean(axis=0)
+        t = self.mean.size
+        self.error, self.width, self.ridge = np.full(t, np.inf), np.empty(t), np.empty(t)
+        self.weights, self.left_out = np.empty((len(bases[0].back), t)), np.empty_like(components)
+        for base in bases:
+            along = base.features.T @ (components - self.mean)
+            for penalty in ridges:
+                shrunk = along / (base.spectrum + penalty)[:, None]
+                leverage = (np.square(base.features) / (base.spectrum + penalty)).sum(axis=1)
+                fitted = base.features @ shrunk
+                residual = (components - self.mean - fitted) / (1.0 - leverage)[:, None]
+                found = np.square(residual).mean(axis=0)
+                better = found < self.error
+                self.error[better], self.ridge[better] = found[better], penalty
+                self.width[better] = base.width
+                self.weights[:, better] = base.back @ shrunk[:, better]
+                self.left_out[:, better] = (components - residual)[:, better]
 
     def predict(self, vectors: np.ndarray, anchors: np.ndarray) -> np.ndarray:
         """Predicted targets (n, t) for unit rows (n, D)."""
@@ -63,35 +78,20 @@ class SimilarityRidge:
 
     Parameters
     ----------
-    widths, ridges : candidates; the leave-one-out errors select among them.
-    anchors : largest number of historical queries that similarities are taken to.
-    shared : :func:`similarities` of the same vectors, which take most of the time; they replace
-        `widths` and `anchors`.
-
-    Raises
-    ------
-    ValueError
-        A candidate or the number of anchors is not positive.
+    shared : :func:`similarities` of the history's vectors, which take most of the time.
+    ridges : candidates, above 0; the leave-one-out errors select among them and the widths.
     """
 
     def __init__(
-        self,
-        history: History,
-        widths: Sequence[float] = WIDTHS,
-        ridges: Sequence[float] = RIDGES,
-        anchors: int = ANCHORS,
-        shared: Similarities | None = None,
+        self, history: History, shared: Similarities | None = None, ridges: Sequence[float] = RIDGES
     ) -> None:
-        for name, value in (("widths", min(widths)), ("ridges", min(ridges)), ("anchors", anchors)):
-            if not value > 0:
-                raise ValueError(f"{name}: found {value}, expected a positive number")
-        self._anchors, bases = shared or similarities(history.vectors, widths, anchors)
-        self.scores = cross_validated(bases, history.scores.T, ridges)
-        self.costs = cross_validated(bases, history.costs.T, ridges)
+        self._anchors, bases = shared or similarities(history.vectors)
+        self.scores = Regressions(bases, history.scores.T, ridges)
+        self.costs = Regressions(bases, history.costs.T, ridges)
 
     def estimate(self, embeddings: np.ndarray) -> Estimates:
         """Predictions for queries with the vectors (n, D), of any length but 0."""
-        queries = checks.embeddings("embeddings", embeddings, self._anchors.shape[1])
+        queries = checks.unit_rows("embeddings", embeddings, (None, self._anchors.shape[1]))
         fits = (self.scores, self.costs)
         return _estimates(*(fit.predict(queries, self._anchors) for fit in fits))
 
@@ -115,20 +115,18 @@ class Basis(NamedTuple):
 Similarities = tuple[np.ndarray, list[Basis]]
 
 
-def similarities(
-    vectors: np.ndarray, widths: Sequence[float] = WIDTHS, anchors: int = ANCHORS
-) -> Similarities:
-    """Evenly spaced anchors (a, D) among unit rows (E, D), and the basis of each width."""
+def similarities(vectors: np.ndarray, widths: Sequence[float] = WIDTHS) -> Similarities:
+    """Evenly spaced anchors (a, D) among unit rows (E, D), and the basis of each width, above 0."""
     rows = vectors.astype(np.float64)
-    chosen = np.linspace(0, len(rows) - 1, min(anchors, len(rows))).astype(int)
-    return rows[chosen], [basis(rows, rows[chosen], width) for width in widths]
+    anchors = rows[np.linspace(0, len(rows) - 1, min(ANCHORS, len(rows))).astype(int)]
+    return anchors, [basis(rows, anchors, width) for width in widths]
 
 
 def basis(vectors: np.ndarray, anchors: np.ndarray, width: float) -> Basis:
     """The features of unit rows (E, D) and anchors (a, D)."""
     values, axes = eigh(similarity(anchors, anchors, width))
-    kept = values > 1e-10 * values[-1]  # what rounding leaves
-    whiten = axes[:, kept] / np.sqrt(values[kept])
+    large = values > 1e-10 * values[-1]  # what rounding leaves
+    whiten = axes[:, large] / np.sqrt(values[large])
     plain = similarity(vectors, anchors, width) @ whiten
     spectrum, axes = eigh(plain.T @ plain)
     return Basis(width, plain @ axes, spectrum, whiten @ axes)
@@ -137,29 +135,6 @@ def basis(vectors: np.ndarray, anchors: np.ndarray, width: float) -> Basis:
 def similarity(vectors: np.ndarray, anchors: np.ndarray, width: float) -> np.ndarray:
     """exp(width (cosine - 1)) between unit rows (n, D) and (a, D): (n, a)."""
     return np.exp(width * (vectors.astype(np.float64) @ anchors.T - 1.0))
-
-
-def cross_validated(bases: Sequence[Basis], targets: np.ndarray, ridges: Sequence[float]) -> Fit:
-    """Each principal component of the targets (E, t) with the settings of its least error."""
-    into, back = principal(targets)
-    components = targets @ into
-    mean = components.mean(axis=0)
-    t = mean.size
-    error, width, ridge = np.full(t, np.inf), np.empty(t), np.empty(t)
-    weights, left_out = np.empty((len(bases[0].back), t)), np.empty_like(components)
-    for base in bases:
-        along = base.features.T @ (components - mean)
-        for penalty in ridges:
-            shrunk = along / (base.spectrum + penalty)[:, None]
-            leverage = (np.square(base.features) / (base.spectrum + penalty)).sum(axis=1)
-            fitted = base.features @ shrunk
-            residual = (components - mean - fitted) / (1.0 - leverage)[:, None]
-            found = np.square(residual).mean(axis=0)
-            better = found < error
-            error[better], width[better], ridge[better] = found[better], base.width, penalty
-            weights[:, better] = base.back @ shrunk[:, better]
-            left_out[:, better] = (components - residual)[:, better]
-    return Fit(error, width, ridge, weights, left_out, mean, back)
 
 
 def principal(targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -12,17 +12,25 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import expit
 
 from cqb.environment import Environment, pooled_environment
-from cqb.mnl import sample_choice
+from cqb.mnl import Assortment, sample_choice
+from cqb.policies.acqb import ThompsonLearner
 from cqb.routing_table import departure_odds
-from cqb.simulate import RETRY, Policy, Waiting
+from cqb.simulate import RETRY, Decision, Policy, Waiting
 from cqb.streams import Streams
 
+from . import dual
+from .features import Estimates, History
+from .router import PricedRouter, best_models
 from .scenario import Scenario
-from .session import Ledger
+from .session import DECLINED, Ledger
 
+ARRIVAL_RATE = 0.5  # queries per round, as in the ACQB paper's comparison for K = 1
 ATTEMPTS = 12  # rounds set aside per query; even at the lowest departure rate, 0.1, it takes 10
+R_LOW, R_HIGH = 0.1, 0.99  # departure probabilities of the lowest and the highest score
+REPEATS = 5  # of the fixed point of expected attempts; it converges in two or three
 
 
 class Report(NamedTuple):
@@ -50,7 +58,7 @@ class QueueScenario:
     Attributes
     ----------
     environment : the stream's queries as a pool, entry j being arrival j. scores, costs : (M, n).
-    arrives : (T,) bool. outcome : (T,) uniforms. arrival_rate : queries per round.
+    arrives : (T,) bool. outcome : (T,) uniforms.
     """
 
     environment: Environment
@@ -58,24 +66,21 @@ class QueueScenario:
     costs: np.ndarray
     arrives: np.ndarray
     outcome: np.ndarray
-    arrival_rate: float
 
 
-def queue_scenario(here: Scenario, arrival_rate: float) -> QueueScenario:
+def queue_scenario(here: Scenario) -> QueueScenario:
     """The queue of a scenario, with arrivals and outcomes drawn by the task's noise seed.
 
     Departure probabilities are those of the ACQB paper's settings at lam = 0: scores are stretched to
-    0.1 to 0.99. Raises ValueError unless the arrival rate lies in (0, 1].
+    0.1 to 0.99.
     """
-    if not 0 < arrival_rate <= 1:
-        raise ValueError(f"arrival_rate: found {arrival_rate}, expected a number in (0, 1]")
     vectors = here.partition.vectors[here.rows]
     environment = pooled_environment("port queue", True, vectors, departure_odds(here.scores.T))
-    T = int(2 * here.horizon / arrival_rate) + ATTEMPTS * here.horizon
+    T = int(2 * here.horizon / ARRIVAL_RATE) + ATTEMPTS * here.horizon
     streams = Streams(here.task.noise_seed)
-    arrives = streams.uniforms("arrivals", T) < arrival_rate
+    arrives = streams.uniforms("arrivals", T) < ARRIVAL_RATE
     outcome = streams.uniforms("outcomes", T)
-    return QueueScenario(environment, here.scores, here.costs, arrives, outcome, arrival_rate)
+    return QueueScenario(environment, here.scores, here.costs, arrives, outcome)
 
 
 def serve(here: QueueScenario, policy: Policy, ledger: Ledger) -> Report:
@@ -88,71 +93,146 @@ def serve(here: QueueScenario, policy: Policy, ledger: Ledger) -> Report:
     RuntimeError
         Queries still wait after the rounds that the scenario has draws for.
     """
-    run = _Run(here, policy, ledger)
-    for t in range(1, here.outcome.size + 1):
-        if run.finished:
-            return run.report()
-        run.play_round(t)
-    raise RuntimeError(f"{len(run.queue)} queries still wait after {here.outcome.size} rounds")
+    environment, (_, n), T = here.environment, here.scores.shape, here.outcome.size
+    queue: list[int] = []
+    arrived, departed, score = np.zeros(n, int), np.zeros(n, int), np.zeros(n)
+    came = lost = attempts = waited = 0
+    fresh = False
+    for t in range(1, T + 1):
+        if came == n and not queue:
+            break
+        if queue:
+            contexts = environment.context_of[queue].tolist()
+            waiting = Waiting(list(queue), contexts, list(queue), fresh)
+            position, offered, _ = policy.choose(t, waiting)
+            query = queue.pop(position)
+            if offered and ledger.charge(offered, here.costs[:, query]):
+                attempts += 1
+                pick = _pick(environment.odds[query], offered, here.outcome[t - 1])
+                policy.observe(t, query, contexts[position], offered, pick)
+                if pick == RETRY:
+                    queue.append(query)
+                else:
+                    departed[query], score[query] = t, here.scores[pick, query]
+            else:
+                lost += 1
+        fresh = came < n and bool(here.arrives[t - 1])
+        if fresh:
+            arrived[came] = t
+            queue.append(came)
+            came += 1
+        waited += len(queue)
+    else:
+        raise RuntimeError(f"{len(queue)} queries still wait after {T} rounds")
+    left = departed > 0
+    waits = (departed - arrived)[left] if left.any() else np.zeros(1)
+    mean, late = float(waits.mean()), float(np.quantile(waits, 0.95))
+    money = float(score.sum()), float(ledger.spent.sum())
+    return Report(*money, int(left.sum()), lost, attempts, mean, late, waited / (t - 1))
 
 
-class _Run:
-    """The state of one run: who waits, who has left, and when."""
+def _pick(odds: np.ndarray, offered: Assortment, outcome: float) -> int:
+    """The model that the user picks among those offered, given the odds (M,), or RETRY."""
+    weights = np.concatenate([[1.0], odds[list(offered)]])
+    return (RETRY, *offered)[int(sample_choice(weights / weights.sum(), outcome))]
 
-    def __init__(self, here: QueueScenario, policy: Policy, ledger: Ledger) -> None:
-        self.here, self.policy, self.ledger = here, policy, ledger
-        self.n = here.scores.shape[1]
-        self.queue: list[int] = []
-        self.arrived, self.departed = np.zeros((2, self.n), np.int64)
-        self.score = np.zeros(self.n)
-        self.came = self.lost = self.attempts = self.rounds = self.waited = 0
-        self.fresh = False
+
+def expected_attempts(history: History, known: Estimates, budgets: np.ndarray, n: int) -> float:
+    """Attempts per served query that the history leads to expect of PORT's rule, at least 1.
+
+    A recorded answer fails again with the same probability, so a query needs 1 / r attempts at its
+    model. Which models queries are sent to depends on the prices, and these on the attempts that the
+    budgets (for n arrivals) must pay for: a fixed point.
+
+    Parameters
+    ----------
+    known : leave-one-out estimates (M, E) of the history.
+    """
+    E, attempts = len(history), 1.0
+    tries = 1.0 + 1.0 / departure_odds(history.scores.T)
+    for _ in range(REPEATS):
+        prices = dual.solve(*known, budgets * (E / n) / attempts)
+        model = best_models(prices.gamma, known)
+        sent = np.flatnonzero(model != DECLINED)
+        if sent.size == 0:
+            return attempts
+        attempts = float(tries[sent, model[sent]].mean())
+    return attempts
+
+
+class FirstInFirstOut:
+    """PORT's routing in the queue: the head is served, first come first served.
+
+    The router meets a query once, when it is first served, so its horizon counts arrivals. A
+    retrying query is compared with the prices again.
+
+    Parameters
+    ----------
+    router : made for the budgets divided by `attempts`, the number a query is expected to need.
+    estimates : (M, n) of the stream. ledger : what is left.
+    """
+
+    def __init__(
+        self, router: PricedRouter, estimates: Estimates, ledger: Ledger, attempts: float
+    ) -> None:
+        self.router, self.estimates = router, estimates
+        self._ledger, self._attempts = ledger, attempts
+        self._first: dict[int, int] = {}
+
+    def choose(self, t: int, waiting: Waiting) -> Decision:
+        model = self.model(waiting.query[0])
+        return Decision(0, () if model == DECLINED else (model,))
+
+    def model(self, query: int) -> int:
+        """The model for a query at the current prices, or DECLINED."""
+        part, left = self.estimates.at(slice(query, query + 1)), self.left
+        if query not in self._first:
+            self._first[query] = int(self.router.choose(part, left)[0])
+            return self._first[query]
+        if self.router.gamma is None:  # PORT's random first phase
+            return self._first[query]
+        return int(self.router.by_prices(part, left)[0])
 
     @property
-    def finished(self) -> bool:
-        return self.came == self.n and not self.queue
+    def left(self) -> np.ndarray:
+        """What remains, (M,) dollars, per attempt that a query is expected to need."""
+        return self._ledger.left / self._attempts
 
-    def play_round(self, t: int) -> None:
-        """Serve one query, then admit the arrival of round t, if there is one."""
-        if self.queue:
-            self._serve_one(t)
-        self.fresh = self.came < self.n and bool(self.here.arrives[t - 1])
-        if self.fresh:
-            self.arrived[self.came] = t
-            self.queue.append(self.came)
-            self.came += 1
-        self.rounds = t
-        self.waited += len(self.queue)
+    def observe(self, *served: object) -> None:
+        """Learns nothing from outcomes, as published."""
 
-    def _serve_one(self, t: int) -> None:
-        environment = self.here.environment
-        contexts = environment.context_of[self.queue].tolist()
-        waiting = Waiting(list(self.queue), contexts, list(self.queue), self.fresh)
-        position, offered, _ = self.policy.choose(t, waiting)
-        query = self.queue.pop(position)
-        if not offered or not self.ledger.charge(offered, self.here.costs[:, query]):
-            self.lost += 1
-            return
-        self.attempts += 1
-        odds = np.concatenate([[1.0], environment.odds[query, list(offered)]])
-        choice = int(sample_choice(odds / odds.sum(), self.here.outcome[t - 1]))
-        pick = RETRY if choice == 0 else offered[choice - 1]
-        self.policy.observe(t, query, contexts[position], offered, pick)
-        if pick == RETRY:
-            self.queue.append(query)
-        else:
-            self.departed[query], self.score[query] = t, self.here.scores[pick, query]
 
-    def report(self) -> Report:
-        departed = self.departed > 0
-        waits = (self.departed - self.arrived)[departed] if departed.any() else np.zeros(1)
-        return Report(
-            perf=float(self.score.sum()),
-            cost=float(self.ledger.spent.sum()),
-            departed=int(departed.sum()),
-            lost=self.lost,
-            attempts=self.attempts,
-            wait=float(waits.mean()),
-            wait_95=float(np.quantile(waits, 0.95)),
-            queue=self.waited / self.rounds,
-        )
+class Priced:
+    """ACQB's learning and scheduling, K = 1, with the model chosen under PORT's prices.
+
+    The query is the one that ACQB would serve. Its model has the largest learnt score less the price of
+    the estimated cost, a score being what the learnt departure probability represents; no model, if
+    none is worth its price. Forced exploration does not change.
+
+    Parameters
+    ----------
+    learner : an ACQB policy. prices : updates the prices, and is asked about every query served.
+    contexts : (C, d).
+    """
+
+    def __init__(
+        self, learner: ThompsonLearner, prices: FirstInFirstOut, contexts: np.ndarray
+    ) -> None:
+        self._learner, self._prices, self._contexts = learner, prices, contexts
+
+    def choose(self, t: int, waiting: Waiting) -> Decision:
+        decision = self._learner.choose(t, waiting)
+        query, context = waiting.query[decision.position], waiting.context[decision.position]
+        self._prices.model(query)
+        if decision.forced:
+            return decision
+        departs = expit(self._learner.theta @ self._contexts[context])
+        score = (departs - R_LOW) / (R_HIGH - R_LOW)
+        costs = self._prices.estimates.costs[:, query]
+        net = score - self._prices.router.gamma * costs
+        net = np.where(costs > self._prices.left, 0.0, net)
+        model = int(net.argmax())
+        return Decision(decision.position, (model,) if net[model] > 0 else ())
+
+    def observe(self, t: int, query: int, context: int, assortment: Assortment, pick: int) -> None:
+        self._learner.observe(t, query, context, assortment, pick)

@@ -1,6 +1,9 @@
 """Every router of the comparison and every system of the queue, by its printed name.
 
-The baselines have the names of arXiv 2509.02718; Predictor-* replace its Roberta-*.
+The baselines and oracles have the names of arXiv 2509.02718; Predictor-* replace its Roberta-*. Greedy-*
+are the rules on neighbours of an approximate index, KNN-* the same on exact neighbours, Predictor-* the
+same on the predictions of a trained predictor. The oracles plan with the whole stream at hand. All go
+through the same admission, none has a fallback.
 """
 
 from __future__ import annotations
@@ -9,18 +12,85 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
+import numpy as np
+
 from cqb.policies import POLICIES, Service
 from cqb.simulate import Policy
 from cqb.streams import Streams
 
-from .adaptive import EVERY, AdaptivePort, port_rh_plus
-from .baselines import BatchSplit, CostRouter, PerfRouter, Planned, RandomRouter, optimal_plan
+from . import checks, dual
 from .features import Estimates
-from .queue_policies import FirstInFirstOut, Priced, expected_attempts
-from .queueing import QueueScenario
-from .router import Port, PortSettings, Router, few_samples_expected
-from .scenario import Scenario, approximate, nearest, nearest_left_out
-from .session import Ledger, Metrics, measure, replay
+from .queueing import ARRIVAL_RATE, FirstInFirstOut, Priced, QueueScenario, expected_attempts
+from .router import EVERY, AdaptivePort, Port, few_samples_expected, port_rh_plus
+from .scenario import Known, Scenario, approximate, nearest
+from .session import DECLINED, Ledger, Router, measure, replay
+
+BATCH = 256  # BatchSplit's mini-batch
+
+
+class Planned(Router):
+    """Follows choices (N,) that were made beforehand, query by query."""
+
+    def __init__(self, choices: np.ndarray) -> None:
+        self._rest = np.asarray(choices)
+
+    def choose(self, estimates: Estimates, left: np.ndarray) -> np.ndarray:
+        now, self._rest = np.split(self._rest, [estimates.scores.shape[1]])
+        return now
+
+
+class PerfRouter(Router):
+    """Greedy-Perf, KNN-Perf: the model of largest estimated score, whatever it costs."""
+
+    def choose(self, estimates: Estimates, left: np.ndarray) -> np.ndarray:
+        return estimates.scores.argmax(axis=0)
+
+
+class CostRouter(Router):
+    """Greedy-Cost, KNN-Cost: the model with the largest budget left by its own estimates.
+
+    The estimated cost is charged even where admission then drops the query, so this follows
+    what it believes, not what was spent.
+    """
+
+    def __init__(self, budgets: np.ndarray) -> None:
+        self._believed = checks.budgets(budgets).tolist()
+
+    def choose(self, estimates: Estimates, left: np.ndarray) -> np.ndarray:
+        choices, believed = [], self._believed
+        for costs in estimates.costs.T.tolist():
+            model = believed.index(max(believed))
+            believed[model] -= costs[model]
+            choices.append(model)
+        return np.array(choices, np.int64)
+
+
+class BatchSplit(Router):
+    """Solves each mini-batch as a binary programme under the budgets that it believes are left.
+
+    Admission is separate, under the true budgets; queries that the programme leaves out are lost.
+    A batch is what is handed over, cut at `batch` queries.
+    """
+
+    def __init__(self, budgets: np.ndarray, batch: int = BATCH) -> None:
+        self._believed, self._batch = checks.budgets(budgets), batch
+
+    def block(self, arrived: int) -> int:
+        return self._batch
+
+    def choose(self, estimates: Estimates, left: np.ndarray) -> np.ndarray:
+        x = dual.assign(*estimates, np.maximum(self._believed, 0.0), integral=True)
+        self._believed = self._believed - (x * estimates.costs).sum(axis=1)
+        return np.where(x.any(axis=0), x.argmax(axis=0), DECLINED)
+
+
+def optimal_plan(estimates: Estimates, budgets: np.ndarray) -> np.ndarray:
+    """The linear programme's choice for every query, (n,): argmax_i x_ij, -1 where all are 0.
+
+    On estimates this is Approx Optimum, on true scores and costs Optimum; admission comes after.
+    """
+    x = dual.assign(*estimates, budgets, integral=False)
+    return np.where(x.max(axis=0) > 1e-9, x.argmax(axis=0), DECLINED)
 
 
 class Contender(NamedTuple):
@@ -32,15 +102,15 @@ class Contender(NamedTuple):
 
 def published(here: Scenario) -> Estimates:
     """The published estimates of a scenario's stream, (M, N): means over exact neighbours."""
-    return here.arriving(nearest(here.partition, here.task.k))
+    return nearest(here.partition, here.task.k).stream.at(here.rows)
 
 
 def _approximate(here: Scenario) -> Estimates:
-    return here.arriving(approximate(here.partition, here.task.k))
+    return approximate(here.partition, here.task.k).at(here.rows)
 
 
 def _predicted(here: Scenario) -> Estimates:
-    return here.arriving(here.partition.predicted)
+    return here.partition.predicted.stream.at(here.rows)
 
 
 def _truth(here: Scenario) -> Estimates:
@@ -48,12 +118,12 @@ def _truth(here: Scenario) -> Estimates:
 
 
 def _port(here: Scenario, mode: str) -> Router:
-    settings = PortSettings(epsilon=here.task.epsilon, mode=mode)
-    return Port(here.budgets, here.horizon, settings, random=here.random("first phase"))
+    about = {"random": here.random("first phase"), "epsilon": here.task.epsilon}
+    return Port(here.budgets, here.horizon, mode=mode, **about)
 
 
 def _with_history(here: Scenario, every: int | None) -> Router:
-    known = nearest_left_out(here.partition, here.task.k)
+    known = nearest(here.partition, here.task.k).history
     return AdaptivePort(here.budgets, here.horizon, every=every, history=known)
 
 
@@ -62,11 +132,12 @@ def _first_phase(here: Scenario) -> Router:
 
 
 def _plus(here: Scenario) -> Router:
-    return port_rh_plus(here.budgets, here.horizon, here.partition.predicted_left_out)
+    return port_rh_plus(here.budgets, here.horizon, here.partition.predicted.history)
 
 
 def _random(here: Scenario) -> Router:
-    return RandomRouter(here.budgets, here.horizon, random=here.random("baseline"))
+    models = here.random("baseline").integers(0, len(here.budgets), size=here.horizon)
+    return Planned(models)
 
 
 def _planned(estimates: Callable[[Scenario], Estimates]) -> Contender:
@@ -106,7 +177,7 @@ ROUTERS: dict[str, Contender] = {**PUBLISHED, **OURS, **BASELINES, **ORACLES}
 REFERENCE = "Approx Optimum"  # whose Perf the relative Perf is measured by
 
 
-def play(name: str, here: Scenario) -> Metrics:
+def play(name: str, here: Scenario) -> dict[str, float]:
     """The metrics of a router, by its name, in a scenario."""
     contender = ROUTERS[name]
     with few_samples_expected():
@@ -116,36 +187,35 @@ def play(name: str, here: Scenario) -> Metrics:
 
 
 def _queued(
-    here: Scenario, ledger: Ledger, known: Estimates, coming: Estimates, make: Callable[..., Router]
+    here: Scenario, ledger: Ledger, known: Known, make: Callable[..., Router]
 ) -> FirstInFirstOut:
     """A priced router in the queue, for the budgets per attempt that a query is expected to need."""
-    attempts = expected_attempts(here.partition.history, known, here.budgets, here.horizon)
-    router = make(here.budgets / attempts, here.horizon)
-    return FirstInFirstOut(router, here.arriving(coming), ledger, attempts)
+    history = here.partition.history
+    attempts = expected_attempts(history, known.history, here.budgets, here.horizon)
+    with few_samples_expected():
+        router = make(here.budgets / attempts, here.horizon)
+    return FirstInFirstOut(router, known.stream.at(here.rows), ledger, attempts)
 
 
 def _queued_port(here: Scenario, queue: QueueScenario, ledger: Ledger) -> FirstInFirstOut:
-    dealt, k = here.partition, here.task.k
-    make = partial(Port, random=here.random("first phase"))
-    return _queued(here, ledger, nearest_left_out(dealt, k), nearest(dealt, k), make)
+    known = nearest(here.partition, here.task.k)
+    return _queued(here, ledger, known, partial(Port, random=here.random("first phase")))
 
 
 def _queued_plus(here: Scenario, queue: QueueScenario, ledger: Ledger) -> FirstInFirstOut:
-    known = here.partition.predicted_left_out
-    make = partial(port_rh_plus, known=known)
-    return _queued(here, ledger, known, here.partition.predicted, make)
+    known = here.partition.predicted
+    return _queued(here, ledger, known, partial(port_rh_plus, known=known.history))
 
 
 def _learner(name: str, K: int, here: Scenario, queue: QueueScenario, ledger: Ledger) -> Policy:
     environment, T = queue.environment, queue.outcome.size
-    service = Service(environment.contexts, len(here.budgets), K, T, queue.arrival_rate)
+    service = Service(environment.contexts, len(here.budgets), K, T, ARRIVAL_RATE)
     return POLICIES[name].make(service, Streams(here.task.noise_seed), environment)
 
 
 def _acqb_with_prices(here: Scenario, queue: QueueScenario, ledger: Ledger) -> Policy:
-    prices = _queued_plus(here, queue, ledger)
     learner = _learner("ACQB", 1, here, queue, ledger)
-    return Priced(learner, prices, queue.environment.contexts)
+    return Priced(learner, _queued_plus(here, queue, ledger), queue.environment.contexts)
 
 
 # The PORT family is given the history; ACQB starts without any, as published.

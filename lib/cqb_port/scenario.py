@@ -10,18 +10,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
 from cqb.routing_table import RoutingTable, split_rows
 from cqb.streams import Streams
 
-from . import budgets, predictors
+from . import checks, predictors
 from .features import ApproximateIndex, Estimates, History, NearestNeighbours
 
 HISTORY_SHARE = 0.6
-# The splits of the budget that are compared, h after "extreme".
+# The splits of the budget that are compared, with the number of favoured models after "extreme".
 SPLITS = ("weighted", "cost", "perf", "uniform", "random", "extreme 1", "extreme 3", "extreme 5")
+EXTREME_SHARE = 0.8  # of the budget, for the favoured models
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,13 @@ class Task:
         return self.seed if self.order is None else self.order
 
 
+class Known(NamedTuple):
+    """Estimates of a partition's stream, and of its history, each query without its own outcome."""
+
+    stream: Estimates
+    history: Estimates
+
+
 class Partition:
     """A table dealt by a seed into history and stream; estimates are made when first needed.
 
@@ -96,26 +105,14 @@ class Partition:
         self.families = np.array(table.families)[stream]
 
     @cached_property
-    def predictor(self) -> predictors.SimilarityRidge:
-        """The predictor, trained on the history."""
+    def predicted(self) -> Known:
+        """Estimates by a predictor that is trained on the history."""
         shared = _similarities(self._table, self._seed)
-        return predictors.SimilarityRidge(self.history, shared=shared)
-
-    @cached_property
-    def predicted(self) -> Estimates:
-        """Estimates of the stream by the trained predictor."""
-        return self.predictor.estimate(self.vectors)
-
-    @cached_property
-    def predicted_left_out(self) -> Estimates:
-        """The same of the history, each query without its own outcome."""
-        return self.predictor.leave_one_out()
+        predictor = predictors.SimilarityRidge(self.history, shared)
+        return Known(predictor.estimate(self.vectors), predictor.leave_one_out())
 
 
-@lru_cache(maxsize=24)
-def partition(table: RoutingTable, seed: int, models: int = 0) -> Partition:
-    """The partition of a table by a seed; the last ones are remembered, with their estimates."""
-    return Partition(table, seed, models)
+partition = lru_cache(maxsize=24)(Partition)  # the last ones are remembered, with their estimates
 
 
 @lru_cache(maxsize=1)
@@ -125,20 +122,15 @@ def _similarities(table: RoutingTable, seed: int) -> predictors.Similarities:
 
 
 @lru_cache(maxsize=64)
-def nearest(dealt: Partition, k: int) -> Estimates:
-    """The published estimates of a partition's stream: means over k exact neighbours."""
-    return NearestNeighbours(dealt.history, k).estimate(dealt.vectors)
-
-
-@lru_cache(maxsize=64)
-def nearest_left_out(dealt: Partition, k: int) -> Estimates:
-    """The same of the history, each query without its own outcome."""
-    return NearestNeighbours(dealt.history, k).leave_one_out()
+def nearest(dealt: Partition, k: int) -> Known:
+    """The published estimates of a partition: means over k exact neighbours."""
+    neighbours = NearestNeighbours(dealt.history, k)
+    return Known(neighbours.estimate(dealt.vectors), neighbours.leave_one_out())
 
 
 @lru_cache(maxsize=64)
 def approximate(dealt: Partition, k: int) -> Estimates:
-    """Means over neighbours of the approximate index (ImportError without the extra)."""
+    """The same of the stream on neighbours of the approximate index (ImportError without the extra)."""
     index = ApproximateIndex(dealt.history.vectors)
     return NearestNeighbours(dealt.history, k, index).estimate(dealt.vectors)
 
@@ -158,32 +150,21 @@ class Scenario:
 
     Attributes
     ----------
-    rows : (N,) places in the partition's stream, in order of arrival. budgets : (M,) dollars.
+    rows : (N,) places in the partition's stream, in order of arrival. scores : (M, N), true.
+    costs : (M, N) dollars, true. budgets : (M,) dollars.
     """
 
     task: Task
     partition: Partition
     rows: np.ndarray
+    scores: np.ndarray
+    costs: np.ndarray
     budgets: np.ndarray
-
-    @property
-    def scores(self) -> np.ndarray:
-        """True scores, (M, N)."""
-        return self.partition.scores[:, self.rows]
-
-    @property
-    def costs(self) -> np.ndarray:
-        """True costs, (M, N) dollars."""
-        return self.partition.costs[:, self.rows]
 
     @property
     def horizon(self) -> int:
         """N, the queries of the stream."""
         return self.rows.size
-
-    def arriving(self, estimates: Estimates) -> Estimates:
-        """Estimates of the partition's stream in order of arrival."""
-        return Estimates(estimates.scores[:, self.rows], estimates.costs[:, self.rows])
 
     def random(self, name: str) -> np.random.Generator:
         """A generator for each use of randomness by name."""
@@ -209,13 +190,78 @@ def scenario(task: Task, table: RoutingTable) -> Scenario:
         names, family = np.unique(dealt.families, return_inverse=True)
         place = Streams(task.seed).generator("port families").permutation(len(names))
         rows = rows[np.argsort(place[family[rows]], kind="stable")]
-    split, _, h = task.split.partition(" ")
-    shares = budgets.weights(
-        split,
-        dealt.history.scores.mean(axis=1),
-        dealt.history.costs.mean(axis=1),
-        h=int(h or 1),
-        random=Streams(task.noise_seed).generator("port budgets"),
-    )
-    total = budgets.total_budget(dealt.costs[:, rows], task.c)
-    return Scenario(task, dealt, rows, total * shares)
+    means = (values.mean(axis=1) for values in (dealt.history.scores, dealt.history.costs))
+    shares = weights(task.split, *means, Streams(task.noise_seed).generator("port budgets"))
+    scores, costs = dealt.scores[:, rows], dealt.costs[:, rows]
+    return Scenario(task, dealt, rows, scores, costs, total_budget(costs, task.c) * shares)
+
+
+def total_budget(costs: np.ndarray, c: float = 1.0) -> float:
+    """c times the cheapest model's cost of all queries, in dollars; costs (M, n).
+
+    Raises
+    ------
+    ValueError
+        A model is free, so that the total is 0, or c is not positive.
+    """
+    g = checks.numbers("costs", costs, (None, None), 0.0)
+    if not (np.isfinite(c) and c > 0):
+        raise ValueError(f"c: found {c}, expected a positive number")
+    return float(c * _priced(g.sum(axis=1)).min())
+
+
+def weights(
+    split: str,
+    mean_scores: np.ndarray,
+    mean_costs: np.ndarray,
+    random: np.random.Generator | None = None,
+) -> np.ndarray:
+    """Shares of the budget, (M,), adding up to 1: the six splits of arXiv 2509.02718.
+
+    Parameters
+    ----------
+    split : "weighted", "cost", "perf", "uniform", "random", or "extreme h", which favours the h models
+        of smallest sqrt(score / cost). mean_scores, mean_costs : (M,) over the history.
+    random : generator of the split "random".
+
+    Raises
+    ------
+    ValueError
+        An unknown split, a free model where the split divides by cost, "extreme" without 1 <= h < M,
+        "random" without a generator, or weights that are all 0.
+    """
+    p = checks.numbers("mean_scores", mean_scores, (None,))
+    q = checks.numbers("mean_costs", mean_costs, p.shape, 0.0)
+    match split.split():
+        case ["weighted"]:
+            w = np.sqrt(p / _priced(q))
+        case ["cost"]:
+            w = np.sqrt(1.0 / _priced(q))
+        case ["perf"]:
+            w = p
+        case ["uniform"]:
+            w = np.ones_like(p)
+        case ["random"] if random is not None:
+            w = random.uniform(5.0, 30.0, size=p.size)
+        case ["extreme", h] if h.isdecimal() and 0 < int(h) < p.size:
+            favoured = np.argsort(np.sqrt(p / _priced(q)), kind="stable")[: int(h)]
+            w = np.full(p.size, (1.0 - EXTREME_SHARE) / (p.size - favoured.size))
+            w[favoured] = EXTREME_SHARE / favoured.size
+        case _:
+            raise ValueError(
+                f"split: found {split!r}, expected weighted, cost, perf, uniform, random (which needs "
+                f"a generator), or extreme 1 to extreme {p.size - 1}"
+            )
+    if not w.sum() > 0:
+        raise ValueError(f"split {split!r}: every weight is 0; give absolute budgets instead")
+    return w / w.sum()
+
+
+def _priced(costs: np.ndarray) -> np.ndarray:
+    """The costs (M,) of all models, which must not be free."""
+    if not costs.min() > 0:
+        raise ValueError(
+            f"costs: model {int(costs.argmin())} is free, so a budget relative to costs is not "
+            "defined; give absolute budgets instead"
+        )
+    return costs

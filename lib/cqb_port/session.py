@@ -1,17 +1,20 @@
-"""A router at work: choices, admission under hard budgets, and metrics (arXiv 2509.02718).
+"""What a router is, and a router at work: choices, admission, and metrics (arXiv 2509.02718).
 
 A model serves a query only if its true cost still fits its budget.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
 
 from . import checks
 from .features import Estimates
-from .router import DECLINED, Router
+
+DECLINED = -1  # the choice of no model
+UNLIMITED = 1 << 30  # queries
 
 
 class Ledger:
@@ -25,8 +28,7 @@ class Ledger:
     def __init__(self, budgets: np.ndarray, spent: np.ndarray | None = None) -> None:
         self.budgets = checks.budgets(budgets)
         self.spent = np.zeros_like(self.budgets) if spent is None else np.array(spent, float)
-        self.served = np.zeros(self.budgets.size, np.int64)
-        self.lost = np.zeros(self.budgets.size, np.int64)
+        self.served, self.lost = np.zeros((2, self.budgets.size), np.int64)
 
     @property
     def left(self) -> np.ndarray:
@@ -77,10 +79,22 @@ class Outcome:
     scores: np.ndarray
     costs: np.ndarray
 
-    @property
-    def served(self) -> np.ndarray:
-        """(n,) int, the model that served each query, -1 where none did."""
-        return np.where(self.admitted, self.choices, -1)
+
+class Router(ABC):
+    """Chooses models from estimates, in order of arrival; admission is not its business."""
+
+    def block(self, arrived: int) -> int:
+        """How many queries may be chosen for at once, before the router must see the budgets again.
+
+        Parameters
+        ----------
+        arrived : queries that came before.
+        """
+        return UNLIMITED
+
+    @abstractmethod
+    def choose(self, estimates: Estimates, left: np.ndarray) -> np.ndarray:
+        """Models (n,) for the next queries, -1 for none; `left` (M,) is what remains in dollars."""
 
 
 class Session:
@@ -105,60 +119,43 @@ class Session:
         ValueError
             More than `horizon` queries in all, shapes that do not fit, or values out of range.
         """
-        M = self.ledger.budgets.size
-        d, g = checks.scores("scores", scores, M), checks.costs("costs", costs, M)
+        d = checks.numbers("scores", scores, (self.ledger.budgets.size, None), 0.0, 1.0)
+        g = checks.numbers("costs", costs, d.shape, 0.0)
         for name, values in zip(("estimated scores", "estimated costs"), estimates, strict=True):
-            checks.same_shape("scores", d, name, checks.matrix(name, values, M))
-        checks.same_shape("scores", d, "costs", g)
+            checks.numbers(name, values, d.shape)
         n = d.shape[1]
-        if self.arrived + n > self.horizon:
+        if (total := self.arrived + n) > self.horizon:
             raise ValueError(
-                f"queries: found {self.arrived + n}, expected at most the {self.horizon} that the "
-                "router was made for"
+                f"queries: found {total}, expected at most the {self.horizon} announced"
             )
         choices, admitted = np.empty(n, np.int64), np.empty(n, bool)
         start = 0
         while start < n:
             stop = min(n, start + self.router.block(self.arrived))
             part = slice(start, stop)
-            choices[part] = self.router.choose(estimates.part(start, stop), self.ledger.left)
+            choices[part] = self.router.choose(estimates.at(part), self.ledger.left)
             admitted[part] = self.ledger.admit(choices[part], g[:, part])
             self.arrived += stop - start
             start = stop
-        at = (choices, np.arange(n))
-        return Outcome(
-            choices, admitted, np.where(admitted, d[at], 0), np.where(admitted, g[at], 0)
-        )
+        values = (np.where(admitted, v[choices, np.arange(n)], 0.0) for v in (d, g))
+        return Outcome(choices, admitted, *values)
 
 
 def replay(
-    router: Router,
-    budgets: np.ndarray,
-    estimates: Estimates,
-    scores: np.ndarray,
-    costs: np.ndarray,
+    router: Router, budgets: np.ndarray, estimates: Estimates, scores: np.ndarray, costs: np.ndarray
 ) -> Outcome:
     """A whole stream (M, n) through one router; the horizon is the length of the stream."""
     return Session(router, budgets, scores.shape[1]).serve(estimates, scores, costs)
 
 
-@dataclass(frozen=True)
-class Metrics:
-    """Perf: total score of served queries. cost: dollars. ppc: Perf per dollar, 0 without cost.
-    throughput: queries served. declined, lost: queries refused by the router, by admission."""
+def measure(outcome: Outcome) -> dict[str, float]:
+    """The metrics of an outcome.
 
-    perf: float
-    cost: float
-    ppc: float
-    throughput: int
-    declined: int
-    lost: int
-
-
-def measure(outcome: Outcome) -> Metrics:
-    """The metrics of an outcome."""
+    perf : total score of served queries. cost : dollars. ppc : perf per dollar, 0 without cost.
+    throughput : queries served. declined, lost : queries refused by the router, by admission.
+    """
     perf, cost = float(outcome.scores.sum()), float(outcome.costs.sum())
-    declined = int((outcome.choices == DECLINED).sum())
-    served = int(outcome.admitted.sum())
+    served, declined = int(outcome.admitted.sum()), int((outcome.choices == DECLINED).sum())
     lost = outcome.choices.size - served - declined
-    return Metrics(perf, cost, perf / cost if cost > 0 else 0.0, served, declined, lost)
+    money = {"perf": perf, "cost": cost, "ppc": perf / cost if cost > 0 else 0.0}
+    return {**money, "throughput": served, "declined": declined, "lost": lost}

@@ -14,28 +14,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import pandas as pd
 
 from cqb.routing_table import RoutingTable
 from cqb.study import Study
 
-from . import registry, summaries
-from .baselines import lp_value
-from .queueing import queue_scenario, serve
-from .router import few_samples_expected
-from .scenario import SPLITS, Task, scenario
+from . import dual, registry, summaries
+from .queueing import ARRIVAL_RATE, queue_scenario, serve
+from .scenario import SPLITS, Scenario, Task, scenario
 from .session import Ledger
 
 REAL, STAND_IN = "routerbench", "routerbench-standin"
 SEEDS = tuple(range(42, 62))
 # In the sweeps: the published router in both modes, the best of ours, and three to compare with.
 SWEPT = ("PORT", "PORT-ref", "PORT-RH+", "Random", "KNN-Cost", "Approx Optimum")
-VOLUMES, BUDGETS = (100, 200, 400, 800), (0.25, 0.5, 1.0, 2.0)
-MODELS, SHARES, NEIGHBOURS = (2, 4, 8, 11), (0.025, 0.05, 0.1, 0.2), (3, 5, 7, 10)
 FIXED_SEED = SEEDS[0]  # of the stream whose order alone varies
-ARRIVAL_RATE = 0.5  # queries per round, as in the ACQB paper's comparison for K = 1
+MANY = range(1000, 1100)  # orders of that stream
 # CPU seconds of the slower policies; the predictor of a seed takes as long as several scenarios.
 SECONDS = {"PORT-R": 0.15, "PORT-RH": 0.25, "PORT-RH+": 0.55, "BatchSplit": 0.35}
 SECONDS |= {"ACQB + prices": 1.5}
@@ -52,23 +47,24 @@ def comparison(seeds: Sequence[int] = SEEDS) -> list[Task]:
     ]
 
 
-def sweeps(seeds: Sequence[int] = SEEDS[:5], orders: int = 100) -> list[Task]:
+def sweeps(seeds: Sequence[int] = SEEDS[:5]) -> list[Task]:
     """Volume, budget, number of models, first phase, neighbours; many orders, many random splits."""
     published = tuple(registry.PUBLISHED)
     base = partial(Task, seed=0, policies=SWEPT)
+    phase = partial(base, "epsilon", policies=published)
+    neighbours = partial(base, "k", policies=(*published, "PORT-RH"))
     varied = [
-        *(base("volume", f"{n}", queries=n) for n in VOLUMES),
-        *(base("budget", f"{c:g}", c=c) for c in BUDGETS),
-        *(base("models", f"{m}", models=m) for m in MODELS),
-        *(base("epsilon", f"{e:g}", epsilon=e, policies=published) for e in SHARES),
-        *(base("k", f"{k}", k=k, policies=(*published, "PORT-RH")) for k in NEIGHBOURS),
+        *(base("volume", f"{n}", queries=n) for n in (100, 200, 400, 800)),
+        *(base("budget", f"{c:g}", c=c) for c in (0.25, 0.5, 1.0, 2.0)),
+        *(base("models", f"{m}", models=m) for m in (2, 4, 8, 11)),
+        *(phase(f"{e:g}", epsilon=e) for e in (0.025, 0.05, 0.1, 0.2)),
+        *(neighbours(f"{k}", k=k) for k in (3, 5, 7, 10)),
     ]
-    order = Task("100 orders", "fixed deal", FIXED_SEED, SWEPT)
-    split = Task("100 splits", "random", FIXED_SEED, SWEPT, split="random")
+    fixed = partial(Task, seed=FIXED_SEED, policies=SWEPT)
     return [
         *(replace(task, seed=seed) for seed in seeds for task in varied),
-        *(replace(order, order=1000 + o) for o in range(orders)),
-        *(replace(split, order=1000 + o) for o in range(orders)),
+        *(fixed("100 orders", "fixed deal", order=order) for order in MANY),
+        *(fixed("100 splits", "random", split="random", order=order) for order in MANY),
     ]
 
 
@@ -79,50 +75,37 @@ def queue(seeds: Sequence[int] = SEEDS[:10]) -> list[Task]:
 
 
 def run(task: Task, table: RoutingTable) -> pd.DataFrame:
-    """A row per policy of a task: its metrics, rp and lpr.
+    """A row per policy of a task, with what it reached and the columns that name it."""
+    here = scenario(task, table)
+    rows = _queued(here) if task.experiment == "queue" else _routed(here)
+    about = {"dataset": table.name, "stand_in": table.stand_in}
+    about |= {"experiment": task.experiment, "setting": task.setting, "seed": task.noise_seed}
+    return pd.DataFrame([{**about, "policy": name, **rows[name]} for name in task.policies])
+
+
+def _routed(here: Scenario) -> dict[str, dict[str, float]]:
+    """The metrics of each router, rp and lpr.
 
     rp is Perf over that of Approx Optimum, lpr over the optimum of the linear programme on true scores
     and costs.
     """
-    here = scenario(task, table)
-    bound = lp_value(here.scores, here.costs, here.budgets)
-    names = dict.fromkeys((*task.policies, registry.REFERENCE))
-    found = {name: vars(registry.play(name, here)) for name in names}
-    reference = found[registry.REFERENCE]["perf"]
-    rows = {
-        name: {
-            **found[name],
-            "rp": found[name]["perf"] / reference,
-            "lpr": found[name]["perf"] / bound,
-        }
-        for name in task.policies
-    }
-    return _table(task, table, rows)
+    bound = dual.lp_value(here.scores, here.costs, here.budgets)
+    names = dict.fromkeys((*here.task.policies, registry.REFERENCE))
+    rows = {name: registry.play(name, here) for name in names}
+    reference = rows[registry.REFERENCE]["perf"]
+    for row in rows.values():
+        row |= {"rp": row["perf"] / reference, "lpr": row["perf"] / bound}
+    return rows
 
 
-def run_queue(task: Task, table: RoutingTable) -> pd.DataFrame:
-    """A row per system of a task, with the fields of :class:`.queueing.Report`."""
-    here = scenario(task, table)
-    queued = queue_scenario(here, ARRIVAL_RATE)
-    rows = {}
-    for name in task.policies:
+def _queued(here: Scenario) -> dict[str, dict[str, float]]:
+    """What each system reached in the queue, with the fields of :class:`.queueing.Report`."""
+    queued, rows = queue_scenario(here), {}
+    for name in here.task.policies:
         ledger = Ledger(here.budgets)
-        with few_samples_expected():
-            policy = registry.SYSTEMS[name](here, queued, ledger)
+        policy = registry.SYSTEMS[name](here, queued, ledger)
         rows[name] = serve(queued, policy, ledger)._asdict()
-    return _table(task, table, rows)
-
-
-def _table(task: Task, table: RoutingTable, rows: dict[str, dict[str, Any]]) -> pd.DataFrame:
-    """The rows of a task, by policy, with the columns that name them."""
-    about = {
-        "dataset": table.name,
-        "stand_in": table.stand_in,
-        "experiment": task.experiment,
-        "setting": task.setting,
-        "seed": task.noise_seed,
-    }
-    return pd.DataFrame([{**about, "policy": name, **row} for name, row in rows.items()])
+    return rows
 
 
 def cost(task: Task) -> float:
@@ -138,9 +121,8 @@ def stratum(task: Task) -> tuple[str, ...]:
 
 
 def _study(part: str, dataset: str, tasks: list[Task]) -> Study:
-    play = run_queue if part == "queue" else run
     name = f"port-{part}-{dataset}"
-    return Study(name, 1, dataset, tuple(tasks), play, stratum=stratum, cost=cost)
+    return Study(name, 1, dataset, tuple(tasks), run, stratum=stratum, cost=cost)
 
 
 STUDIES = {

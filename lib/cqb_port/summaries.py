@@ -12,13 +12,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cqb.stats import half_width, intervals
-from cqb.tables import percent, spreads, text
+from cqb.stats import differences, half_width, intervals
+from cqb.tables import percent, select, spreads, text
 
 from . import dual
-from .baselines import lp_value
 from .registry import BASELINES, OURS, PUBLISHED, REFERENCE, ROUTERS, published
-from .router import Port, PortSettings, few_samples_expected
+from .router import Port, few_samples_expected
 from .scenario import SPLITS, Scenario
 from .session import measure, replay
 
@@ -49,54 +48,43 @@ def summarise(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({"seeds": count, **intervals(groups, measures, count)}).reset_index()
 
 
-def paired(rows: pd.DataFrame, policy: str, measure: str = "lpr") -> pd.DataFrame:
-    """`policy` minus every other one on the same seeds: a row per cell and other policy.
-
-    Columns: the cell, `against`, `seeds`, and the difference's `mean`, `low`, `high` (95%).
-    """
-    wide = rows.pivot(index=[*CELL, "seed"], columns="policy", values=measure)
-    difference = (-wide.drop(columns=policy)).add(wide[policy], axis=0)
-    long = difference.stack().rename("difference").reset_index()
-    groups = long.groupby([*CELL, "policy"], sort=False)["difference"]
-    count, mean = groups.count(), groups.mean()
-    half = half_width(groups.std(), count)
-    table = pd.DataFrame({"seeds": count, "mean": mean, "low": mean - half, "high": mean + half})
-    return table.reset_index().rename(columns={"policy": "against"})
+def policy_table(summary: pd.DataFrame) -> str:
+    """Mean ± half the interval of Perf / LP optimum: a line per policy, a column per setting."""
+    rows = select(summary, experiment=COMPARED)
+    return _by_setting(rows, rows["lpr_mean"], rows["lpr_high"])
 
 
-def policy_table(summary: pd.DataFrame, measure: str = "lpr") -> str:
-    """Mean ± half the interval of a measure: a line per policy, a column per compared setting."""
-    rows = summary[summary["experiment"].isin(COMPARED)]
-    return _by_setting(rows, rows["policy"], rows[f"{measure}_mean"], rows[f"{measure}_high"])
-
-
-def difference_table(rows: pd.DataFrame, against: str, measure: str = "lpr") -> str:
+def difference_table(rows: pd.DataFrame, against: str) -> str:
     """Every priced policy minus `against` on the same seeds: mean ± half the interval."""
-    table = paired(rows[rows["experiment"].isin(COMPARED)], against, measure)
-    table = table[table["against"].isin(PRICED)]
-    return _by_setting(table, table["against"], -table["mean"], -table["low"], "+")
+    table = _priced_differences(rows, against)
+    return _by_setting(table, table["lpr_difference"], table["lpr_high"], "+")
 
 
-def _by_setting(
-    rows: pd.DataFrame, lines: pd.Series, mean: pd.Series, high: pd.Series, sign: str = ""
-) -> str:
+def _priced_differences(rows: pd.DataFrame, against: str) -> pd.DataFrame:
+    table = differences(select(rows, experiment=COMPARED), against, CELL, ["lpr"])
+    return select(table, policy=PRICED)
+
+
+def _by_setting(rows: pd.DataFrame, mean: pd.Series, high: pd.Series, sign: str = "") -> str:
     """Mean ± half, a line per policy in the order of the registry, a column per setting."""
-    column = np.where(rows["experiment"] == "split", rows["setting"], rows["experiment"])
-    shown = pd.Series(spreads(mean, high, 3, sign), [lines, column]).unstack()
+    column = rows["setting"].where(rows["experiment"] == "split", rows["experiment"])
+    shown = pd.Series(spreads(mean, high, 3, sign), [rows["policy"], column]).unstack()
     columns = [name for name in (*SPLITS, "sorted", "order") if name in shown]
     return text(shown.loc[[name for name in ROUTERS if name in shown.index], columns])
 
 
-def verdict_table(rows: pd.DataFrame, policy: str = BEST) -> pd.DataFrame:
-    """`policy` minus Approx Optimum and minus every baseline, in shares of the LP optimum.
+def verdict_table(rows: pd.DataFrame) -> pd.DataFrame:
+    """The best of ours minus Approx Optimum and minus every baseline, in shares of the LP optimum.
 
-    Columns: experiment, setting, against, seeds, mean, low, high, verdict.
+    Columns: experiment, setting, against, seeds, mean, low, high (95%), verdict.
     """
-    table = paired(rows, policy)
-    table = table[table["against"].isin([REFERENCE, *BASELINES])].reset_index(drop=True)
-    above, below = table["low"] > 0, table["high"] < 0
-    table["verdict"] = np.select([above, below], ["above", "below"], NO_DIFFERENCE)
-    return table
+    table = differences(rows, BEST, CELL, ["lpr"]).rename(columns={"policy": "against"})
+    table = select(table, against=[REFERENCE, *BASELINES])
+    table = table.sort_values([*CELL, "against"], ignore_index=True)
+    mean, low, high = (-table[f"lpr_{end}"] for end in ("difference", "high", "low"))
+    verdict = np.select([low > 0, high < 0], ["above", "below"], NO_DIFFERENCE)
+    table = table[[*CELL, "against", "seeds"]]
+    return table.assign(mean=mean, low=low, high=high, verdict=verdict)
 
 
 def closest(table: pd.DataFrame) -> pd.DataFrame:
@@ -123,11 +111,11 @@ def verdicts(table: pd.DataFrame) -> str:
 
 def where_port_loses(rows: pd.DataFrame, against: str = "Greedy-Cost") -> str:
     """In words: in how many settings each priced policy is below, or above, a simple rule."""
-    table = paired(rows[rows["experiment"].isin(COMPARED)], against)
+    table = _priced_differences(rows, against)
     lines = []
     for name in PRICED:
-        own = table[table["against"] == name]
-        below, above = int((own["low"] > 0).sum()), int((own["high"] < 0).sum())
+        own = select(table, policy=name)
+        below, above = int((own["lpr_high"] < 0).sum()), int((own["lpr_low"] > 0).sum())
         lines.append(
             f"{name}: below {against} in {below} of {len(own)} settings, above in {above}, "
             f"{NO_DIFFERENCE} in {len(own) - below - above}"
@@ -154,7 +142,7 @@ def published_comparison(sources: Mapping[str, pd.DataFrame], measure: str = "pe
     theirs = percent(published_ratios(measure)).add_prefix("published, ")
     columns = theirs.reindex(ROUTERS, fill_value="-")
     for head, rows in sources.items():
-        rows = rows[(rows["experiment"] == "split") & (rows["setting"] == "weighted")]
+        rows = select(rows, experiment="split", setting="weighted")
         wide = rows.pivot(index="seed", columns="policy", values=measure)
         ratio = 100 * wide.div(wide[REFERENCE], axis=0)
         mean, half = ratio.mean(), half_width(ratio.std(), ratio.count())
@@ -164,33 +152,34 @@ def published_comparison(sources: Mapping[str, pd.DataFrame], measure: str = "pe
 
 def modes(here: Scenario, alphas: Sequence[float]) -> str:
     """Perf over the LP optimum on one stream: the true dual, and reference mode by its alpha."""
-    bound = lp_value(here.scores, here.costs, here.budgets)
+    bound = dual.lp_value(here.scores, here.costs, here.budgets)
+    kinds = {"true dual": {}}
+    kinds |= {f"reference, alpha {a:g}": {"alpha": a, "mode": "reference"} for a in alphas}
     lines = []
-    for settings in (PortSettings(), *(PortSettings(alpha=a, mode="reference") for a in alphas)):
+    for name, settings in kinds.items():
         with few_samples_expected():
-            router = Port(here.budgets, here.horizon, settings, random=here.random("first phase"))
+            router = Port(here.budgets, here.horizon, random=here.random("first phase"), **settings)
         found = measure(replay(router, here.budgets, published(here), here.scores, here.costs))
-        name = "true dual" if settings.mode == "dual" else f"reference, alpha {settings.alpha:g}"
-        lines.append(
-            f"{name:24s} Perf / LP optimum {found.perf / bound:.3f}, declined {found.declined}, "
-            f"lost {found.lost}"
-        )
+        share, declined, lost = found["perf"] / bound, found["declined"], found["lost"]
+        lines.append(f"{name:24s} Perf / LP optimum {share:.3f}, declined {declined}, lost {lost}")
     return "\n".join(lines)
 
 
 def worth(here: Scenario, names: Sequence[str], alpha: float) -> pd.DataFrame:
     """Price times mean cost of every model, in points of score, on true values in either mode."""
-    columns = {}
-    for name, mode in (("PORT", "dual"), ("PORT-ref", "reference")):
-        prices = dual.solve(here.scores, here.costs, here.budgets, mode=mode, alpha=alpha)
-        columns[name] = prices.gamma * here.costs.mean(axis=1)
+    truth = (here.scores, here.costs, here.budgets)
+    solved = {
+        "PORT": dual.solve(*truth),
+        "PORT-ref": dual.solve(*truth, mode="reference", alpha=alpha),
+    }
+    columns = {name: found.gamma * here.costs.mean(axis=1) for name, found in solved.items()}
     return pd.DataFrame(columns, index=list(names))
 
 
-def spread_table(rows: pd.DataFrame, measure: str = "lpr") -> str:
-    """Over many orders, and many splits: mean ± half the interval, and the 5% and 95% quantiles."""
+def spread_table(rows: pd.DataFrame) -> str:
+    """Perf / LP optimum over many orders, and splits: mean ± half the interval, 5% and 95% quantiles."""
     many = rows[rows["experiment"].str.startswith("100")]
-    groups = many.groupby(["experiment", "policy"], sort=False)[measure]
+    groups = many.groupby(["experiment", "policy"], sort=False)["lpr"]
     mean, half = groups.mean(), half_width(groups.std(), groups.count())
     quantiles = {f"{q:.0%}": groups.quantile(q).round(3) for q in (0.05, 0.95)}
     return text(pd.DataFrame({"mean": spreads(mean, mean + half, 3), **quantiles}, mean.index))
@@ -206,12 +195,10 @@ def queue_table(summary: pd.DataFrame) -> str:
 
 def queue_differences(rows: pd.DataFrame, against: str) -> str:
     """Every system minus `against`, on the same arrivals, outcomes and budgets: mean ± half."""
-    columns = {}
-    for name in ("perf", "cost", "departed", "lost", "wait"):
-        table = paired(rows, against, name).set_index("against")
-        columns[name] = pd.Series(_short(-table["mean"], -table["low"], "+"), table.index)
-    order = [name for name in dict.fromkeys(rows["policy"]) if name != against]
-    return text(pd.DataFrame(columns).loc[order])
+    measures = ["perf", "cost", "departed", "lost", "wait"]
+    table = differences(rows, against, CELL, measures).set_index("policy")
+    columns = {m: _short(table[f"{m}_difference"], table[f"{m}_high"], "+") for m in measures}
+    return text(pd.DataFrame(columns, table.index))
 
 
 def _short(means: pd.Series, highs: pd.Series, sign: str = "") -> list[str]:

@@ -22,8 +22,10 @@ from threadpoolctl import threadpool_limits
 from cqb import paths
 from cqb.files import write_text
 from cqb.study import provenance
-from cqb_port import Estimates, ExactIndex, Port, PortSettings, budgets, replay
-from cqb_port.features import ApproximateIndex, recall
+from cqb_port.features import ApproximateIndex, Estimates, ExactIndex, recall
+from cqb_port.router import Port
+from cqb_port.scenario import total_budget, weights
+from cqb_port.session import replay
 
 E, N, M, D, K = 26_497, 10_000, 11, 768, 5
 CENTRES, SPREAD = 400, 1.2
@@ -50,8 +52,8 @@ def stream() -> tuple[Estimates, np.ndarray]:
     rng = np.random.default_rng(1)
     d = np.clip(np.linspace(0.3, 0.8, M)[:, None] + 0.25 * rng.normal(size=(M, N)), 0, 1)
     g = np.geomspace(1, 70, M)[:, None] * 5e-5 * rng.lognormal(0, 0.5, (M, N))
-    share = budgets.weights("weighted", d.mean(axis=1), g.mean(axis=1))
-    return Estimates(d, g), budgets.total_budget(g) * share
+    share = weights("weighted", d.mean(axis=1), g.mean(axis=1))
+    return Estimates(d, g), total_budget(g) * share
 
 
 def loop(history: np.ndarray, queries: np.ndarray) -> np.ndarray:
@@ -61,7 +63,7 @@ def loop(history: np.ndarray, queries: np.ndarray) -> np.ndarray:
 
 def route(estimates: Estimates, B: np.ndarray) -> None:
     """The first phase, the optimisation, and the routing and admission of every query."""
-    router = Port(B, N, PortSettings(), random=np.random.default_rng(0))
+    router = Port(B, N, random=np.random.default_rng(0))
     replay(router, B, estimates, *estimates)
 
 

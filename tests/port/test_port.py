@@ -6,22 +6,11 @@ import pytest
 from scipy.optimize import linprog
 from scipy.stats import chisquare
 
-from cqb_port import (
-    Estimates,
-    ExactIndex,
-    History,
-    NearestNeighbours,
-    Port,
-    PortSettings,
-    Session,
-    baselines,
-    budgets,
-    dual,
-    measure,
-    replay,
-)
-from cqb_port.adaptive import AdaptivePort, port_rh_plus
-from cqb_port.router import best_models
+from cqb_port import dual, features, registry
+from cqb_port.features import Estimates, ExactIndex, History, NearestNeighbours
+from cqb_port.router import AdaptivePort, Port, best_models, port_rh_plus
+from cqb_port.scenario import total_budget, weights
+from cqb_port.session import Session, measure, replay
 
 pytestmark = pytest.mark.filterwarnings("ignore::cqb_port.router.FewSamplesWarning")
 
@@ -31,8 +20,8 @@ def instance(M: int, N: int, seed: int):
     rng = np.random.default_rng(seed)
     d = np.clip(np.linspace(0.3, 0.85, M)[:, None] + 0.25 * rng.normal(size=(M, N)), 0, 1)
     g = np.geomspace(1, 30, M)[:, None] * 1e-4 * rng.lognormal(0, 0.5, (M, N))
-    share = budgets.weights("weighted", d.mean(axis=1), g.mean(axis=1))
-    return d, g, budgets.total_budget(g) * share
+    share = weights("weighted", d.mean(axis=1), g.mean(axis=1))
+    return d, g, total_budget(g) * share
 
 
 def noisy(seed: int, M: int = 5, N: int = 3000, E: int = 6000):
@@ -52,17 +41,17 @@ def noisy(seed: int, M: int = 5, N: int = 3000, E: int = 6000):
     x, d, g = queries(E)
     history = History(x, d, g)
     x, d, g = queries(N)
-    share = budgets.weights("weighted", history.scores.mean(axis=1), history.costs.mean(axis=1))
-    return history, x, d, g, budgets.total_budget(g) * share
+    share = weights("weighted", history.scores.mean(axis=1), history.costs.mean(axis=1))
+    return history, x, d, g, total_budget(g) * share
 
 
 def port(B, N, seed=0, **settings):
-    return Port(B, N, PortSettings(**settings), random=np.random.default_rng(seed))
+    return Port(B, N, random=np.random.default_rng(seed), **settings)
 
 
 def dual_plan(e, B):
     """The rule of the prices of the whole stream."""
-    return baselines.Planned(best_models(dual.solve(*e, B).gamma, e))
+    return registry.Planned(best_models(dual.solve(*e, B).gamma, e))
 
 
 def routers(d, g, B, seed=0):
@@ -72,22 +61,20 @@ def routers(d, g, B, seed=0):
     return {
         "dual": port(B, N, seed, epsilon=0.1),
         "reference": port(B, N, seed, epsilon=0.1, mode="reference"),
-        "random": baselines.RandomRouter(B, N, random=random),
-        "perf": baselines.PerfRouter(),
-        "cost": baselines.CostRouter(B),
-        "batch": baselines.BatchSplit(B, batch=64),
+        "random": registry.Planned(random.integers(0, len(B), N)),
+        "perf": registry.PerfRouter(),
+        "cost": registry.CostRouter(B),
+        "batch": registry.BatchSplit(B, batch=64),
         "PORT-R": AdaptivePort(B, N, every=40, random=np.random.default_rng(seed)),
         "PORT-H": AdaptivePort(B, N, every=None, history=e),
         "PORT-RH": AdaptivePort(B, N, every=40, history=e),
         "PORT-RH+": port_rh_plus(B, N, e),
-        "optimum": baselines.Planned(baselines.optimal_plan(e, B)),
+        "optimum": registry.Planned(registry.optimal_plan(e, B)),
         "dual optimum": dual_plan(e, B),
     }
 
 
-SPLITS = [("weighted", 1), ("cost", 1), ("perf", 1), ("uniform", 1), ("random", 1)] + [
-    ("extreme", h) for h in (1, 3)
-]
+SPLITS = ["weighted", "cost", "perf", "uniform", "random", "extreme 1", "extreme 3"]
 
 
 def bound_of(d, g, B):
@@ -101,12 +88,12 @@ def bound_of(d, g, B):
     return linprog(-d.reshape(-1), A_ub=a_ub, b_ub=ones, method="highs")
 
 
-@pytest.mark.parametrize(("split", "h"), SPLITS)
-def test_no_budget_is_exceeded_and_no_outcome_beats_the_dual_bound(split, h):
+@pytest.mark.parametrize("split", SPLITS)
+def test_no_budget_is_exceeded_and_no_outcome_beats_the_dual_bound(split):
     d, g, _ = instance(4, 200, 3)
     rng = np.random.default_rng(1)
-    share = budgets.weights(split, d.mean(axis=1), g.mean(axis=1), h=h, random=rng)
-    B = budgets.total_budget(g) * share
+    share = weights(split, d.mean(axis=1), g.mean(axis=1), rng)
+    B = total_budget(g) * share
     bound = dual.solve(d, g, B).value
     for name, router in routers(d, g, B).items():
         outcome = replay(router, B, Estimates(d, g), d, g)
@@ -114,7 +101,7 @@ def test_no_budget_is_exceeded_and_no_outcome_beats_the_dual_bound(split, h):
         for j in np.flatnonzero(outcome.admitted):
             spent[outcome.choices[j]] += g[outcome.choices[j], j]
         assert (spent <= B).all(), name
-        assert measure(outcome).perf <= bound * (1 + 1e-9), name
+        assert measure(outcome)["perf"] <= bound * (1 + 1e-9), name
 
 
 @pytest.mark.parametrize("seed", range(24))
@@ -126,7 +113,7 @@ def test_dual_reaches_the_linear_programme(seed):
     lp = bound_of(d, g, B)
     assert prices.value == pytest.approx(-lp.fun, rel=1e-6)
     assert prices.gap <= 1e-6
-    assert baselines.lp_value(d, g, B) == pytest.approx(-lp.fun, rel=1e-6)
+    assert dual.lp_value(d, g, B) == pytest.approx(-lp.fun, rel=1e-6)
     rng = np.random.default_rng(seed)
     for _ in range(20):
         gamma = rng.exponential(size=M) * prices.gamma.max()
@@ -193,7 +180,7 @@ def test_batches_make_no_difference(name):
         router = routers(d, g, B)[name]
         session = Session(router, B, 300)
         cuts = [slice(at, at + batch) for at in range(0, 300, batch)]
-        outcomes = [session.serve(e.part(c.start, c.stop), d[:, c], g[:, c]) for c in cuts]
+        outcomes = [session.serve(e.at(c), d[:, c], g[:, c]) for c in cuts]
         choices = np.concatenate([outcome.choices for outcome in outcomes])
         admitted = np.concatenate([outcome.admitted for outcome in outcomes])
         gamma = getattr(router, "gamma", None)
@@ -219,14 +206,15 @@ def test_first_phase_is_uniform_and_prices_are_fitted_once_on_estimates_alone():
     assert port(B, 100, epsilon=0.07).L == 7
 
 
-def test_neighbours_match_a_plain_search():
+def test_neighbours_match_a_plain_search(monkeypatch):
+    monkeypatch.setattr(features, "CHUNK", 7)
     rng = np.random.default_rng(2)
     history = History(rng.normal(size=(300, 9)), rng.random((3, 300)), rng.random((3, 300)))
     x = np.concatenate([rng.normal(size=(40, 9)), 3 * history.vectors[[17]]])
     similar = (x / np.linalg.norm(x, axis=1)[:, None]) @ history.vectors.T.astype(float)
     for k in (1, 5, 40, 300):
         nearest = np.argsort(-similar, axis=1, kind="stable")[:, :k]
-        assert (ExactIndex(history.vectors, chunk=7).nearest(checked(x), k) == nearest).all()
+        assert (ExactIndex(history.vectors).nearest(checked(x), k) == nearest).all()
     one = NearestNeighbours(history, 1).estimate(x)
     assert (one.scores[:, -1] == history.scores[:, 17]).all()
     everyone = NearestNeighbours(history, 300).estimate(x)
@@ -237,24 +225,25 @@ def checked(x):
     return (x / np.linalg.norm(x, axis=1)[:, None]).astype(np.float32)
 
 
-def same_neighbours(xp, device=None):
+def same_neighbours(monkeypatch, xp, **where):
     """On every backend the search finds what it finds in NumPy, row by row."""
+    monkeypatch.setattr(features, "CHUNK", 50)
     rng = np.random.default_rng(6)
     vectors, itself = checked(rng.normal(size=(333, 9))), np.arange(333)
     for k in (1, 5, 60):
-        there, here = (ExactIndex(vectors, m, 50, d) for m, d in ((xp, device), (np, None)))
+        there, here = ExactIndex(xp.asarray(vectors, **where)), ExactIndex(vectors)
         assert (there.nearest(vectors, k) == here.nearest(vectors, k)).all()
         assert (there.nearest(vectors, k, itself) == here.nearest(vectors, k, itself)).all()
 
 
-def test_neighbours_need_no_hidden_host_copy():
+def test_neighbours_need_no_hidden_host_copy(monkeypatch):
     """The strict standard on a device that is not the default refuses any implicit conversion."""
-    same_neighbours(array_api_strict, array_api_strict.Device("device1"))
+    same_neighbours(monkeypatch, array_api_strict, device=array_api_strict.Device("device1"))
 
 
 @pytest.mark.gpu
-def test_the_gpu_finds_the_same_neighbours(cupy):
-    same_neighbours(cupy)
+def test_the_gpu_finds_the_same_neighbours(monkeypatch, cupy):
+    same_neighbours(monkeypatch, cupy)
 
 
 def test_ties_go_to_the_lowest_row_and_nobody_is_its_own_neighbour():
@@ -277,7 +266,7 @@ def test_ratio_grows_with_the_volume(M, sizes):
             bound = dual.solve(d, g, B).value
             for mode, found in here.items():
                 router = port(B, N, seed, epsilon=N ** (-1 / 3), mode=mode)
-                found.append(measure(replay(router, B, Estimates(d, g), d, g)).perf / bound)
+                found.append(measure(replay(router, B, Estimates(d, g), d, g))["perf"] / bound)
         for mode, found in here.items():
             ratios[mode].append(np.mean(found))
     assert ratios["dual"] == sorted(ratios["dual"])
@@ -292,7 +281,7 @@ def test_both_modes_agree_where_every_query_fits():
     bound = dual.solve(d, g, B).value
     epsilon = N ** (-1 / 3)
     perf = [
-        measure(replay(port(B, N, epsilon=epsilon, mode=mode), B, Estimates(d, g), d, g)).perf
+        measure(replay(port(B, N, epsilon=epsilon, mode=mode), B, Estimates(d, g), d, g))["perf"]
         for mode in dual.MODES
     ]
     assert abs(perf[0] - perf[1]) <= 0.005 * bound
@@ -308,7 +297,7 @@ def test_beats_the_baselines_with_noisy_features():
         every = routers(d, g, B, seed) | {"dual": port(B, 3000, seed)}
         reference = replay(dual_plan(e, B), B, e, d, g)
         for name in ("dual", "cost", "perf", "random"):
-            perf = measure(replay(every[name], B, e, d, g)).perf / measure(reference).perf
+            perf = measure(replay(every[name], B, e, d, g))["perf"] / measure(reference)["perf"]
             relative.setdefault(name, []).append(perf)
     mean = {name: np.mean(values) for name, values in relative.items()}
     assert mean["dual"] >= 0.75
@@ -318,7 +307,7 @@ def test_beats_the_baselines_with_noisy_features():
 
 def test_a_session_can_be_read_and_resumed_between_batches():
     d, g, B = instance(3, 60, 0)
-    session = Session(baselines.CostRouter(B), B, 60)
+    session = Session(registry.CostRouter(B), B, 60)
     first = session.serve(Estimates(d[:, :20], g[:, :20]), d[:, :20], g[:, :20])
     assert session.ledger.spent.sum() == pytest.approx(first.costs.sum())
     assert session.ledger.served.sum() == first.admitted.sum()

@@ -5,24 +5,18 @@ import builtins
 import numpy as np
 import pytest
 
-from cqb_port import (
+from cqb_port import dual, registry
+from cqb_port.features import (
+    ApproximateIndex,
     Estimates,
     ExactIndex,
     History,
-    Ledger,
     NearestNeighbours,
-    Port,
-    PortSettings,
-    Session,
-    baselines,
-    budgets,
-    dual,
-    measure,
-    replay,
+    recall,
 )
-from cqb_port.adaptive import AdaptivePort
-from cqb_port.features import ApproximateIndex, recall
-from cqb_port.router import FewSamplesWarning
+from cqb_port.router import AdaptivePort, FewSamplesWarning, Port
+from cqb_port.scenario import SPLITS, total_budget, weights
+from cqb_port.session import Ledger, Session, measure, replay
 
 pytestmark = pytest.mark.filterwarnings("ignore::cqb_port.router.FewSamplesWarning")
 RNG = np.random.default_rng(11)
@@ -31,12 +25,14 @@ X = RNG.normal(size=(80, 5))
 
 
 def port(limits=B, N=80, gamma=None, **settings):
-    return Port(limits, N, PortSettings(**settings), random=np.random.default_rng(0), gamma=gamma)
+    return Port(limits, N, random=np.random.default_rng(0), gamma=gamma, **settings)
 
 
 def test_no_first_phase_needs_prices():
     with pytest.raises(ValueError, match="epsilon: found 0"):
         port(epsilon=0.0)
+    with pytest.raises(ValueError, match="epsilon: found 1e-12"):
+        port(epsilon=1e-12)
     router = port(epsilon=0.0, gamma=np.zeros(3))
     assert (replay(router, B, Estimates(D, G), D, G).choices == D.argmax(axis=0)).all()
 
@@ -62,29 +58,29 @@ def test_short_first_phase_warns():
 @pytest.mark.parametrize("epsilon", [-0.1, 1.1, np.nan])
 def test_epsilon_out_of_range(epsilon):
     with pytest.raises(ValueError, match="epsilon"):
-        PortSettings(epsilon=epsilon)
+        port(epsilon=epsilon)
 
 
 @pytest.mark.parametrize("alpha", [0.0, -1.0, np.nan, np.inf])
 def test_alpha_must_be_positive(alpha):
     with pytest.raises(ValueError, match="alpha"):
-        PortSettings(alpha=alpha)
+        port(alpha=alpha)
 
 
 def test_unknown_mode_and_split_are_named():
     with pytest.raises(ValueError, match="mode: found 'lp'"):
-        PortSettings(mode="lp")
+        port(mode="lp")
     with pytest.raises(ValueError, match="split: found 'fair'"):
-        budgets.weights("fair", D.mean(axis=1), G.mean(axis=1))
+        weights("fair", D.mean(axis=1), G.mean(axis=1))
 
 
 def test_a_free_model_asks_for_absolute_budgets():
     free = G * np.array([[0.0], [1.0], [1.0]])
     with pytest.raises(ValueError, match="absolute budgets"):
-        budgets.total_budget(free)
-    for split in ("weighted", "cost", "extreme"):
+        total_budget(free)
+    for split in ("weighted", "cost", "extreme 1"):
         with pytest.raises(ValueError, match="absolute budgets"):
-            budgets.weights(split, D.mean(axis=1), free.mean(axis=1))
+            weights(split, D.mean(axis=1), free.mean(axis=1))
     limits = np.array([0.0, 0.1, 0.1])
     outcome = replay(port(limits, epsilon=0.4), limits, Estimates(D, free), D, free)
     assert outcome.admitted[outcome.choices == 0].all()
@@ -93,27 +89,24 @@ def test_a_free_model_asks_for_absolute_budgets():
 @pytest.mark.parametrize("c", [0.0, -1.0, np.nan])
 def test_budget_factor_must_be_positive(c):
     with pytest.raises(ValueError, match="c: found"):
-        budgets.total_budget(G, c)
+        total_budget(G, c)
 
 
 def test_weights_of_every_split():
     p, q = np.array([0.4, 0.5, 0.9, 0.8]), np.array([1.0, 2.0, 30.0, 5.0])
     rng = np.random.default_rng(0)
-    for split in budgets.SPLITS:
-        w = budgets.weights(split, p, q, h=2, random=rng)
+    for split in [*SPLITS[:-2], "extreme 3"]:
+        w = weights(split, p, q, rng)
         assert w.sum() == pytest.approx(1.0)
         assert (w > 0).all()
-    extreme = budgets.weights("extreme", p, q, h=2)
-    assert extreme == pytest.approx([0.1, 0.1, 0.4, 0.4])
-    cost = budgets.weights("cost", p, q)
+    assert weights("extreme 2", p, q) == pytest.approx([0.1, 0.1, 0.4, 0.4])
+    cost = weights("cost", p, q)
     assert cost[0] / cost[3] == pytest.approx(np.sqrt(5))
-    for h in (0, 4):
-        with pytest.raises(ValueError, match="h: found"):
-            budgets.weights("extreme", p, q, h=h)
-    with pytest.raises(ValueError, match="random"):
-        budgets.weights("random", p, q)
+    for split in ("extreme 0", "extreme 4", "extreme", "random"):  # without a generator
+        with pytest.raises(ValueError, match=f"split: found '{split}'"):
+            weights(split, p, q)
     with pytest.raises(ValueError, match="every weight is 0"):
-        budgets.weights("perf", 0 * p, q)
+        weights("perf", 0 * p, q)
 
 
 def test_a_model_without_budget_serves_only_what_is_free():
@@ -121,7 +114,7 @@ def test_a_model_without_budget_serves_only_what_is_free():
     costs = G.copy()
     costs[0, ::2] = 0.0
     outcome = replay(port(limits, epsilon=0.5), limits, Estimates(D, costs), D, costs)
-    assert (costs[0, outcome.served == 0] == 0).all()
+    assert (costs[0, outcome.admitted & (outcome.choices == 0)] == 0).all()
     prices = dual.solve(D, G, limits)
     assert np.isfinite(prices.gamma).all()
     assert dual.solve(D, G, np.zeros(3)).value == pytest.approx(0.0, abs=1e-9)
@@ -134,8 +127,8 @@ def test_free_rows_have_no_price_and_worthless_queries_are_declined():
     router = port(epsilon=0.0, gamma=np.zeros(3))
     worthless = replay(router, B, Estimates(np.zeros_like(D), G), D, G)
     assert (worthless.choices == -1).all()
-    assert measure(worthless).declined == 80
-    assert measure(worthless).ppc == 0.0
+    assert measure(worthless)["declined"] == 80
+    assert measure(worthless)["ppc"] == 0.0
 
 
 def test_one_model():
@@ -160,7 +153,7 @@ def test_neighbours_refuse_what_they_cannot_use():
 @pytest.mark.parametrize(
     ("change", "match"),
     [
-        ({"embeddings": X[:5]}, "history embeddings: found 5"),
+        ({"embeddings": X[:5]}, r"history embeddings: found shape \(5"),
         ({"embeddings": np.where(X > 1, np.nan, X)}, "history embeddings: found nan"),
         ({"embeddings": 0 * X}, "history embeddings: row 0 has norm 0"),
         ({"scores": 2 * D}, "history scores"),
@@ -239,7 +232,7 @@ def test_spending_can_be_resumed():
 
 
 def test_greedy_cost_charges_what_it_believes_even_for_lost_queries():
-    router = baselines.CostRouter(np.array([1.0, 0.9]))
+    router = registry.CostRouter(np.array([1.0, 0.9]))
     estimates = Estimates(np.ones((2, 3)), np.array([[0.3, 0.3, 0.3], [0.5, 0.5, 0.5]]))
     assert router.choose(estimates, np.zeros(2)).tolist() == [0, 1, 0]
 
@@ -255,13 +248,15 @@ def test_no_model_is_asked_for_what_it_cannot_afford():
     """Model 0 is far better and has one query's budget: the others go to model 1 at once."""
     scores, costs = np.tile([[0.9], [0.4]], 20), np.ones((2, 20))
     limits, e = np.array([1.5, 30.0]), Estimates(scores, costs)
-    choices = {}
-    for affordable in (False, True):
-        router = AdaptivePort(limits, 20, every=None, history=e, affordable=affordable)
+    choices, served = [], []
+    for depleting in (False, True):
+        router = AdaptivePort(limits, 20, every=None, history=e, depleting=depleting)
         router.gamma = np.array([0.0, 0.0])  # prices that know nothing of the budgets
-        choices[affordable] = replay(router, limits, e, *e).served
-    assert choices[False].tolist() == [0] + 19 * [-1]
-    assert choices[True].tolist() == [0] + 19 * [1]
+        outcome = replay(router, limits, e, *e)
+        choices.append(outcome.choices.tolist())
+        served.append(int(outcome.admitted.sum()))
+    assert choices == [20 * [0], [0] + 19 * [1]]
+    assert served == [1, 20]
 
 
 @pytest.mark.parametrize("mode", dual.MODES)
@@ -313,4 +308,4 @@ def test_where_smoothing_fails_a_linear_programme_gives_the_prices(monkeypatch, 
     assert exact.value == pytest.approx(smooth.value, rel=2e-4)
     assert exact.value <= smooth.value * (1 + 1e-9)
     if mode == "dual":
-        assert exact.value == pytest.approx(baselines.lp_value(scores, costs, budgets), rel=1e-5)
+        assert exact.value == pytest.approx(dual.lp_value(scores, costs, budgets), rel=1e-5)

@@ -8,10 +8,10 @@ import pytest
 
 from cqb.environment import pooled_environment
 from cqb.simulate import Decision
-from cqb_port import Estimates, History, Ledger
-from cqb_port.adaptive import AdaptivePort
-from cqb_port.queue_policies import FirstInFirstOut, expected_attempts
-from cqb_port.queueing import QueueScenario, serve
+from cqb_port.features import Estimates, History
+from cqb_port.queueing import FirstInFirstOut, QueueScenario, expected_attempts, serve
+from cqb_port.router import AdaptivePort
+from cqb_port.session import Ledger
 
 N, M = 30, 3
 RNG = np.random.default_rng(3)
@@ -29,7 +29,6 @@ def uniform(rates=0.5, rounds=2000, arrival_rate=0.5, costs=1.0):
         np.full((M, N), float(costs)),
         rng.random(rounds) < arrival_rate,
         rng.random(rounds),
-        arrival_rate,
     )
 
 

@@ -8,11 +8,13 @@ import pytest
 
 from cqb.routing_table import RoutingTable, split_rows
 from cqb.study.replay import sample
-from cqb_port import Estimates, measure, replay, studies, summaries
-from cqb_port.adaptive import AdaptivePort, Remaining
+from cqb_port import studies, summaries
+from cqb_port.features import Estimates
 from cqb_port.predictors import SimilarityRidge
 from cqb_port.registry import BASELINES, ROUTERS, SYSTEMS
+from cqb_port.router import AdaptivePort, Remaining
 from cqb_port.scenario import Task, dealt_rows, partition, scenario
+from cqb_port.session import measure, replay
 
 NO_INDEX = tuple(name for name in ROUTERS if not name.startswith("Greedy"))
 TASK = Task("split", "weighted", 3, NO_INDEX)
@@ -64,7 +66,7 @@ def test_partitions_of_one_seed_share_their_similarities(table):
     """Which takes most of the time, and changes no prediction."""
     shared = partition(table, 7, models=3)
     alone = SimilarityRidge(shared.history).estimate(shared.vectors)
-    for own, lent in zip(alone, shared.predicted, strict=True):
+    for own, lent in zip(alone, shared.predicted.stream, strict=True):
         assert (own == lent).all()
 
 
@@ -115,7 +117,7 @@ def test_the_study_compares_all_policies_in_all_settings():
     assert sum(t.experiment == "100 orders" for t in studies.sweeps()) == 100
 
 
-def test_summaries_and_paired_differences_match_a_hand_calculation():
+def test_summaries_and_verdicts_match_a_hand_calculation():
     tidy = pd.DataFrame(
         {
             "dataset": "d",
@@ -131,10 +133,11 @@ def test_summaries_and_paired_differences_match_a_hand_calculation():
     half = 4.302653 * 0.1 / np.sqrt(3)  # t quantile with 2 degrees of freedom
     assert (row["seeds"], row["lpr_mean"]) == (3, pytest.approx(0.6))
     assert row["lpr_high"] - row["lpr_mean"] == pytest.approx(half, rel=1e-6)
-    difference = summaries.paired(tidy, "a").iloc[0]
-    assert difference["against"] == "b"
-    assert difference["mean"] == pytest.approx(0.1)
-    assert difference["high"] - difference["mean"] == pytest.approx(half, rel=1e-6)
+    names = {"a": summaries.BEST, "b": "Random"}
+    verdict = summaries.verdict_table(tidy.assign(policy=tidy["policy"].map(names))).iloc[0]
+    assert (verdict["against"], verdict["verdict"]) == ("Random", summaries.NO_DIFFERENCE)
+    assert verdict["mean"] == pytest.approx(0.1)
+    assert verdict["high"] - verdict["mean"] == pytest.approx(half, rel=1e-6)
 
 
 def test_what_is_still_to_come_adds_up_and_leaves_out_what_came():
@@ -165,7 +168,7 @@ def test_weighing_the_history_pays_on_a_stream_that_is_not_in_random_order():
     perf = {}
     for depleting in (False, True):
         router = AdaptivePort(budget, N, history=Estimates(scores, costs), depleting=depleting)
-        perf[depleting] = measure(replay(router, budget, stream, *stream)).perf
+        perf[depleting] = measure(replay(router, budget, stream, *stream))["perf"]
     assert perf[True] >= perf[False] - 1e-9
     with pytest.raises(ValueError, match="depleting"):
         AdaptivePort(budget, N, every=5, depleting=True, random=rng)
@@ -195,7 +198,7 @@ def test_every_router_and_system_is_in_a_study_and_in_a_short_replay():
 
 def test_queue_rows_are_one_for_each_system(table):
     task = replace(studies.queue([3])[0], policies=("PORT", "ACQB + prices", "RANDOM"))
-    rows = studies.run_queue(task, table)
+    rows = studies.run(task, table)
     assert rows["policy"].tolist() == list(task.policies)
     assert (rows["departed"] + rows["lost"] == 60).all()
     assert (rows["cost"] <= scenario(task, table).budgets.sum()).all()

@@ -11,7 +11,12 @@ if TYPE_CHECKING:
 
 REAL = ("routerbench", "sprout", "embedllm")
 STAND_INS = tuple(f"{name}-standin" for name in REAL)
-TABLES = {"zeroeval": "ZeroEval", "llmrouter": "LLMRouter"}  # real sets in the form of "table"
+TABLES = {  # real sets in the form of "table"
+    "zeroeval": {"name": "ZeroEval"},
+    "llmrouter": {"name": "LLMRouter"},
+    "evalperf": {"name": "EvalPerf"},
+    "cruxeval": {"name": "CRUXEval", "prompts": False},
+}
 COMMITTED = ("paretobandit", *STAND_INS, "persistence-standin")
 NAMES = (*REAL, *TABLES, *COMMITTED, "table")
 
@@ -26,7 +31,8 @@ def load(name: str, folder: Path | str | None = None, **options: Any) -> Routing
                                                       file or a folder of them, `options` are those of
                                                       :func:`cqb.datasets.table.load`
     "routerbench", "sprout", "embedllm"               the published files
-    "zeroeval", "llmrouter"                           CSV files in the form of "table"
+    "zeroeval", "llmrouter", "evalperf"               CSV files in the form of "table"
+    "cruxeval"                                        the same without prompts; each column is an attempt
     "paretobandit"                                    real rows, committed as numbers and vectors
     "routerbench-standin", ..., "persistence-standin" generated tables, committed
     ================================================  =============================================
@@ -61,4 +67,4 @@ def load(name: str, folder: Path | str | None = None, **options: Any) -> Routing
     if name in (*COMMITTED, "table"):
         return loader.load(folder, **options)
     folder = folder or paths.dataset_dir(name) or paths.raw_dir() / name
-    return loader.load(folder, name=TABLES[name]) if name in TABLES else loader.load(folder)
+    return loader.load(folder, **TABLES.get(name, {}))

@@ -28,7 +28,9 @@ IGNORED_COLUMNS = ("oracle_model_to_route_to",)  # RouterBench's label, not an o
 Price = float | Mapping[str, float]
 
 
-def load(path: Path | str, price: Price | None = None, name: str | None = None) -> RoutingTable:
+def load(
+    path: Path | str, price: Price | None = None, name: str | None = None, prompts: bool = True
+) -> RoutingTable:
     """Read one file, or every CSV and Parquet file in a folder; nothing is encoded.
 
     Files may differ in their models: those that all of them have are read, and the report names the
@@ -39,6 +41,7 @@ def load(path: Path | str, price: Price | None = None, name: str | None = None) 
     ----------
     price : dollars for one character or token of the answer, for all models or by model.
     name : of a published set, printed in titles; by default that of the file or folder.
+    prompts : False for a set without prompts, whose rows then all have the same embedding.
 
     Raises
     ------
@@ -56,7 +59,8 @@ def load(path: Path | str, price: Price | None = None, name: str | None = None) 
         lacking = f"{path}: no such file, or no .csv or .parquet file in the folder"
         raise reading.not_here(lacking, name) if name else FileNotFoundError(lacking)
     frames = {file.name: read_frame(file) for file in files}
-    found = {file: models_of(file, frame, ("prompt",)) for file, frame in frames.items()}
+    needed = ("prompt",) if prompts else ()
+    found = {file: models_of(file, frame, needed) for file, frame in frames.items()}
     models = sorted(set.intersection(*map(set, found.values())))
     if not models:
         raise ValueError(f"{path}: no model is in every one of the files {', '.join(frames)}")
@@ -67,7 +71,8 @@ def load(path: Path | str, price: Price | None = None, name: str | None = None) 
         costs = costs * _prices(price, models)
     counts["models_dropped"] = sorted(set().union(*found.values()) - set(models))
     counts["prompts_with_several_scores"] = _ambiguous(kept)
-    return reading.routing_table(name or path.stem, models, files, kept, costs, counts)
+    table = reading.routing_table(name or path.stem, models, files, kept, costs, counts)
+    return table if prompts else table.with_embeddings(np.ones((len(table), 1)))
 
 
 def read_frame(path: Path) -> pd.DataFrame:
@@ -149,7 +154,8 @@ def _read_part(file: str, frame: pd.DataFrame, columns: Mapping[str, Sequence[st
         if name.strip().lower() in MISSING:
             raise ValueError(f"{cell}: no sample_id")
     families = frame["eval_name"].map(str) if "eval_name" in frame else [stem] * len(ids)
-    texts = [prompt_parts(*pair) for pair in zip(frame["prompt"], cells, strict=True)]
+    prompts = frame["prompt"] if "prompt" in frame else [""] * len(ids)
+    texts = [prompt_parts(*pair) for pair in zip(prompts, cells, strict=True)]
     numbers = {
         field: np.column_stack([_numbers(frame[name], cells, field) for name in names])
         for field, names in columns.items()

@@ -1,8 +1,10 @@
-"""The paper's experiments on its three data sets, and their reports.
+"""The paper's experiments on its data sets and on others of their kind, and their reports.
 
-Every study is in the paper's settings (arXiv 2602.02061), at the first or middle arrival rate of
-each set; the ``-paper`` studies have all arrival rates. A stand-in is generated data with the shape of
-the set it is named after, for a run that needs no download; its numbers say nothing about the real set.
+Settings are the paper's (arXiv 2602.02061). Its own sets run at the first or middle of its arrival
+rates, and the ``-paper`` studies at all of them. ParetoBandit is of SPROUT's kind (strong models, graded
+scores), ZeroEval and LLMRouter of EmbedLLM's (right or wrong, no dollars). Their arrival rate is 85% of
+what the oracle can serve on the tuning rows at lam 0, rounded to .05. A stand-in is generated data with
+the shape of the set it is named after, for a run that needs no download; it says nothing about that set.
 """
 
 from __future__ import annotations
@@ -23,9 +25,11 @@ VERSION = 1
 SETS = claims.SETS
 
 
-def _cells(rates: dict[int, tuple[float, ...]]) -> tuple[Cell, ...]:
-    """Every K with each of its arrival rates, three values of lam each."""
-    return tuple(Cell(K, lam, rate) for K in rates for rate in rates[K] for lam in (0.0, 1.0, 5.0))
+def _cells(
+    rates: dict[int, tuple[float, ...]], lams: tuple[float, ...] = (0.0, 1.0, 5.0)
+) -> tuple[Cell, ...]:
+    """Every K with each of its arrival rates and each lam."""
+    return tuple(Cell(K, lam, rate) for K in rates for rate in rates[K] for lam in lams)
 
 
 ROUTERBENCH = Experiment(
@@ -40,7 +44,24 @@ SPROUT = ROUTERBENCH.with_(
     learner=LearnerSettings(alpha_coef=1e-3, exploration_rate=0.05),
 )
 EMBEDLLM = ROUTERBENCH.with_(dataset="embedllm", cells=_cells({1: (0.4,), 2: (0.55,)}))
+# What goes beyond the paper (notebook 09), and INFORMED, which knows the odds of fresh draws.
+BEYOND = (
+    *("ACQB-tuned", "ACQB-P", "ACQB-P-tuned", "TS-memory"),
+    *("ACQB-M", "ACQB-W", "ACQB-MW", "INFORMED"),
+)
+PARETOBANDIT = SPROUT.with_(
+    dataset="paretobandit",
+    cells=_cells({1: (0.8,), 2: (0.8,)}),
+    policies=(*PAPER_POLICIES, *BEYOND),
+)
+ZEROEVAL = EMBEDLLM.with_(
+    dataset="zeroeval",
+    cells=_cells({1: (0.75,), 2: (0.8,)}, lams=(0.0,)),
+    policies=(*PAPER_POLICIES, *BEYOND),
+)
+LLMROUTER = ZEROEVAL.with_(dataset="llmrouter", cells=_cells({1: (0.3,), 2: (0.45,)}, lams=(0.0,)))
 REAL = {one.dataset: one for one in (ROUTERBENCH, SPROUT, EMBEDLLM)}
+OTHERS = {one.dataset: one for one in (PARETOBANDIT, ZEROEVAL, LLMROUTER)}
 # The stand-ins of the two larger sets are shown with fewer seeds and rounds.
 SHORT: dict[str, Any] = {"seeds": (42, 43, 44), "T": 2000}
 STAND_INS = {
@@ -57,6 +78,7 @@ PAPER = {
     name: of.with_(cells=_cells(RATES[name]), policies=(*PAPER_POLICIES, LONG_VECTORS))
     for name, of in REAL.items()
 }
+EXPERIMENTS = {**STAND_INS, **REAL, **OTHERS}
 
 
 def shown(dataset: str, **changes: Any) -> Study:
@@ -64,13 +86,14 @@ def shown(dataset: str, **changes: Any) -> Study:
 
     Parameters
     ----------
-    dataset : "routerbench", "sprout", "embedllm", or one of these with "-standin".
+    dataset : a key of :data:`EXPERIMENTS`.
     """
-    experiment = {**REAL, **STAND_INS}[dataset]
-    return experiment.with_(**changes).study(dataset, VERSION, more=shares_of, default=True)
+    return (
+        EXPERIMENTS[dataset].with_(**changes).study(dataset, VERSION, more=shares_of, default=True)
+    )
 
 
-STUDIES: dict[str, Study] = {name: shown(name) for name in (*STAND_INS, *REAL)} | {
+STUDIES: dict[str, Study] = {name: shown(name) for name in EXPERIMENTS} | {
     f"{name}-paper": of.study(f"{name}-paper", VERSION) for name, of in PAPER.items()
 }
 
@@ -100,9 +123,9 @@ def results(name: str) -> pd.DataFrame:
 
 REPORTS = {
     "summary.csv": functools.partial(summary, tuple(STAND_INS)),
-    "real/summary.csv": functools.partial(summary, tuple(REAL)),
+    "real/summary.csv": functools.partial(summary, (*REAL, *OTHERS)),
     "claims.csv": functools.partial(paper_claims, tuple(STAND_INS)),
-    "real/claims.csv": functools.partial(paper_claims, tuple(REAL)),
+    "real/claims.csv": functools.partial(paper_claims, (*REAL, *OTHERS)),
     "real/paper_claims.csv": functools.partial(paper_claims, tuple(f"{s}-paper" for s in SETS)),
     **{f"{name}_results.csv": functools.partial(results, name) for name in STAND_INS},
     **{
