@@ -234,7 +234,9 @@ def test_seeds_are_whole_numbers():
 
 def test_a_table_must_be_encoded_and_a_pool_must_hold_something(linear_world):
     bare = dataclasses.replace(TABLE, embeddings=None)
-    with pytest.raises(ValueError, match="Tiny stand-in: no embeddings; encode the table first"):
+    with pytest.raises(
+        ValueError, match=r"Tiny stand-in: no embeddings; call cqb.encoder.encode_table first"
+    ):
         cqb.run(bare, ["RANDOM"], pool_size=tiny.POOL)
     world = linear_world(1)
     with pytest.raises(ValueError, match="odds: found shape"):

@@ -11,7 +11,7 @@ from cqb.simulate import simulate
 from cqb.streams import Streams
 from cqb.switching import oracle_odds, oracle_queue, terminal_queues, waiting_rows
 from cqb.synthetic import linear_world
-from cqb.theory.worlds import FixedRule, always, head, play
+from cqb.theory.worlds import FixedRule, cycling, head, play
 
 T = 90
 NAMES = ("ACQB", "ACQB-online", "CQB-eps", "CQB-Opt", "CQB-eta-2")
@@ -40,7 +40,7 @@ def test_the_replayed_queue_is_the_one_the_policy_saw():
     before service (the policy would see it a round early)."""
     world = linear_world(3, N=4, d=3, scale=2.0, pool_size=300)
     draws = draw(Streams(3), world.environment.pool_size, 0.9, 400)
-    policy = Looking(FixedRule(head, always([(0,)] * world.environment.pool_size)))
+    policy = Looking(FixedRule(head, cycling([0])))
     run = simulate(world.environment, policy, 1, draws)
     after = waiting_rows(run, draws)
     assert [len(rows) for rows in after] == run.queue.tolist()

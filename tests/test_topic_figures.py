@@ -145,7 +145,7 @@ def test_learned_policies_leave_the_blind_one_out():
     policies = ["DDQN #0", "DDQN flat #1", "DDQN arrived #0", "DDQN impact 1 #2"]
     paired = pd.DataFrame({"policy": policies, "difference": [0.1, 0.2, 0.3, 0.4]})
     paired = paired.assign(system="default", kind="Poisson", rate=3.0, low=0.0, high=0.5, seeds=4)
-    figure = qos.learned_differences(paired, "Priced rollout", ["Poisson 3"])
+    figure = qos.differences(paired, "Priced rollout", ["Poisson 3"])
     wanted = {"DDQN #0": 0.1, "DDQN impact 1 #2": 0.4, "DDQN flat #1": 0.2}
     assert dots(figure.axes[0]) == wanted
     assert names(figure.axes[0]) == list(wanted)

@@ -100,7 +100,7 @@ def from_table(table: RoutingTable, seed: int, lam: float, pool_size: int = 1000
         The table has no embeddings or too few rows, or `lam` is negative.
     """
     if table.embeddings is None:
-        raise ValueError(f"{table.name}: no embeddings; encode the table first")
+        raise ValueError(f"{table.name}: no embeddings; call cqb.encoder.encode_table first")
     pool = split_rows(table, seed, pool_size=pool_size).pool
     odds = departure_odds(table.utility(lam)[pool])
     return pooled_environment(table.name, table.stand_in, table.embeddings[pool], odds, pool)
@@ -112,8 +112,8 @@ class Draws:
 
     Attributes
     ----------
-    arrives : (T,) bool, whether a query arrives in round t + 1.
-    row : (T,) int, the pool entry it is (drawn whether it arrives or not).
+    arrives : (T,) bool or int, how many queries arrive in the round at index t.
+    row : (T,) or (T, m) int, the pool entries they are; those beyond `arrives` are not used.
     outcome : (T,) float64, the uniform behind the user's pick or retrial.
     coin : (T,) float64, the uniform behind the exploration coin.
     """
@@ -124,21 +124,52 @@ class Draws:
     coin: np.ndarray
 
 
-def draw(streams: Streams, pool_size: int, arrival_rate: float, T: int) -> Draws:
+def draw(
+    streams: Streams,
+    pool_size: int,
+    arrival_rate: float,
+    T: int,
+    arrivals: np.ndarray | None = None,
+) -> Draws:
     """The draws of T rounds; a longer horizon extends them, another arrival rate thins them.
+
+    Parameters
+    ----------
+    arrivals : (T,) whole numbers, how many queries arrive in each round. By default at most one does,
+        with the chance `arrival_rate`, and a round's first query is the same either way.
 
     Raises
     ------
     ValueError
-        `arrival_rate` is outside [0, 1] or `T` below 1.
+        `arrival_rate` is outside [0, 1], `T` below 1, or `arrivals` are not T numbers of queries.
     """
-    if not 0.0 <= arrival_rate <= 1.0:
-        raise ValueError(f"arrival_rate: found {arrival_rate}, expected a number in [0, 1]")
     if T < 1:
         raise ValueError(f"T: found {T}, expected at least 1 round")
+    row = streams.uniforms("queries", T)
+    if arrivals is None:
+        if not 0.0 <= arrival_rate <= 1.0:
+            raise ValueError(f"arrival_rate: found {arrival_rate}, expected a number in [0, 1]")
+        arrives = streams.uniforms("arrivals", T) < arrival_rate
+    else:
+        arrives = counts(arrivals, T)
+        most = max(1, int(arrives.max()))
+        further = streams.uniforms("further queries", T * (most - 1)).reshape(T, most - 1)
+        row = np.column_stack([row, further])
     return Draws(
-        arrives=streams.uniforms("arrivals", T) < arrival_rate,
-        row=(streams.uniforms("queries", T) * pool_size).astype(np.int64),
+        arrives=arrives,
+        row=(row * pool_size).astype(np.int64),
         outcome=streams.uniforms("outcomes", T),
         coin=streams.uniforms("exploration", T),
     )
+
+
+def counts(arrivals: np.ndarray, T: int) -> np.ndarray:
+    """Numbers of queries that arrive in each of T rounds as int64 (T,); ValueError if they are not."""
+    found = np.asarray(arrivals)
+    if found.shape != (T,):
+        raise ValueError(f"arrivals: found shape {found.shape}, expected ({T},), one per round")
+    bad = ~((found >= 0) & (found == np.floor(found)) & np.isfinite(found))
+    if bad.any():
+        t = int(bad.argmax())
+        raise ValueError(f"arrivals: found {found[t]} in round {t + 1}, expected a whole number")
+    return found.astype(np.int64)

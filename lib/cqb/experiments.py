@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Callable, Iterable
+import warnings
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from .environment import Environment
+from .arrivals import Arrivals
+from .environment import Environment, counts
 from .metrics import REFERENCE, narrowed, results_table
 from .metrics import checkpoints as rounds_of
 from .policies import POLICIES, LearnerSettings
 from .policies.base import RunSource
-from .routing_table import RoutingTable
+from .routing_table import RoutingTable, largest_pool
 from .runs import Cell, Run, Task, World, play, rows_of
 from .simulate import check_assortment_size
 from .study import Study
@@ -29,6 +32,12 @@ PAPER_POLICIES = (
     *("ORACLE", "ACQB", "ACQB-T", "ACQB-CL", "CQB-eps"),
     *("Q-UCB", "Q-ThS", "RANDOM"),
 )
+
+
+class OverloadWarning(UserWarning):
+    """More queries arrive than the oracle can serve."""
+
+
 More = Callable[[Task, Run, World], pd.DataFrame]
 
 
@@ -125,9 +134,15 @@ class Experiment:
         )
 
 
-def run_rows(task: Task, world: World, count: int, more: More | None = None) -> pd.DataFrame:
+def run_rows(
+    task: Task,
+    world: World,
+    count: int,
+    more: More | None = None,
+    arrivals: Arrivals | None = None,
+) -> pd.DataFrame:
     """Play a run: its rows at `count` checkpoints, and below them what `more` gives of it."""
-    finished = play(task, world)
+    finished = play(task, world, arrivals)
     found = rows_of(task, finished, world, rounds_of(task.T, count))
     if more is None:
         return found
@@ -151,7 +166,8 @@ def run(
     T: int = 5000,
     seeds: Iterable[int] = range(42, 52),
     learner: LearnerSettings | None = None,
-    pool_size: int = 1000,
+    pool_size: int | None = None,
+    arrivals: Arrivals | None = None,
     checkpoints: int = 50,
     workers: int = 1,
     executor: Executor | None = None,
@@ -168,12 +184,14 @@ def run(
 
     Parameters
     ----------
-    world : an encoded routing table (each seed draws a job pool of `pool_size` rows from it) or an
-        environment (used as it is, for every seed).
+    world : an encoded routing table (each seed draws a job pool of `pool_size` rows from it, by default
+        as many as the rows allow, at most 1,000) or an environment (used as it is, for every seed).
     policies : printed names in :data:`cqb.POLICIES`; by default the paper's, those that this K and this
         world allow for.
-    K : models offered at once. arrival_rate : chance of an arrival in a round. T : rounds.
-    lam : weight of a dollar against a point of score; has no meaning for an environment.
+    K : models offered at once. arrival_rate : queries per round on average. T : rounds.
+    lam : weight of a dollar against a point of score; 0 for an environment or a table without costs.
+    arrivals : how many queries arrive in each round, (T,) whole numbers, or a :class:`.Trace` that is
+        cut into rounds at `arrival_rate`. By default at most one arrives, with that chance.
     seeds : one run per policy and seed.
     learner : settings of the ACQB family.
     checkpoints : after how many of the rounds to report.
@@ -192,19 +210,26 @@ def run(
         A setting is out of range, a policy is unknown or not defined for this K, the table is not
         encoded or too small.
     """
+    if isinstance(arrivals, np.ndarray | Sequence):
+        arrivals = counts(arrivals, T)
+        arrival_rate = arrivals.mean()
+    elif arrivals is None and arrival_rate > 1:
+        raise ValueError(f"arrival_rate: found {arrival_rate}, expected a number in [0, 1]")
+    if pool_size is None:
+        pool_size = largest_pool(world) if isinstance(world, RoutingTable) else world.pool_size
     cell = Cell(K, float(lam), float(arrival_rate))
     names = tuple(_papers_policies(world, K) if policies is None else policies)
     settings = (T, pool_size, learner or LearnerSettings(), checkpoints)
     experiment = Experiment(world.name, (cell,), names, tuple(seeds), *settings)
-    _check(experiment, cell, world)
+    _check(experiment, cell, world, arrivals)
     how = {"workers": workers, "executor": executor, "progress": progress}
-    rows = functools.partial(run_rows, count=checkpoints)
+    rows = functools.partial(run_rows, count=checkpoints, arrivals=arrivals)
     tasks = dict(enumerate(experiment.tasks()))
     found = run_tasks(tasks, rows, world, cost=seconds_of, **how)
     return experiment.table(pd.concat([found[n] for n in tasks], ignore_index=True))
 
 
-def _check(experiment: Experiment, cell: Cell, world: World) -> None:
+def _check(experiment: Experiment, cell: Cell, world: World, arrivals: Arrivals | None) -> None:
     """Raise ValueError for what would stop a run in the one cell of an experiment."""
     if isinstance(world, Environment) and cell.lam != 0:
         raise ValueError(f"lam: found {cell.lam}, but an environment has no costs to weigh")
@@ -212,7 +237,15 @@ def _check(experiment: Experiment, cell: Cell, world: World) -> None:
         names = ", ".join(sorted(left_out))
         raise ValueError(f"policy: {names} is defined for K = 1 only, found K = {cell.K}")
     source = RunSource(world, experiment.seeds[0], cell.lam, experiment.pool_size)
-    check_assortment_size(cell.K, source.environment().n_models)
+    environment = source.environment()
+    check_assortment_size(cell.K, environment.n_models)
+    if arrivals is not None and cell.arrival_rate > (most := environment.capacity(cell.K)):
+        warnings.warn(
+            f"arrivals: found {cell.arrival_rate:.3g} queries a round, more than the {most:.3g} that "
+            "the oracle can serve: every queue grows",
+            OverloadWarning,
+            stacklevel=3,
+        )
 
 
 def _papers_policies(world: World, K: int) -> list[str]:

@@ -139,6 +139,20 @@ class Split:
     refinement: np.ndarray
 
 
+def largest_pool(table: RoutingTable, most: int = 1000, refinement_size: int = 110) -> int:
+    """The size of the job pool that the rows allow besides tuning and refinement rows, at most `most`.
+
+    Raises ValueError if none is left; the message says how many rows are needed.
+    """
+    left = len(table) - len(table) // 5 - refinement_size
+    if left < 1:
+        raise ValueError(
+            f"{table.name}: found {len(table)} rows, expected more than {refinement_size * 5 // 4} "
+            f"(a fifth for tuning, {refinement_size} for refinement, the others for the pool)"
+        )
+    return min(most, left)
+
+
 def split_rows(
     table: RoutingTable, seed: int, pool_size: int = 1000, refinement_size: int = 110
 ) -> Split:
@@ -166,7 +180,7 @@ def split_rows(
         raise ValueError(
             f"{table.name}: a pool of {pool_size} and a refinement set of {refinement_size} need "
             f"{pool_size + refinement_size} rows, but {len(rest)} of {len(table)} are left besides "
-            f"the {tuning_size} tuning rows"
+            f"the {tuning_size} tuning rows; a pool of {max(0, len(rest) - refinement_size)} fits"
         )
     seeds = np.random.SeedSequence([seed, zlib.crc32(b"split")])
     order = np.random.Generator(np.random.Philox(seeds)).permutation(rest)

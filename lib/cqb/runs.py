@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import threadpoolctl
 
+from .arrivals import Arrivals, queries_per_round
 from .environment import Environment, draw
 from .metrics import measure, shares
 from .policies import POLICIES
@@ -34,12 +35,12 @@ class Cell:
     ----------
     K : models offered to a user at once.
     lam : weight of a dollar against a point of score (0 where the world is an environment).
-    arrival_rate : chance that a query arrives in a round.
+    arrival_rate : queries per round on average; for Bernoulli arrivals the chance of one, at most 1.
 
     Raises
     ------
     ValueError
-        K < 1, a negative lam, or an arrival rate outside [0, 1].
+        K < 1, a negative lam, or a negative arrival rate.
     """
 
     K: int
@@ -51,10 +52,8 @@ class Cell:
             raise ValueError(f"K: found {self.K}, expected at least 1")
         if not (self.lam >= 0 and math.isfinite(self.lam)):
             raise ValueError(f"lam: found {self.lam}, expected a finite number, at least 0")
-        if not 0 <= self.arrival_rate <= 1:
-            raise ValueError(
-                f"arrival_rate: found {self.arrival_rate}, expected a number in [0, 1]"
-            )
+        if not (self.arrival_rate >= 0 and math.isfinite(self.arrival_rate)):
+            raise ValueError(f"arrival_rate: found {self.arrival_rate}, expected at least 0")
 
     def __str__(self) -> str:
         return f"K = {self.K}, lam = {self.lam:g}, arrival rate {self.arrival_rate:g}"
@@ -83,8 +82,10 @@ class Run:
     seconds: float
 
 
-def play(task: Task, world: World) -> Run:
+def play(task: Task, world: World, arrivals: Arrivals | None = None) -> Run:
     """Run `task` on a routing table (whose job pool its seed draws) or on an environment.
+
+    Without `arrivals` at most one query arrives in a round, with the chance of the cell's arrival rate.
 
     Some policies need the table itself, for rows outside the pool: to refine the vectors on, or to
     learn from before the first query. What they make of them beforehand is not in the run's seconds
@@ -97,9 +98,17 @@ def play(task: Task, world: World) -> Run:
     source = RunSource(world, task.seed, cell.lam, task.pool_size)
     with threadpoolctl.threadpool_limits(limits=1, user_api="blas"):
         environment = entry.environment(source)
-        draws = draw(streams, environment.pool_size, cell.arrival_rate, task.T)
-        traffic = (cell.K, task.T, cell.arrival_rate)
-        service = Service(environment.contexts, environment.n_models, *traffic, task.learner)
+        per_round = queries_per_round(arrivals, cell.arrival_rate, task.T, streams)
+        draws = draw(streams, environment.pool_size, cell.arrival_rate, task.T, per_round)
+        service = Service(
+            environment.contexts,
+            environment.n_models,
+            cell.K,
+            task.T,
+            cell.arrival_rate,
+            task.learner,
+            None if per_round is None else float(np.mean(per_round > 0)),
+        )
         started = time.thread_time()
         policy = entry.make(service, streams, environment, source)
         trajectory = simulate(environment, policy, cell.K, draws)
@@ -107,8 +116,8 @@ def play(task: Task, world: World) -> Run:
 
 
 def pool_costs(world: World, seed: int, pool_size: int) -> np.ndarray | None:
-    """Dollars of each model on each pool entry of a run, float64 (P, N); None without a table."""
-    if isinstance(world, Environment):
+    """Dollars of each model on each pool entry of a run, float64 (P, N); None if there are none."""
+    if isinstance(world, Environment) or world.costs is None:
         return None
     return world.costs[split_rows(world, seed, pool_size=pool_size).pool]
 

@@ -1,7 +1,7 @@
 """One run: a policy serves the queue, one query a round (arXiv 2602.02061, section 2).
 
 In a round, a query is served, the user's choice is observed and learned from, a retrying query goes back
-to the end of the queue, and then the arrival is admitted. If the queue is empty nobody is served. The
+to the end of the queue, and then arrivals are admitted. If the queue is empty nobody is served. The
 oracle is a policy like any other; run on the same :class:`~cqb.environment.Draws`, its queue is the one
 that the queue-length regret subtracts.
 """
@@ -26,7 +26,7 @@ class Waiting(NamedTuple):
 
     query : arrival numbers, unique per query. context : rows of the service's context table.
     row : pool entries; of use only to a reference policy that knows the environment.
-    fresh : a query arrived in the round before; it is the last in the queue.
+    fresh : a query arrived in the round before; the last in the queue is the newest.
     """
 
     query: list[int]
@@ -113,6 +113,7 @@ def simulate(
     log.admit(rows, 0)
     log.queue[0] = len(rows)
     context_of = environment.context_of.tolist()
+    arrives, arriving = draws.arrives.tolist(), draws.row.reshape(T, -1).tolist()
     fresh = False
     for t in range(1, T + 1):
         if queue:
@@ -125,11 +126,12 @@ def simulate(
             policy.observe(t, query, context, decision.assortment, pick)
             if pick == RETRY:
                 queue.append(query)
-        fresh = bool(draws.arrives[t - 1])
+        fresh = arrives[t - 1] > 0
         if fresh:
-            queue.append(len(rows))
-            rows.append(int(draws.row[t - 1]))
-            log.admit(rows[-1:], t)
+            new = arriving[t - 1][: arrives[t - 1]]
+            queue += range(len(rows), len(rows) + len(new))
+            rows += new
+            log.admit(new, t)
         log.queue[t] = len(queue)
     return log.trajectory()
 

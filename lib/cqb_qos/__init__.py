@@ -4,10 +4,10 @@ Several language models ("experts") serve requests in continuous batches, and a 
 arriving request to one of them, or drops it. A request earns the score of its answer if the latency per
 token is below a limit, and nothing otherwise: its quality of service (QoS).
 
-A run takes four steps: a :class:`~.workload.Workload` of requests (:mod:`.synthetic` generates one,
-:mod:`.traces` reads recorded arrivals), a :class:`~.system.System` of experts, a policy
+A run takes four steps: a :class:`~.workloads.Workload` of requests (:func:`~.workloads.workload`
+generates one or takes it from a recorded trace), a :class:`~.system.System` of experts, a policy
 (:mod:`.policies` has the rules, :mod:`.trained_models` the trained ones), and :func:`~.episodes.serve`,
-whose outcome :func:`~.metrics.measure` turns into numbers:
+whose outcome :func:`~.episodes.measure` turns into numbers:
 
 >>> from cqb_qos import POLICIES, Load, default_system, measure, serve, stack, workload
 >>> batch = stack([workload(Load("Poisson", 3.0), seed=0, T=100)])
@@ -20,14 +20,12 @@ True
 open to us: the simulator, its constants, the rules and all numbers are our own.
 """
 
-from .episodes import Episodes, InvalidAction, Outcome, serve
+from .episodes import Episodes, InvalidAction, Outcome, measure, serve
 from .forecast import impact, published_impact
-from .metrics import measure
 from .policies import POLICIES
 from .simulator import Decision, Policy
-from .synthetic import Load, workload
 from .system import Expert, System, default_system
-from .workload import Batch, RequestNeverFits, Workload, stack
+from .workloads import Batch, Load, RequestNeverFits, Workload, stack, workload
 
 __all__ = [
     "POLICIES",

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
@@ -22,12 +21,10 @@ from cqb.policies.acqb import acqb
 from cqb.simulate import RETRY, Waiting
 from cqb.streams import Streams
 
-from .fast_forward import duration
 from .policies import POLICIES
 from .simulator import Decision, Experts, Policy
-from .synthetic import TOPICS, Load, topics, workload
-from .system import System
-from .workload import Batch, Workload
+from .system import System, duration
+from .workloads import TOPICS, Batch, Load, Workload, topics, workload
 
 PATIENCE = 5  # answers that a user waits for, at most
 LEAST, MOST = 0.1, 0.99  # chance that an answer of utility 0, or 1, is accepted
@@ -35,24 +32,6 @@ FIRST_ROUND = 2  # ACQB draws the coin of a round in the round before
 
 Update = Callable[[int, int, bool], None]
 """Called with request k, the expert n that answered it, and whether the user accepted."""
-
-
-@dataclass(frozen=True)
-class Retrials:
-    """The outcome of T requests whose users retry, (T,) each.
-
-    Attributes
-    ----------
-    answers : int, the number of answers. accepted, dropped : bool; neither: the user gave up.
-    qos : the score of the accepted answer if it was in time, else 0.
-    finish : seconds at which the last answer was done, NaN for a request without one.
-    """
-
-    answers: np.ndarray
-    accepted: np.ndarray
-    dropped: np.ndarray
-    qos: np.ndarray
-    finish: np.ndarray
 
 
 def accepts(score: float, latency: float, limit: float) -> float:
@@ -87,8 +66,21 @@ class AcqbRouter:
         self._learner.observe(self._round, number, self._topics[number], (expert,), pick)
 
 
-class _Run:
-    """One run: slot a T + k of the simulator is request k's attempt a."""
+class Retrials:
+    """T requests whose users retry; slot a T + k of the simulator is request k's attempt a.
+
+    Parameters
+    ----------
+    policy : sees a decision for each answer; its index is the slot.
+    uniforms : (T, PATIENCE) on [0, 1), which decide whether a user accepts an answer.
+    update : called for every answer when it is done.
+
+    Attributes
+    ----------
+    answers : (T,) int, the number of answers. accepted, dropped : (T,) bool; neither: the user gave up.
+    qos : (T,) the score of the accepted answer if it was in time, else 0.
+    finish : (T,) seconds at which the last answer was done, NaN for a request without one.
+    """
 
     def __init__(
         self,
@@ -96,33 +88,28 @@ class _Run:
         system: System,
         policy: Policy,
         uniforms: np.ndarray,
-        update: Update | None,
+        update: Update = lambda number, expert, accepted: None,
     ) -> None:
         self.one, self.system, self.policy = one, system, policy
         self.uniforms, self.update = uniforms, update
-        arrays = (np.concatenate([getattr(one, n)] * PATIENCE, axis=-1) for n in Batch._fields)
-        self.experts = Experts(Batch(*(array[None] for array in arrays)), system)
-        T = one.T
-        self.expert = np.full(T * PATIENCE, system.N)
-        self.done = np.zeros(T * PATIENCE, bool)
+        attempts = (np.tile(array, PATIENCE)[None] for array in vars(one).values())
+        self.experts = Experts(Batch(*attempts), system)
+        self.expert = np.full(one.T * PATIENCE, system.N)
+        self.done = np.zeros(one.T * PATIENCE, bool)
         self.returns: list[tuple[float, int]] = []
-        self.outcome = Retrials(
-            answers=np.zeros(T, np.int64),
-            accepted=np.zeros(T, bool),
-            dropped=np.zeros(T, bool),
-            qos=np.zeros(T),
-            finish=np.full(T, np.nan),
-        )
+        self.answers, self.qos = np.zeros(one.T, np.int64), np.zeros(one.T)
+        self.accepted, self.dropped = np.zeros((2, one.T), bool)
+        self.finish = np.full(one.T, np.nan)
 
     def serve(self) -> Retrials:
-        """Arrivals and returns in order of time, until no request is left."""
+        """Serve arrivals and returns in order of time until no request is left; returns itself."""
         upcoming = [*self.one.arrivals.tolist(), np.inf]
         k = 0
         while True:
             back = self.returns[0][0] if self.returns else np.inf
             now = min(upcoming[k], back, self._next_completion())
             if np.isinf(now):
-                return self.outcome
+                return self
             self._advance(now)
             if upcoming[k] <= now:
                 self._route(k, now)
@@ -136,7 +123,7 @@ class _Run:
         if not (rows := np.flatnonzero(experts.working)).size:
             return np.inf
         left = np.maximum(experts.next_end[rows] - experts.iteration[rows], 1)
-        c0, k2 = experts.constants.c0[rows], experts.constants.k2[rows]
+        c0, _, k2 = (cost[0, rows] for cost in experts.costs)
         busy = duration(left, experts.context[rows], experts.running[rows], c0, k2)
         # Where requests wait, a prefill may come first; the clock itself is a safe bound.
         alone, clock = experts.waiting[rows] == 0, experts.clock[rows]
@@ -155,7 +142,7 @@ class _Run:
         experts = self.experts
         action = int(self.policy(experts.decision(slot))[0])
         self.expert[slot] = action
-        self.outcome.dropped[slot % self.one.T] = action == self.system.N
+        self.dropped[slot % self.one.T] = action == self.system.N
         idle = ~experts.working
         experts.clock[idle] = np.maximum(experts.clock[idle], now)
         experts.add(slot, np.array([action]))
@@ -163,56 +150,32 @@ class _Run:
     def _judge(self, slot: int, now: float) -> None:
         """The user accepts, gives up, or sends the request back."""
         attempt, k = divmod(slot, self.one.T)
-        expert, outcome = int(self.expert[slot]), self.outcome
+        expert = int(self.expert[slot])
         latency = (now - self.one.arrivals[k]) / self.one.lengths[expert, k]
-        score = float(self.one.scores[expert, k])
-        accepted = bool(self.uniforms[k, attempt] < accepts(score, latency, self.system.limit))
-        outcome.answers[k] += 1
-        outcome.finish[k] = now
-        outcome.accepted[k] = accepted
-        if accepted and latency < self.system.limit:
-            outcome.qos[k] = score
-        if self.update:
-            self.update(k, expert, accepted)
+        score, limit = float(self.one.scores[expert, k]), self.system.limit
+        accepted = bool(self.uniforms[k, attempt] < accepts(score, latency, limit))
+        self.answers[k] += 1
+        self.finish[k], self.accepted[k] = now, accepted
+        if accepted and latency < limit:
+            self.qos[k] = score
+        self.update(k, expert, accepted)
         if not accepted and attempt + 1 < PATIENCE:
             self._route(slot + self.one.T, now)
-
-
-def retrials(
-    one: Workload,
-    system: System,
-    policy: Policy,
-    uniforms: np.ndarray,
-    update: Update | None = None,
-) -> Retrials:
-    """Serve a workload whose users retry.
-
-    Parameters
-    ----------
-    policy : sees a decision for each answer; its index is ``a T + k`` for request k's attempt a.
-    uniforms : (T, PATIENCE) on [0, 1), which decide whether a user accepts an answer.
-    update : called for every answer when it is done.
-    """
-    return _Run(one, system, policy, uniforms, update).serve()
 
 
 def play(policy: str, price: float, load: Load, seed: int, T: int, system: System) -> Retrials:
     """T generated requests under "ACQB" or a rule of :data:`.policies.POLICIES`, with retries."""
     one = workload(load, seed, T, system.N)
-    one.check_fits(system)
     uniforms = Streams(seed).uniforms("users", T * PATIENCE).reshape(T, PATIENCE)
     if policy == "ACQB":
         router = AcqbRouter(seed, T, system.N)
-        return retrials(one, system, router, uniforms, router.update)
-    return retrials(one, system, POLICIES[policy]((seed,), T * PATIENCE, price), uniforms)
+        return Retrials(one, system, router, uniforms, router.update).serve()
+    rule = POLICIES[policy]((seed,), T * PATIENCE, price)
+    return Retrials(one, system, rule, uniforms).serve()
 
 
 def compare(
-    prices: Mapping[str, float],
-    loads: Sequence[Load],
-    seeds: Sequence[int],
-    T: int,
-    system: System,
+    prices: Mapping[str, float], loads: Sequence[Load], seeds: Sequence[int], T: int, system: System
 ) -> pd.DataFrame:
     """Means over requests, a row per policy, load and seed, for policies by name with their prices.
 
@@ -221,9 +184,8 @@ def compare(
     rows = []
     for load, (policy, price), seed in product(loads, prices.items(), seeds):
         run = play(policy, price, load, seed, T, system)
-        shares = {"accepted": run.accepted, "dropped": run.dropped}
-        shares["gave_up"] = ~run.accepted & ~run.dropped
-        means = {"qos": run.qos, "answers": run.answers, **shares}
+        means = {"qos": run.qos, "answers": run.answers, "accepted": run.accepted}
+        means |= {"dropped": run.dropped, "gave_up": ~run.accepted & ~run.dropped}
         about = {"policy": policy, "load": str(load), "seed": seed}
         rows.append(about | {name: values.mean() for name, values in means.items()})
     return pd.DataFrame(rows)

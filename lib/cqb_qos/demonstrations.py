@@ -14,22 +14,25 @@ import pandas as pd
 
 from cqb.stats import intervals
 
-from .episodes import Episodes, serve
+from .episodes import Episodes, measure, serve
 from .forecast import Form, delays, flagged, made_late, published_delays, published_late
-from .metrics import latency, measure
 from .networks import Weights, arrived_readout, graph_values, pack, unpack
 from .observe import observe
-from .policies import GreedyRouter, feasible, highest_score
+from .policies import feasible, greedy, highest_score
 from .simulator import Decision
-from .synthetic import Load, batch_of, workload
 from .system import Expert, System
-from .workload import Batch, Workload, stack
+from .workloads import Load, Workload, batch_of, stack, workload
+
+
+def own_seconds(prompts: np.ndarray, lengths: np.ndarray, expert: Expert) -> np.ndarray:
+    """Seconds that the tokens of a request take: its prefill, and d - 1 decode iterations."""
+    held = (lengths - 1) * prompts + lengths * (lengths - 1) // 2
+    return expert.k1 * prompts + expert.k2 * held
 
 
 def lone_latency(prompts: np.ndarray, lengths: np.ndarray, expert: Expert) -> np.ndarray:
-    """Seconds per token of requests that have the expert to themselves: one prefill, d - 1 decodes."""
-    held = (lengths - 1) * prompts + lengths * (lengths - 1) // 2
-    return expert.c0 + (expert.k1 * prompts + expert.k2 * held) / lengths
+    """Seconds per token of requests that have the expert to themselves."""
+    return expert.c0 + own_seconds(prompts, lengths, expert) / lengths
 
 
 def largest_rate(prompts: np.ndarray, lengths: np.ndarray, expert: Expert) -> float:
@@ -37,8 +40,7 @@ def largest_rate(prompts: np.ndarray, lengths: np.ndarray, expert: Expert) -> fl
 
     A request costs its own tokens' time however it is batched; only c0 is shared by a batch.
     """
-    held = (lengths - 1) * prompts + lengths * (lengths - 1) // 2
-    return float(1.0 / np.mean(expert.k1 * prompts + expert.k2 * held))
+    return float(1.0 / np.mean(own_seconds(prompts, lengths, expert)))
 
 
 def knee(
@@ -46,7 +48,7 @@ def knee(
 ) -> pd.DataFrame:
     """One expert at several Poisson rates: latency, QoS and utilisation, means with 95% intervals."""
     system = System((expert,), limit)
-    batch = batch_of([Load("Poisson", rate) for rate in rates], seeds, T, system)
+    batch = batch_of([Load("Poisson", rate) for rate in rates], seeds, T, 1)
     rows = measure(serve(batch, system, highest_score))
     groups = rows.groupby(np.repeat(rates, len(seeds)))
     table = pd.DataFrame(intervals(groups, ("latency", "qos", "utilisation"), groups.size()))
@@ -58,23 +60,14 @@ def interference(expert: Expert, sizes: Sequence[int], prompt: int, length: int)
 
     With b requests, ``c0 + b (k1 p + k2 sum_{i=1}^{d-1} (p + i)) / d`` seconds per token.
     """
-    most = max(sizes)
-    flat = np.full((1, most), 1.0)
-    lengths = np.full((1, most), length)
+    most, of_size = max(sizes), np.array(sizes)
+    flat, lengths = np.full((1, most), 1.0), np.full((1, most), length)
     one = Workload(np.zeros(most), np.full(most, prompt), lengths, flat, flat, lengths)
-    outcome = serve(
-        stack([one] * len(sizes)),
-        System((expert,)),
-        lambda decision: np.where(decision.index < np.array(sizes), 0, 1),
-    )
-    shared = lone_latency(np.array(prompt), np.array(length), expert) - expert.c0
-    return pd.DataFrame(
-        {
-            "requests": sizes,
-            "simulated": np.nanmax(latency(outcome), axis=1),
-            "closed form": expert.c0 + np.array(sizes) * shared,
-        }
-    )
+    joins = np.where(np.arange(most) < of_size[:, None], 0, 1)
+    outcome = serve(stack([one] * len(sizes)), System((expert,)), lambda d: joins[:, d.index])
+    closed = expert.c0 + of_size * own_seconds(prompt, length, expert) / length
+    simulated = np.nanmax(outcome.latency, axis=1)
+    return pd.DataFrame({"requests": sizes, "simulated": simulated, "closed form": closed})
 
 
 def frozen_delays(expert: Expert, seeds: Sequence[int], running: int) -> pd.DataFrame:
@@ -83,36 +76,24 @@ def frozen_delays(expert: Expert, seeds: Sequence[int], running: int) -> pd.Data
     Each seed starts `running` requests and a second later one more, after which nothing arrives; a
     row per request that still runs then, in seconds per token.
     """
-    batch, system = _frozen(seeds, running), System((expert,))
+    times = np.append(np.linspace(0.0, 0.1, running + 1)[:-1], 1.1)
+    load, system = Load("Poisson", 1.0), System((expert,))
+    batch = stack([replace(workload(load, s, running + 1, 1), arrivals=times) for s in seeds])
+    serves, drops = np.zeros(len(seeds), np.int64), np.ones(len(seeds), np.int64)
     episodes = Episodes(batch, system)
     for _ in range(running):
-        episodes.step(np.zeros(len(seeds), np.int64))
+        episodes.step(serves)
     decision = episodes.decision
     slots, lengths = decision.experts.running_requests(truth=True), batch.lengths[:, :, -1]
-    estimates = {
+    episodes.step(serves)
+    without = serve(batch, system, lambda decision: drops if decision.index == running else serves)
+    gap = (episodes.outcome().latency - without.latency)[:, None, :]
+    columns = {
+        "simulated": np.take_along_axis(gap, np.maximum(slots.number, 0), axis=2),
         "ours": delays(decision, slots, lengths),
         "published": published_delays(decision, slots, lengths),
     }
-    number = decision.experts.request[:, None, : slots.here.shape[2]].copy()  # it changes in place
-    episodes.step(np.zeros(len(seeds), np.int64))
-    with_it = latency(episodes.outcome())
-    without = latency(serve(batch, system, _all_but_last))
-    gap = np.take_along_axis((with_it - without)[:, None, :], np.maximum(number, 0), axis=2)
-    columns = {"simulated": gap, **estimates}
     return pd.DataFrame({name: values[slots.here] for name, values in columns.items()})
-
-
-def _frozen(seeds: Sequence[int], running: int) -> Batch:
-    """Requests of one expert that arrive within a tenth of a second, and the last a second later."""
-    times = np.linspace(0.0, 0.1, running + 1)
-    times[-1] += 1.0
-    load = Load("Poisson", 1.0)
-    return stack([replace(workload(load, s, running + 1, 1), arrivals=times) for s in seeds])
-
-
-def _all_but_last(decision: Decision) -> np.ndarray:
-    B, _, T = decision.experts.batch.shape
-    return np.full(B, int(decision.index == T - 1))
 
 
 def flags(load: Load, seeds: Sequence[int], T: int, system: System) -> pd.DataFrame:
@@ -127,31 +108,28 @@ def flags(load: Load, seeds: Sequence[int], T: int, system: System) -> pd.DataFr
         "published form, true lengths": (published_late, True),
         "published form, predicted lengths": (published_late, False),
     }
-    counts, rule = np.zeros((len(forms), 3), np.int64), GreedyRouter()
+    counts = np.zeros((len(forms), 3), np.int64)
 
     def counting(decision: Decision) -> np.ndarray:
-        actions = rule(decision)
-        right = _chosen(decision, actions, made_late, True)
-        for count, (form, truth) in zip(counts, forms.values(), strict=True):
-            found = _chosen(decision, actions, form, truth)
+        actions = greedy(decision)
+        served = np.flatnonzero(actions < system.N)
+
+        def at_chosen(form: Form, truth: bool) -> np.ndarray:
+            return flagged(decision, form, truth=truth)[0][served, actions[served]]
+
+        right = at_chosen(made_late, True)
+        for count, form in zip(counts, forms.values(), strict=True):
+            found = at_chosen(*form)
             count += [(found & right).sum(), (found & ~right).sum(), (right & ~found).sum()]
         return actions
 
-    serve(batch_of([load], seeds, T, system), system, counting)
+    serve(batch_of([load], seeds, T, system.N), system, counting)
     return pd.DataFrame(counts, index=list(forms), columns=["right", "false", "missed"])
-
-
-def _chosen(decision: Decision, actions: np.ndarray, form: Form, truth: bool) -> np.ndarray:
-    """Requests that a form flags at the chosen expert, (B, S) bool; none for a dropped request."""
-    late, _ = flagged(decision, form, truth=truth)
-    N = late.shape[1]
-    served = late[np.arange(len(late)), np.minimum(actions, N - 1)]
-    return served & (actions < N)[:, None]
 
 
 def states(load: Load, seeds: Sequence[int], decisions: int, system: System) -> np.ndarray:
     """Packed observations, (seeds, D), after some decisions of the rule Feasible."""
-    episodes = Episodes(batch_of([load], seeds, decisions + 1, system), system)
+    episodes = Episodes(batch_of([load], seeds, decisions + 1, system.N), system)
     for _ in range(decisions):
         episodes.step(feasible(episodes.decision))
     return pack(observe(episodes.decision))

@@ -10,9 +10,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from cqb.figures.kinds import columns, dots, estimates, forest, lines, names_down, stacked
-from cqb.figures.sheets import Panel, legend, panel, sheet
+from cqb.figures.sheets import Panel, each, legend, panel, sheet
 from cqb.figures.style import BLUE, DASHED, DOTTED, FAINT, GREEN, INK, ORANGE, SOLID, WIDTH, Look
 from cqb.tables import select
+
+from .episodes import DROPPED
+from .summaries import SYSTEM, WORST, load_names
 
 LOOKS = {
     "RANDOM": Look("#777777", DOTTED, "d"),
@@ -26,7 +29,7 @@ LOOKS = {
     "Priced Feasible+drop": Look("#56B4E9", SOLID, "o"),
     "Priced Impact-greedy": Look("#0072B2", SOLID, "o"),
     "Priced rollout": Look("#882255", SOLID, "P"),
-    "DDQN (worst of 3)": Look("#000000", SOLID, "*"),
+    WORST: Look("#000000", SOLID, "*"),
 }
 # Of trained policies, by what was trained; "DDQN arrived", which cannot tell experts apart, lies far
 # below the rest and is left out.
@@ -35,47 +38,39 @@ TRAINED = {
     "DDQN impact 1": Look("#0072B2", SOLID, "o"),
     "DDQN flat": Look("#D55E00", DASHED, "s"),
 }
-SYSTEM = "default"
 MILLI = 1000.0
-TIMES = {
-    "first_token": "time to first token (ms)\ndot: mean; upright: 95% quantile",
-    "token_time": "time per later token (ms)\ndot: mean; upright: 95% quantile",
-}
-LENGTHS = ("up to 60", "60 to 90", "90 to 150", "over 150")  # tokens of a response
+TIMES = {"first_token": "time to first token", "token_time": "time per later token"}
 
 
-def _looks(names: Iterable[str], looks: Mapping[str, Look] = LOOKS) -> dict[str, Look]:
-    present = set(names)
-    return {name: look for name, look in looks.items() if name in present}
-
-
-def _loads(rows: pd.DataFrame) -> pd.Series:
-    """The load of each row in words, such as "Poisson 3"."""
-    return rows["kind"] + " " + rows["rate"].map("{:g}".format)
+def _looks(policies: Iterable[str]) -> dict[str, Look]:
+    """Looks of the policies of a table: rules, then trained ones, which end in their training seed."""
+    present = sorted(set(policies))
+    kinds = {policy: policy.rpartition(" #")[0] for policy in present}
+    trained = {p: look for kind, look in TRAINED.items() for p in present if kinds[p] == kind}
+    return {name: look for name, look in LOOKS.items() if name in present} | trained
 
 
 def one_expert(knee: pd.DataFrame, interference: pd.DataFrame, limit: float, most: float) -> Figure:
     """Latency against the rate up to the largest possible one, and against how many share a batch."""
-    bound = ("y", MILLI * limit, {"color": INK, "ls": "--"})
-    end = ("x", most, {"ls": ":"})
-    look = {"simulated, 95% interval": Look(BLUE)}
-    named = look | {"no batch can serve more than this": Look(FAINT, DOTTED, "")}
-    named |= {"limit L": Look(INK, DASHED, "")}
-    rows = estimates(knee, "latency", MILLI).assign(what="simulated, 95% interval")
-    batch = interference.assign(limit=MILLI * limit)
-    batch[["closed form", "simulated"]] *= MILLI
+    simulated, bound = "simulated, 95% interval", Look(INK, DASHED, "")
+    look = {simulated: Look(BLUE)}
+    named = look | {"no batch can serve more than this": Look(FAINT, DOTTED, ""), "limit L": bound}
+    rows = estimates(knee, "latency", MILLI).assign(what=simulated)
+    guides = [("y", MILLI * limit, {"color": INK, "ls": "--"}), ("x", most, {"ls": ":"})]
+    axis = {"xlabel": "arrival rate (requests per second)", "ylabel": "latency (ms per token)"}
+    first = {"axis": axis, "log": "y", "guides": guides, "key": legend(named, "line, marker")}
     both = {
         "closed form": ("closed form", Look(ORANGE, SOLID, "")),
         "simulated": ("simulated", Look(BLUE, None, "o")),
-        "limit": ("limit L", Look(INK, DASHED, "")),
+        "limit": ("limit L", bound),
     }
-    axis = {"xlabel": "arrival rate (requests per second)", "ylabel": "latency (ms per token)"}
-    first = {"axis": axis, "log": "y", "guides": [bound, end], "key": legend(named, "line, marker")}
-    second = {"xlabel": "equal requests in one batch", "ylabel": ""}
+    batch = interference.assign(limit=limit)
+    batch[list(both)] *= MILLI
+    second = {"axis": {"xlabel": "equal requests in one batch"}}
     titles = "one expert under Poisson arrivals", "interference: requests that start together"
     panels = [
         panel(lines, rows, "rate", look, by="what", markers=True, title=titles[0], **first),
-        panel(columns, batch, "requests", both, title=titles[1], axis=second),
+        panel(columns, batch, "requests", both, title=titles[1], **second),
     ]
     return sheet([panels], 2.7, title="Synthetic workload: latency of a single expert")
 
@@ -89,18 +84,18 @@ def impact(delays: pd.DataFrame, flags: pd.DataFrame) -> Figure:
     axis = {"xlabel": "simulated delay (ms per token)", "ylabel": "estimate (ms per token)"}
     first = {"title": "delay of a running request, frozen system", "axis": axis}
     counts = flags[list(colours)].rename(lambda name: name.replace(", ", ",\n"))
-    axis = {"xlabel": "requests made late, or said to be", "ylabel": ""}
+    axis = {"xlabel": "requests made late, or said to be"}
     second = {"title": "flags of each estimate", "axis": axis, "height": 0.55}
+
+    def diagonal(ax: Axes) -> None:
+        ax.axline((0.0, 0.0), slope=1.0, color=FAINT, lw=0.8)
+        dots(ax, rows, "simulated", "estimate", look, "form", s=14)
+
     panels = [
-        panel(_delays, rows, look, key=legend(look, "marker"), **first),
+        panel(diagonal, key=legend(look, "marker"), **first),
         panel(stacked, counts, colours, key=legend(colours), **second),
     ]
     return sheet([panels], 2.7, title="Synthetic workload: the impact of one more request")
-
-
-def _delays(ax: Axes, rows: pd.DataFrame, look: Mapping[str, Look]) -> None:
-    ax.axline((0.0, 0.0), slope=1.0, color=FAINT, lw=0.8)
-    dots(ax, rows, "simulated", "estimate", look, "form", s=14)
 
 
 def loads(summary: pd.DataFrame) -> Figure:
@@ -108,19 +103,21 @@ def loads(summary: pd.DataFrame) -> Figure:
 
     The simple rules are in the upper panels, the better policies below, on a scale of their own.
     """
-    rows = estimates(select(summary, system=SYSTEM, policy=list(LOOKS)), "qos")
-    rows["low"] = rows["low"].clip(lower=0.0)
     names = list(LOOKS)
+    rows = estimates(select(summary, system=SYSTEM, policy=names), "qos")
+    rows["low"] = rows["low"].clip(lower=0.0)
 
-    def make(kind: str, here: pd.DataFrame, upper: bool) -> Panel:
-        axis = {"xlabel": "" if upper else "arrival rate (requests per second)"}
-        about = {"title": f"{kind} arrivals" if upper else "", "ticks": here["rate"], "axis": axis}
-        here = select(here, policy=names[:6] if upper else names[6:])
-        return panel(lines, here, "rate", LOOKS, markers=True, **about)
+    def row(policies: list[str], title: str, xlabel: str) -> list[Panel]:
+        def make(kind: str, here: pd.DataFrame) -> Panel:
+            about = {"title": title.format(kind), "ticks": here["rate"], "axis": {"xlabel": xlabel}}
+            return panel(lines, here, "rate", LOOKS, markers=True, **about)
 
-    kinds = list(rows.groupby("kind", sort=False))
+        return each(select(rows, policy=policies), "kind", make)
+
+    upper = row(names[:6], "{} arrivals", "")
+    lower = row(names[6:], "", "arrival rate (requests per second)")
     return sheet(
-        [[make(*kind, upper) for kind in kinds] for upper in (True, False)],
+        [upper, lower],
         2.3,
         sharey="row",
         sharex="col",
@@ -130,13 +127,14 @@ def loads(summary: pd.DataFrame) -> Figure:
     )
 
 
-def differences(
-    paired: pd.DataFrame, against: str, loads: Sequence[object], looks: Mapping[str, Look] = LOOKS
-) -> Figure:
-    """Differences in average QoS to one policy on the same seeds, with 95% intervals, by load."""
-    rows = select(paired, system=SYSTEM, policy=list(looks))
-    rows = rows.assign(load=_loads, mean=rows["difference"])
-    look = _looks(rows["policy"], looks)
+def differences(paired: pd.DataFrame, against: str, loads: Sequence[object]) -> Figure:
+    """Differences in average QoS to one policy on the same seeds, with 95% intervals, by load.
+
+    Learned policies are drawn but for those of the blind network.
+    """
+    look = _looks(paired["policy"])
+    rows = select(paired, system=SYSTEM, policy=list(look))
+    rows = rows.assign(load=load_names, mean=rows["difference"])
 
     def make(load: str) -> Panel:
         return panel(_forest, select(rows, load=load), look, title=load, guides=[("x", 0.0, {})])
@@ -156,44 +154,34 @@ def _forest(ax: Axes, rows: pd.DataFrame, look: Mapping[str, Look]) -> None:
     ax.xaxis.set_major_locator(MaxNLocator(5))
 
 
-def learned_differences(paired: pd.DataFrame, against: str, loads: Sequence[object]) -> Figure:
-    """Differences of all learned policies but the blind one to a rule on the same seeds."""
-    return differences(paired, against, loads, _trained(paired))
-
-
-def _trained(rows: pd.DataFrame) -> dict[str, Look]:
-    """Looks of the trained policies in a table, which are named by kind and training seed."""
-    kinds = {policy: policy.rpartition(" #")[0] for policy in sorted(set(rows["policy"]))}
-    return {name: TRAINED[of] for kind in TRAINED for name, of in kinds.items() if of == kind}
-
-
 def training(histories: pd.DataFrame, rule: str, level: float) -> Figure:
     """Validation QoS of each training against the frames it has seen, and that of a rule."""
-    look, colour = _trained(histories), LOOKS[rule].colour
+    look, colour = _looks(histories["policy"]), LOOKS[rule].colour
     rows = select(histories, policy=list(look))
     rows = rows.assign(thousands=rows["frames"] / 1000, mean=rows["validation"])
     present = set(look.values())
     named = {f"{kind}, by training seed": one for kind, one in TRAINED.items() if one in present}
     named[rule] = Look(colour, DASHED, "")
-    axis = {
-        "xlabel": "decisions trained on (thousands)",
-        "ylabel": "average QoS, validation workloads",
-    }
+    axis = {"xlabel": "decisions trained on (thousands)"}
     guides = [("y", level, {"color": colour, "lw": 1.2, "ls": "--"})]
     about = {"error": None, "markers": True, "axis": axis, "guides": guides}
     one = panel(lines, rows, "thousands", look, key=legend(named, "line, marker"), **about)
-    heading = "Synthetic workload: training, mean of three loads"
-    return sheet([[one]], 2.9, width=0.75 * WIDTH, title=heading)
+    words = {"title": "Synthetic workload: training, mean of three loads"}
+    words["ylabel"] = "average QoS, validation workloads"
+    return sheet([[one]], 2.9, width=0.75 * WIDTH, **words)
 
 
 def waits(summary: pd.DataFrame, load: str) -> Figure:
     """Time to first token, time per later token and drops by length under one load."""
-    rows = summary[(summary["system"] == SYSTEM) & (_loads(summary) == load)]
-    rows = rows.set_index("policy")
+    rows = select(summary.assign(load=load_names), system=SYSTEM, load=load).set_index("policy")
     rows = rows.loc[list(_looks(rows.index))]
+    marks = "(ms)\ndot: mean; upright: 95% quantile"
     lengths = {"xlabel": "response length (tokens)", "ylabel": "dropped (%)"}
     panels = [
-        *(panel(_times, rows, time, axis={"xlabel": text}) for time, text in TIMES.items()),
+        *(
+            panel(_times, rows, time, axis={"xlabel": f"{text} {marks}"})
+            for time, text in TIMES.items()
+        ),
         panel(_drops, rows[rows["dropped_mean"] > 0.0], axis=lengths),
     ]
     return sheet([panels], 3.0, title=f"Synthetic workload, {load}: waiting, and who is dropped")
@@ -211,10 +199,10 @@ def _times(ax: Axes, rows: pd.DataFrame, metric: str) -> None:
 
 def _drops(ax: Axes, rows: pd.DataFrame) -> None:
     """The dropped share of each group of lengths, for the policies that drop."""
-    columns = {f"dropped_{length.replace(' ', '_')}_mean": length for length in LENGTHS}
-    drops = 100.0 * rows[list(columns)].rename(columns=columns)
-    look, most = _looks(drops.index), float(drops.to_numpy().max(initial=0.0))
-    part = drops.reset_index().melt("policy", var_name="length", value_name="mean")
+    look, drops = _looks(rows.index), 100.0 * rows[[f"{metric}_mean" for metric in DROPPED]]
+    most = float(drops.to_numpy().max(initial=0.0))
+    drops = drops.set_axis(list(DROPPED.values()), axis=1).reset_index()
+    part = drops.melt("policy", var_name="length", value_name="mean")
     lines(ax, part, "length", look, error=None, markers=True)
     ax.set_ylim(0.0, 1.9 * most if most else None)  # room above the lines for the legend
     legend(look, "line, marker", loc="upper left")(ax)

@@ -14,8 +14,8 @@ import numpy as np
 
 from .episodes import Episodes
 from .observe import Observation, observe
-from .synthetic import Load, batch_of
 from .system import System
+from .workloads import Load, batch_of
 
 try:
     import gymnasium
@@ -44,8 +44,9 @@ class QosEnv(gymnasium.Env):
             raise ValueError("loads: found none, expected at least one")
         self._loads, self._system, self._T, self._beta = tuple(loads), system, T, beta
         self.action_space = spaces.Discrete(system.N + 1)
-        example = Episodes(batch_of(loads[:1], [0], 1, system), system).decision
-        self.observation_space = spaces.Dict(_spaces(observe(example)))
+        example = Episodes(batch_of(loads[:1], [0], 1, system.N), system).decision
+        shown = _as_dict(observe(example))
+        self.observation_space = spaces.Dict({name: _space(v) for name, v in shown.items()})
         self.episodes: Episodes | None = None
 
     def reset(
@@ -56,7 +57,7 @@ class QosEnv(gymnasium.Env):
         if load is None:
             load = self._loads[int(self.np_random.integers(len(self._loads)))]
         chosen = int(self.np_random.integers(2**31)) if seed is None else seed
-        batch = batch_of([load], [chosen], self._T, self._system)
+        batch = batch_of([load], [chosen], self._T, self._system.N)
         self.episodes = Episodes(batch, self._system, self._beta)
         return _as_dict(observe(self.episodes.decision)), {"load": str(load), "seed": chosen}
 
@@ -76,11 +77,8 @@ def _as_dict(seen: Observation) -> dict[str, np.ndarray]:
     }
 
 
-def _spaces(seen: Observation) -> dict[str, spaces.Space]:
-    """The space of each array of an observation, by one example."""
-    return {
-        name: spaces.MultiBinary(values.shape[1:])
-        if values.dtype == bool
-        else spaces.Box(-np.inf, np.inf, values.shape[1:], np.float32)
-        for name, values in seen._asdict().items()
-    }
+def _space(values: np.ndarray) -> spaces.Space:
+    """The space of one of these arrays."""
+    if values.dtype == np.int8:
+        return spaces.MultiBinary(values.shape)
+    return spaces.Box(-np.inf, np.inf, values.shape, np.float32)

@@ -63,32 +63,29 @@ def unpack(packed: Array) -> Observation:
     return Observation(*parts)
 
 
-def embedding_layers() -> dict[str, tuple[int, int]]:
-    """Inputs and outputs of each linear layer of the embedding, by name."""
-    layers: dict[str, tuple[int, int]] = {}
-    for name, inputs in (("self", EXPERT + RATE), ("arrived", ARRIVED)):
-        layers |= {f"{name}.0": (inputs, WIDTH), f"{name}.1": (WIDTH, WIDTH)}
+Layers = dict[str, tuple[int, int]]
+"""Inputs and outputs of linear layers, by name."""
+
+
+def _two(name: str, inputs: int, width: int) -> Layers:
+    """The layers of :func:`mlp`."""
+    return {f"{name}.0": (inputs, width), f"{name}.1": (width, width)}
+
+
+def _embedding_layers() -> Layers:
+    layers = _two("self", EXPERT + RATE, WIDTH) | _two("arrived", ARRIVED, WIDTH)
     for name, inputs in (("running", RUNNING), ("waiting", WAITING)):
-        layers |= {
-            f"{name}.0": (inputs, INNER),
-            f"{name}.1": (INNER, INNER),
-            f"{name}.source": (INNER, HEADS),
-            f"{name}.target": (WIDTH, HEADS),
-            f"{name}.out": (2 * INNER, WIDTH),
-        }
+        heads = {f"{name}.source": (INNER, HEADS), f"{name}.target": (WIDTH, HEADS)}
+        layers |= _two(name, inputs, INNER) | heads | {f"{name}.out": (2 * INNER, WIDTH)}
     return layers | {"relation": (WIDTH, INNER), "relation.score": (INNER, HEADS)}
 
 
-def graph_layers(N: int) -> dict[str, tuple[int, int]]:
-    """Inputs and outputs of each linear layer of the graph encoder, which do not depend on N."""
-    return embedding_layers() | {
-        "expert.0": (2 * WIDTH, WIDTH),
-        "expert.1": (WIDTH, WIDTH),
-        "expert.out": (WIDTH, 1),
-        "context.0": (WIDTH, WIDTH),
-        "context.1": (WIDTH, WIDTH),
-        "context.out": (WIDTH, 2),  # the advantage of a drop, and the state's value
-    }
+def _graph_layers(N: int) -> Layers:
+    """The layers of the graph encoder, which do not depend on N."""
+    expert = _two("expert", 2 * WIDTH, WIDTH) | {"expert.out": (WIDTH, 1)}
+    # The context gives the advantage of a drop, and the state's value.
+    context = _two("context", WIDTH, WIDTH) | {"context.out": (WIDTH, 2)}
+    return _embedding_layers() | expert | context
 
 
 def graph_values(weights: Weights, packed: Array) -> Array:
@@ -102,14 +99,14 @@ def graph_values(weights: Weights, packed: Array) -> Array:
     wide = xp.broadcast_to(context[:, None, :], nodes.shape)
     each = mlp(weights, "expert", xp.concat((nodes, wide), axis=-1))
     both = linear(weights, "context.out", mlp(weights, "context", context))
-    expert = linear(weights, "expert.out", each)[..., 0] + rollout(graph)
-    return dueling(xp.concat((expert, both[:, :1]), axis=1), both[:, 1:])
+    return dueling(linear(weights, "expert.out", each)[..., 0] + rollout(graph), both)
 
 
-def dueling(advantage: Array, state: Array) -> Array:
-    """Values (B, N + 1) from advantages (B, N + 1) and a state's value (B, 1)."""
-    xp = array_namespace(advantage)
-    return state + advantage - xp.mean(advantage, axis=1, keepdims=True)
+def dueling(expert: Array, rest: Array) -> Array:
+    """Values (B, N + 1) from the experts' advantages (B, N), a drop's and the state's value (B, 2)."""
+    xp = array_namespace(expert)
+    advantage = xp.concat((expert, rest[:, :1]), axis=1)
+    return rest[:, 1:] + advantage - xp.mean(advantage, axis=1, keepdims=True)
 
 
 def rollout(graph: Observation) -> Array:
@@ -127,7 +124,7 @@ def embed(weights: Weights, graph: Observation) -> tuple[Array, Array]:
     target = own + arrived
     running = _pooled(weights, "running", graph.running, graph.running_mask, target)
     waiting = _pooled(weights, "waiting", graph.waiting, graph.waiting_mask, target)
-    nodes = _over_relations(weights, xp.stack((own, arrived, running, waiting), axis=2))
+    nodes = _attended(weights, xp.stack((own, arrived, running, waiting), axis=2), axis=2)
     return nodes, xp.mean(nodes, axis=1)
 
 
@@ -136,10 +133,7 @@ def arrived_readout(weights: Weights, graph: Observation) -> Array:
 
     Without a term of each expert's own, attention is a sum over a set: it is blind to which is which.
     """
-    xp = array_namespace(graph.arrived)
-    nodes, _ = embed(weights, graph)
-    score = linear(weights, "relation.score", xp.tanh(linear(weights, "relation", nodes)))
-    return weighted(xp, score, nodes, axis=1)
+    return _attended(weights, embed(weights, graph)[0], axis=1)
 
 
 def _pooled(weights: Weights, name: str, requests: Array, mask: Array, target: Array) -> Array:
@@ -148,25 +142,25 @@ def _pooled(weights: Weights, name: str, requests: Array, mask: Array, target: A
     Scores are LeakyReLU(a source + b target), as in a graph attention layer; a softmax loses the number
     of requests, hence the sum (in tens).
     """
-    xp = array_namespace(requests)
-    each = mlp(weights, name, requests)
+    xp, each = array_namespace(requests), mlp(weights, name, requests)
     target = linear(weights, f"{name}.target", target)[:, :, None, :]
     score = linear(weights, f"{name}.source", each) + target
     score = xp.where(score > 0.0, score, 0.2 * score) - 1e4 * (1.0 - mask[..., None])
-    mean = weighted(xp, score, each, axis=2, mask=mask)
+    mean = _weighted(score, each, axis=2, mask=mask)
     total = xp.sum(each * mask[..., None], axis=2) / 10.0
     return relu(linear(weights, f"{name}.out", xp.concat((mean, total), axis=-1)))
 
 
-def _over_relations(weights: Weights, relations: Array) -> Array:
-    """Attention over relations (B, N, 4, WIDTH), each head for its share of the width."""
-    xp = array_namespace(relations)
-    score = linear(weights, "relation.score", xp.tanh(linear(weights, "relation", relations)))
-    return weighted(xp, score, relations, axis=2)
+def _attended(weights: Weights, nodes: Array, axis: int) -> Array:
+    """Attention over an axis of nodes (..., WIDTH)."""
+    xp = array_namespace(nodes)
+    score = linear(weights, "relation.score", xp.tanh(linear(weights, "relation", nodes)))
+    return _weighted(score, nodes, axis)
 
 
-def weighted(xp: Any, score: Array, each: Array, axis: int, mask: Array | None = None) -> Array:
+def _weighted(score: Array, each: Array, axis: int, mask: Array | None = None) -> Array:
     """Softmax-weighted sum over an axis; scores (..., HEADS), a head for each share of the width."""
+    xp = array_namespace(score)
     score = xp.exp(score - xp.max(score, axis=axis, keepdims=True))
     if mask is not None:
         score = score * mask[..., None]
@@ -194,7 +188,7 @@ def relu(x: Array) -> Array:
 class Network(NamedTuple):
     """Inputs and outputs of its linear layers, for N experts, and its values of packed observations."""
 
-    layers: Callable[[int], dict[str, tuple[int, int]]]
+    layers: Callable[[int], Layers]
     values: Callable[[Weights, Array], Array]
 
 
@@ -224,34 +218,27 @@ def check(network: str, N: int, weights: dict[str, Any]) -> None:
             raise ValueError(f"weights of {network!r}: {name}: found a number that is not finite")
 
 
-def _flat_layers(N: int) -> dict[str, tuple[int, int]]:
-    return {
-        "hidden.0": (size(N), FLAT_WIDTH),
-        "hidden.1": (FLAT_WIDTH, FLAT_WIDTH),
-        "flat.out": (FLAT_WIDTH, N + 2),
-    }
+def _flat_layers(N: int) -> Layers:
+    return _two("hidden", size(N), FLAT_WIDTH) | {"flat.out": (FLAT_WIDTH, N + 2)}
 
 
 def _flat_values(weights: Weights, packed: Array) -> Array:
-    xp = array_namespace(packed)
     ends = linear(weights, "flat.out", mlp(weights, "hidden", packed))
-    expert = ends[:, :-2] + rollout(unpack(packed))
-    return dueling(xp.concat((expert, ends[:, -2:-1]), axis=1), ends[:, -1:])
+    return dueling(ends[:, :-2] + rollout(unpack(packed)), ends[:, -2:])
 
 
-def _arrived_layers(N: int) -> dict[str, tuple[int, int]]:
-    heads = {"context.0": (WIDTH, WIDTH), "context.1": (WIDTH, WIDTH)}
-    return embedding_layers() | heads | {"actions.out": (WIDTH, N + 2)}
+def _arrived_layers(N: int) -> Layers:
+    return _embedding_layers() | _two("context", WIDTH, WIDTH) | {"actions.out": (WIDTH, N + 2)}
 
 
 def _arrived_values(weights: Weights, packed: Array) -> Array:
     readout = arrived_readout(weights, unpack(packed))
     ends = linear(weights, "actions.out", mlp(weights, "context", readout))
-    return dueling(ends[:, :-1], ends[:, -1:])
+    return dueling(ends[:, :-2], ends[:, -2:])
 
 
 NETWORKS = {
-    "graph": Network(graph_layers, graph_values),
+    "graph": Network(_graph_layers, graph_values),
     "flat": Network(_flat_layers, _flat_values),
     "arrived": Network(_arrived_layers, _arrived_values),
 }

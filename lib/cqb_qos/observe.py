@@ -17,9 +17,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .forecast import delays, final_latency, frozen_own_latency, overshoot, own_latency
+from .forecast import Frozen, frozen, overshoot, own_latency
 from .policies import soft_gain, toll
-from .simulator import Decision, Running
+from .simulator import Decision, Requests
 
 PROMPT, LENGTH = 100.0, 150.0  # tokens
 SHOWN = 10  # running and waiting requests of each expert
@@ -52,109 +52,74 @@ class Observation(NamedTuple):
 
 def observe(decision: Decision) -> Observation:
     """The observation of a decision."""
-    running, running_mask = _requests(decision, _running_slots(decision))
-    waiting, waiting_mask = _requests(decision, _waiting_slots(decision))
-    now = decision.experts.running_requests(truth=False)
-    final = final_latency(decision, now)
-    added = delays(decision, now, decision.lengths)
+    experts, seen = decision.experts, frozen(decision)
+    limit = experts.system.limit
+    states = (
+        experts.per_expert(experts.context) * experts.costs[2] / limit,
+        experts.per_expert(experts.running) / 10.0,
+        experts.per_expert(experts.waiting) / 10.0,
+        overshoot(decision) / limit,
+    )
     return Observation(
-        _arrived(decision, now, final, added),
-        _experts(decision),
-        np.concatenate((running, _forecasts(decision, now, final, added)), axis=-1),
-        running_mask,
-        waiting,
-        waiting_mask,
+        _arrived(decision, seen),
+        np.stack(states, axis=-1),
+        *_shown(decision, seen.running, seen.final, seen.added),
+        *_shown(decision, experts.waiting_requests(SHOWN, truth=False)),
         np.stack([_rate(decision, gaps) / 10.0 for gaps in RECENT], axis=-1),
     )
 
 
-def _arrived(decision: Decision, now: Running, final: np.ndarray, added: np.ndarray) -> np.ndarray:
+def _arrived(decision: Decision, seen: Frozen) -> np.ndarray:
     """Features of the arriving request at each expert, (B, N, 9)."""
     limit = decision.experts.system.limit
-    prompt = np.broadcast_to(decision.prompt[:, None], decision.scores.shape)
     pooled = np.exp(np.log(decision.lengths).mean(axis=1, keepdims=True))
-    own = frozen_own_latency(decision, now)
-    late = now.here & (final < limit) & (final + added >= limit)
+    late = seen.running.here & (seen.final < limit) & (seen.final + seen.added >= limit)
     columns = (
-        prompt / PROMPT,
+        decision.prompt[:, None] / PROMPT,
         decision.scores,
         decision.lengths / LENGTH,
-        np.broadcast_to(pooled / LENGTH, prompt.shape),
+        pooled / LENGTH,
         np.minimum(own_latency(decision) / limit, FAR_LATE),
-        np.minimum(own / limit, FAR_LATE),
-        np.where(late, now.score, 0.0).sum(axis=-1),
-        soft_gain(decision, now, own, final, added),
+        np.minimum(seen.own / limit, FAR_LATE),
+        np.where(late, seen.running.score, 0.0).sum(axis=-1),
+        soft_gain(decision, seen),
         toll(decision),
     )
-    return np.stack(columns, axis=-1)
+    return np.stack(np.broadcast_arrays(*columns), axis=-1)
 
 
-def _experts(decision: Decision) -> np.ndarray:
-    """Features of the experts, (B, N, 4)."""
-    experts = decision.experts
-    limit, k2 = experts.system.limit, decision.per_expert(experts.constants.k2)
-    columns = (
-        decision.per_expert(experts.context) * k2 / limit,
-        decision.per_expert(experts.running) / 10.0,
-        decision.per_expert(experts.waiting) / 10.0,
-        overshoot(decision) / limit,
-    )
-    return np.stack(columns, axis=-1)
-
-
-def _forecasts(
-    decision: Decision, now: Running, final: np.ndarray, added: np.ndarray
-) -> np.ndarray:
-    """Final latencies of the first running requests and what is added to them, (B, N, SHOWN, 2)."""
-    both = np.stack((final, added), axis=-1) / decision.experts.system.limit
-    both = np.where(now.here[..., None], np.minimum(both, FAR_LATE), 0.0)[:, :, :SHOWN]
-    return np.pad(both, ((0, 0), (0, 0), (0, SHOWN - both.shape[2]), (0, 0)))
-
-
-def _running_slots(decision: Decision) -> tuple[np.ndarray, np.ndarray]:
-    """Numbers of the oldest running requests, and the tokens they emitted: (R, SHOWN), -1 for none."""
-    experts = decision.experts
-    number, row = experts.request[:, :SHOWN], np.arange(experts.clock.size)[:, None]
-    length = experts.batch.lengths[row // experts.N, row % experts.N, np.maximum(number, 0)]
-    left = experts.end[:, :SHOWN] - experts.iteration[:, None]
-    return number, np.where(number >= 0, length - left, 0)
-
-
-def _waiting_slots(decision: Decision) -> tuple[np.ndarray, np.ndarray]:
-    """Numbers of the first waiting requests, and tokens that evicted ones had emitted: (R, SHOWN)."""
-    experts = decision.experts
-    number = experts.waiting_requests(SHOWN)
-    environment = np.arange(experts.clock.size)[:, None] // experts.N
-    emitted = experts.emitted[environment, np.maximum(number, 0)]
-    return number, np.where(number >= 0, emitted, 0)
-
-
-def _requests(
-    decision: Decision, slots: tuple[np.ndarray, np.ndarray]
+def _shown(
+    decision: Decision, requests: Requests, *ahead: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Features (B, N, SHOWN, 6) and mask of requests by number and tokens emitted, (R, SHOWN) each."""
-    experts, (number, emitted) = decision.experts, slots
-    batch, N = experts.batch, experts.N
-    row, slot = np.nonzero(number >= 0)
-    environment, expert, request = row // N, row % N, number[row, slot]
-    tokens = emitted[row, slot]
-    waited = experts.clock[row] - batch.arrivals[environment, request]
-    late = np.where(tokens > 0, waited / np.maximum(tokens, 1) / experts.system.limit, 0.0)
-    pooled = np.exp(np.log(batch.predicted_lengths[environment, :, request]).mean(axis=1))
-    features = np.zeros((*number.shape, 6))
-    features[row, slot] = np.stack(
-        (
-            batch.prompts[environment, request] / PROMPT,
-            batch.predicted_scores[environment, expert, request],
-            batch.predicted_lengths[environment, expert, request] / LENGTH,
-            pooled / LENGTH,
-            tokens / LENGTH,
-            np.minimum(late, FAR_LATE),
-        ),
-        axis=-1,
+    """Features (B, N, SHOWN, 6 + ...) of the first requests at each expert, 0 where there is none.
+
+    Parameters
+    ----------
+    ahead : (B, N, S) further latencies of the requests.
+
+    Returns
+    -------
+    The features, and the mask (B, N, SHOWN).
+    """
+    experts = decision.experts
+    limit, first = experts.system.limit, Requests(*(part[:, :, :SHOWN] for part in requests))
+    environment = np.arange(len(decision.time))[:, None, None]
+    lengths = experts.batch.predicted_lengths[environment, :, np.maximum(first.number, 0)]
+    waited = experts.per_expert(experts.clock)[..., None] - first.arrival
+    so_far = np.where(first.emitted > 0, waited / np.maximum(first.emitted, 1), 0.0)
+    columns = (
+        first.prompt / PROMPT,
+        first.score,
+        first.length / LENGTH,
+        np.exp(np.log(lengths).mean(axis=-1)) / LENGTH,
+        first.emitted / LENGTH,
+        *(np.minimum(x[:, :, :SHOWN] / limit, FAR_LATE) for x in (so_far, *ahead)),
     )
-    shape = (-1, N, SHOWN)
-    return features.reshape(*shape, 6), (number >= 0).reshape(shape)
+    features = np.zeros((*first.here.shape[:2], SHOWN, len(columns)))
+    features[:, :, : first.here.shape[2]] = np.stack(columns, axis=-1)
+    mask = np.zeros(features.shape[:3], bool)
+    mask[:, :, : first.here.shape[2]] = first.here
+    return np.where(mask[..., None], features, 0.0), mask
 
 
 def _rate(decision: Decision, recent: int) -> np.ndarray:

@@ -9,35 +9,23 @@ request for the room that it takes, which the others leave out. Ties go to the l
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from scipy.special import expit
 
 from cqb.streams import Streams
 
-from .forecast import (
-    delays,
-    final_latency,
-    frozen_own_latency,
-    impact,
-    own_latency,
-    published_impact,
-)
-from .simulator import Decision, Policy, Running
+from .forecast import Frozen, frozen, impact, own_latency, published_impact
+from .simulator import Decision, Policy
 
 SOFTNESS = 0.1  # width of the softened step at L, as a share of L
 
 
-class RandomRouter:
+def random_router(seeds: tuple[int, ...], T: int) -> Policy:
     """A uniformly random expert; environment e follows the stream of the e-th seed."""
-
-    def __init__(self, seeds: tuple[int, ...], T: int) -> None:
-        self._uniforms = np.stack([Streams(s).uniforms("random router", T) for s in seeds])
-
-    def __call__(self, decision: Decision) -> np.ndarray:
-        N = decision.scores.shape[1]
-        return (self._uniforms[:, decision.index] * N).astype(np.int64)
+    uniforms = np.stack([Streams(s).uniforms("random router", T) for s in seeds])
+    return lambda decision: (uniforms[:, decision.index] * decision.scores.shape[1]).astype(int)
 
 
 def round_robin(decision: Decision) -> np.ndarray:
@@ -49,7 +37,7 @@ def round_robin(decision: Decision) -> np.ndarray:
 def shortest_queue(decision: Decision) -> np.ndarray:
     """SQF: the fewest requests, running and waiting."""
     experts = decision.experts
-    return decision.per_expert(experts.running + experts.waiting).argmin(axis=1)
+    return experts.per_expert(experts.running + experts.waiting).argmin(axis=1)
 
 
 def highest_score(decision: Decision) -> np.ndarray:
@@ -59,8 +47,7 @@ def highest_score(decision: Decision) -> np.ndarray:
 
 def feasible(decision: Decision) -> np.ndarray:
     """The highest predicted score among feasible experts; expert 0 if there is none."""
-    values = feasible_values(decision, decision.scores)
-    return np.where(np.isfinite(values).any(axis=1), values.argmax(axis=1), 0)
+    return feasible_values(decision, decision.scores).argmax(axis=1)
 
 
 def feasible_values(decision: Decision, values: np.ndarray) -> np.ndarray:
@@ -74,66 +61,45 @@ def best_or_drop(values: np.ndarray) -> np.ndarray:
     return np.where(values.max(axis=1) > 0.0, values.argmax(axis=1), values.shape[1])
 
 
-@dataclass(frozen=True)
-class GreedyRouter:
+def greedy(
+    decision: Decision, impact: Callable[..., np.ndarray] | None = None, price: float = 0.0
+) -> np.ndarray:
     """The feasible expert of the largest score - impact - price x d / 100, or a drop if none is above 0.
 
     Without impact and price this is Feasible+drop, with impact Impact-greedy.
 
-    Attributes
+    Parameters
     ----------
     impact : estimates the impact at each expert, (B, N); None ignores it.
     price : QoS per 100 predicted tokens.
     """
-
-    impact: Callable[..., np.ndarray] | None = None
-    price: float = 0.0
-
-    def __call__(self, decision: Decision) -> np.ndarray:
-        lost = self.impact(decision, truth=False) if self.impact else 0.0
-        worth = decision.scores - lost - self.price * decision.lengths / 100.0
-        return best_or_drop(feasible_values(decision, worth))
+    lost = impact(decision, truth=False) if impact else 0.0
+    worth = decision.scores - lost - price * decision.lengths / 100.0
+    return best_or_drop(feasible_values(decision, worth))
 
 
-@dataclass(frozen=True)
-class RolloutRouter:
+def rollout(decision: Decision, price: float = 0.0) -> np.ndarray:
     """Priced rollout: the predicted QoS of a frozen system with the request, less that without it.
 
     The step at L is softened to a logistic of (.9 L - l) / (.1 L), since predictions err. The price is
     taken per second of delay to whoever comes later: ``price x k2 (p + d/2) d``, and the request
     is dropped if no expert is worth more than its price.
     """
-
-    price: float = 0.0
-
-    def __call__(self, decision: Decision) -> np.ndarray:
-        running = decision.experts.running_requests(truth=False)
-        final = final_latency(decision, running)
-        added = delays(decision, running, decision.lengths)
-        own = frozen_own_latency(decision, running)
-        gain = soft_gain(decision, running, own, final, added)
-        return best_or_drop(gain - self.price * toll(decision))
+    return best_or_drop(soft_gain(decision, frozen(decision)) - price * toll(decision))
 
 
-def soft_gain(
-    decision: Decision, running: Running, own: np.ndarray, final: np.ndarray, added: np.ndarray
-) -> np.ndarray:
-    """Predicted QoS of the arriving request at each expert less what running ones lose, (B, N).
-
-    Parameters
-    ----------
-    own : (B, N) its latency. final, added : (B, N, S) theirs without it, and what it adds to them.
-    """
+def soft_gain(decision: Decision, seen: Frozen) -> np.ndarray:
+    """Predicted QoS of the arriving request at each expert less what running ones lose, (B, N)."""
     limit = decision.experts.system.limit
-    lost = softly_met(final, limit) - softly_met(final + added, limit)
-    harm = np.where(running.here, running.score * lost, 0.0).sum(axis=-1)
-    return decision.scores * softly_met(own, limit) - harm
+    lost = softly_met(seen.final, limit) - softly_met(seen.final + seen.added, limit)
+    harm = np.where(seen.running.here, seen.running.score * lost, 0.0).sum(axis=-1)
+    return decision.scores * softly_met(seen.own, limit) - harm
 
 
 def toll(decision: Decision) -> np.ndarray:
     """Seconds of delay that the request causes to later ones, (B, N): ``k2 (p + d/2) d``."""
     p, d = decision.prompt[:, None], decision.lengths
-    return decision.per_expert(decision.experts.constants.k2) * (p + 0.5 * d) * d
+    return decision.experts.costs[2] * (p + 0.5 * d) * d
 
 
 def softly_met(latency: np.ndarray, limit: float) -> np.ndarray:
@@ -147,16 +113,15 @@ Maker = Callable[[tuple[int, ...], int, float], Policy]
 """From the environments' seeds, the number of requests and a price to a policy."""
 
 POLICIES: dict[str, Maker] = {
-    "RANDOM": lambda seeds, T, price: RandomRouter(seeds, T),
+    "RANDOM": lambda seeds, T, price: random_router(seeds, T),
     "RR": lambda seeds, T, price: round_robin,
     "SQF": lambda seeds, T, price: shortest_queue,
     "BR": lambda seeds, T, price: highest_score,
     "Feasible": lambda seeds, T, price: feasible,
-    "Feasible+drop": lambda seeds, T, price: GreedyRouter(),
-    "Impact-greedy": lambda seeds, T, price: GreedyRouter(impact),
-    "Impact-greedy-R": lambda seeds, T, price: GreedyRouter(published_impact),
-    "Priced Feasible+drop": lambda seeds, T, price: GreedyRouter(price=price),
-    "Priced Impact-greedy": lambda seeds, T, price: GreedyRouter(impact, price),
-    "Priced rollout": lambda seeds, T, price: RolloutRouter(price),
+    "Feasible+drop": lambda seeds, T, price: greedy,
+    "Impact-greedy": lambda seeds, T, price: partial(greedy, impact=impact),
+    "Impact-greedy-R": lambda seeds, T, price: partial(greedy, impact=published_impact),
+    "Priced Feasible+drop": lambda seeds, T, price: partial(greedy, price=price),
+    "Priced Impact-greedy": lambda seeds, T, price: partial(greedy, impact=impact, price=price),
+    "Priced rollout": lambda seeds, T, price: partial(rollout, price=price),
 }
-PRICED = tuple(name for name in POLICIES if name.startswith("Priced"))

@@ -20,27 +20,31 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .fast_forward import duration, iterations_until
-from .system import System
-from .workload import Batch
+from .system import System, duration, iterations_until
+from .workloads import Batch
 
 FAR = np.iinfo(np.int64).max // 4  # the end of an empty slot
 NOBODY = -1
 
 
-class Running(NamedTuple):
-    """The running requests of all experts, (B, N, S) each: slots in order of joining, then empty ones.
+class Requests(NamedTuple):
+    """Requests that run or wait at each expert, (B, N, S) each: slots in their order, then empty ones.
 
-    here : bool, the slot is taken; elsewhere the other arrays hold arbitrary values.
+    number : int64, -1 for an empty slot; there the other arrays hold arbitrary values.
     prompt, emitted : int64 tokens. arrival : seconds. score, length : true or predicted.
     """
 
-    here: np.ndarray
+    number: np.ndarray
     prompt: np.ndarray
     emitted: np.ndarray
     arrival: np.ndarray
     score: np.ndarray
     length: np.ndarray
+
+    @property
+    def here(self) -> np.ndarray:
+        """Slots that are taken, bool."""
+        return self.number >= 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,10 +65,6 @@ class Decision:
     lengths: np.ndarray
     experts: Experts
 
-    def per_expert(self, values: np.ndarray) -> np.ndarray:
-        """Values of the rows (R,) as (B, N)."""
-        return values.reshape(self.scores.shape)
-
 
 Policy = Callable[[Decision], np.ndarray]
 """A router: from a decision to actions (B,), an expert's number, or N to drop the request."""
@@ -80,27 +80,41 @@ class Experts:
     waiting_tokens : (R,) int64 tokens that the waiting requests must have prefilled.
     busy : (R,) seconds spent in iterations. evictions : (R,). peak : (R,) most tokens in memory.
     first, finish : (B, T) seconds of first token and completion, NaN where there was none.
-    earned : (B,) QoS of all requests finished so far.
+    earned : (B,) QoS of all requests finished so far. costs : c0, k1 and k2, (B, N) each.
+
+    Raises
+    ------
+    RequestNeverFits
+        An expert's memory is too small for one of the requests.
     """
 
     def __init__(self, batch: Batch, system: System) -> None:
-        B, N, T = batch.shape
+        batch.check_fits(system)
+        B, N, T = batch.lengths.shape
         R = B * N
         self.batch, self.system, self.N = batch, system, N
-        self.constants = type(system.constants)(*(np.tile(c, B) for c in system.constants))
-        self.clock, self.busy = np.zeros(R), np.zeros(R)
-        self.context, self.running, self.waiting_tokens, self.evictions, self.peak = (
-            np.zeros(R, np.int64) for _ in range(5)
+        arrays = (a if a.ndim == 3 else np.repeat(a, N, axis=0) for a in vars(batch).values())
+        self._by_row = Batch(*(array.reshape(R, T) for array in arrays))
+        self._c0, self._k1, self._k2, self._memory, self._cap = (
+            np.tile(system.of_each(name), B) for name in ("c0", "k1", "k2", "memory", "batch")
         )
-        self.iteration, self.next_end = np.zeros(R, np.int64), np.full(R, FAR)
+        self.costs = tuple(map(self.per_expert, (self._c0, self._k1, self._k2)))
+        self.clock, self.busy = np.zeros((2, R))
+        counts = np.zeros((8, R), np.int64)
+        self.context, self.waiting_tokens, self.evictions, self.peak = counts[:4]
+        self.running, self.iteration, self.head, self.tail = counts[4:]
+        self.next_end = np.full(R, FAR)
         self.request, self.end = np.full((R, 16), NOBODY, np.int64), np.full((R, 16), FAR)
         # A row's queue lies between head and tail of its line. An eviction moves the head back by
         # one, into the place of a request that was admitted from there.
         self.queue = np.zeros((R, T), np.int32)
-        self.head, self.tail = np.zeros(R, np.int64), np.zeros(R, np.int64)
-        self.emitted = np.zeros((B, T), np.int64)  # of requests that wait
-        self.first, self.finish = np.full((B, T), np.nan), np.full((B, T), np.nan)
+        self.size = self._by_row.prompts.copy()  # tokens to prefill of requests that wait
+        self.first, self.finish = np.full((2, B, T), np.nan)
         self.earned = np.zeros(B)
+
+    def per_expert(self, values: np.ndarray) -> np.ndarray:
+        """Values of the rows (R,) as (B, N)."""
+        return values.reshape(-1, self.N)
 
     @property
     def waiting(self) -> np.ndarray:
@@ -116,12 +130,11 @@ class Experts:
         """Queue request `index` of each environment at the expert chosen, (B,); N drops it."""
         environment = np.flatnonzero(actions < self.N)
         rows = environment * self.N + actions[environment]
-        idle = ~self.working[rows]
-        now = self.batch.arrivals[environment, index]
-        self.clock[rows] = np.where(idle, np.maximum(self.clock[rows], now), self.clock[rows])
+        now = np.maximum(self.clock[rows], self._by_row.arrivals[rows, index])
+        self.clock[rows] = np.where(self.working[rows], self.clock[rows], now)
         self.queue[rows, self.tail[rows]] = index
         self.tail[rows] += 1
-        self.waiting_tokens[rows] += self.batch.prompts[environment, index]
+        self.waiting_tokens[rows] += self.size[rows, index]
 
     def advance(self, until: np.ndarray) -> None:
         """Run iterations that start before the times `until` (B,), in seconds; infinity drains all."""
@@ -135,36 +148,37 @@ class Experts:
                 self._decode(others, target[others])
             self.peak[rows] = np.maximum(self.peak[rows], self.context[rows])
             self._retire(rows[self.next_end[rows] <= self.iteration[rows]])
-            more = (self.running[rows] > 0) | (self.tail[rows] > self.head[rows])
-            rows = rows[more & (self.clock[rows] < target[rows])]
+            rows = rows[self.working[rows] & (self.clock[rows] < target[rows])]
 
-    def running_requests(self, *, truth: bool) -> Running:
+    def running_requests(self, *, truth: bool) -> Requests:
         """The running requests with their true or their predicted scores and lengths."""
-        B, N, T = self.batch.shape
         S = max(1, int(self.running.max()))
-        slots = self.request[:, :S].reshape(B, N, S)
-        here = slots >= 0
-        own = np.where(here, slots, 0)
-        one = own + T * np.arange(B)[:, None, None]
-        each = own + T * np.arange(B * N).reshape(B, N, 1)
-        true = self.batch.lengths.take(each)
-        left = (self.end - self.iteration[:, None])[:, :S].reshape(B, N, S)
-        score = self.batch.scores if truth else self.batch.predicted_scores
-        return Running(
-            here,
-            self.batch.prompts.take(one),
-            true - left,
-            self.batch.arrivals.take(one),
-            score.take(each),
-            true if truth else self.batch.predicted_lengths.take(each),
-        )
+        left = (self.end - self.iteration[:, None])[:, :S]
+        return self._requests(self.request[:, :S].copy(), truth, left=left)
 
-    def waiting_requests(self, width: int) -> np.ndarray:
-        """Numbers of the first `width` requests in each row's queue, (R, width), -1 for none."""
+    def waiting_requests(self, width: int, *, truth: bool) -> Requests:
+        """The first `width` requests of each queue; evicted ones have emitted tokens already."""
         place = self.head[:, None] + np.arange(width)
         inside = place < self.tail[:, None]
-        rows = np.arange(self.clock.size)[:, None]
-        return np.where(inside, self.queue[rows, np.where(inside, place, 0)], NOBODY)
+        number = np.take_along_axis(self.queue, np.where(inside, place, 0), axis=1)
+        return self._requests(np.where(inside, number, NOBODY), truth)
+
+    def _requests(
+        self, number: np.ndarray, truth: bool, left: np.ndarray | None = None
+    ) -> Requests:
+        """Requests by number, (R, S), with `left` tokens to come if they run."""
+        of = self._by_row
+        at = np.maximum(number, 0) + of.T * np.arange(len(number))[:, None]
+        true, prompt = of.lengths.take(at), of.prompts.take(at)
+        parts = (
+            number,
+            prompt,
+            self.size.take(at) - prompt if left is None else true - left,
+            of.arrivals.take(at),
+            (of.scores if truth else of.predicted_scores).take(at),
+            true if truth else of.predicted_lengths.take(at),
+        )
+        return Requests(*(part.reshape(len(self.earned), self.N, -1) for part in parts))
 
     def decision(self, index: int) -> Decision:
         """The decision on request `index` in each environment."""
@@ -178,34 +192,33 @@ class Experts:
         """Rows whose next waiting request can be admitted, bool."""
         head = self.head[rows]
         some = self.tail[rows] > head
-        request = self.queue[rows, np.where(some, head, 0)]
-        environment = rows // self.N
-        tokens = self.batch.prompts[environment, request] + self.emitted[environment, request]
-        fits = self.context[rows] + tokens + 1 <= self.constants.memory[rows]
-        return some & fits & (self.running[rows] < self.constants.batch[rows])
+        tokens = self.size[rows, self.queue[rows, np.where(some, head, 0)]]
+        fits = self.context[rows] + tokens + 1 <= self._memory[rows]
+        return some & fits & (self.running[rows] < self._cap[rows])
 
     def _prefill(self, rows: np.ndarray) -> None:
         """One iteration that admits all that fit; each of them emits a token."""
-        tokens, active = np.zeros(rows.size, np.int64), np.arange(rows.size)
-        fresh = []
+        tokens, active, fresh = np.zeros(rows.size, np.int64), np.arange(rows.size), []
         while active.size:
             r = rows[active]
-            environment, request = r // self.N, self.queue[r, self.head[r]]
-            emitted = self.emitted[environment, request]
-            size = self.batch.prompts[environment, request] + emitted
+            request = self.queue[r, self.head[r]]
+            size = self.size[r, request]
+            emitted = size - self._by_row.prompts[r, request]
             self.head[r] += 1
             self.waiting_tokens[r] -= size
             self.context[r] += size + 1
             tokens[active] += size
             self._seat(r, request, emitted + 1)
-            new = emitted == 0
-            fresh.append((environment[new], request[new], r[new]))
+            fresh.append((r[emitted == 0], request[emitted == 0]))
             active = active[self._admissible(r)]
-        seconds = self.constants.c0[rows] + self.constants.k1[rows] * tokens
+        self._pass(rows, self._c0[rows] + self._k1[rows] * tokens)
+        for r, request in fresh:
+            self.first[r // self.N, request] = self.clock[r]
+
+    def _pass(self, rows: np.ndarray, seconds: np.ndarray) -> None:
+        """Iterations take their time."""
         self.clock[rows] += seconds
         self.busy[rows] += seconds
-        for environment, request, r in fresh:
-            self.first[environment, request] = self.clock[r]
 
     def _seat(self, rows: np.ndarray, request: np.ndarray, emitted: np.ndarray) -> None:
         """Give each row's request the next slot."""
@@ -213,24 +226,21 @@ class Experts:
         if slot.max() >= self.request.shape[1]:
             self.request = np.pad(self.request, ((0, 0), (0, 16)), constant_values=NOBODY)
             self.end = np.pad(self.end, ((0, 0), (0, 16)), constant_values=FAR)
-        length = self.batch.lengths[rows // self.N, rows % self.N, request]
-        end = self.iteration[rows] + length - emitted
+        end = self.iteration[rows] + self._by_row.lengths[rows, request] - emitted
         self.request[rows, slot], self.end[rows, slot] = request, end
         self.next_end[rows] = np.minimum(self.next_end[rows], end)
         self.running[rows] += 1
 
     def _decode(self, rows: np.ndarray, target: np.ndarray) -> None:
         """As many decode iterations as pass before a request ends, memory is full or time is up."""
-        memory = self.constants.memory[rows]
+        memory = self._memory[rows]
         while (full := self.context[rows] + self.running[rows] > memory).any():
             self._evict(rows[full])
         context, b = self.context[rows], self.running[rows]
-        c0, k2 = self.constants.c0[rows], self.constants.k2[rows]
+        c0, k2 = self._c0[rows], self._k2[rows]
         m = np.minimum(self.next_end[rows] - self.iteration[rows], (memory - context) // b)
         m = np.minimum(m, iterations_until(target - self.clock[rows], context, b, c0, k2))
-        seconds = duration(m, context, b, c0, k2)
-        self.clock[rows] += seconds
-        self.busy[rows] += seconds
+        self._pass(rows, duration(m, context, b, c0, k2))
         self.iteration[rows] += m
         self.context[rows] += b * m
 
@@ -238,15 +248,13 @@ class Experts:
         """The youngest running request of each row goes back to the head of its queue."""
         self.running[rows] -= 1
         slot = self.running[rows]
-        environment, request = rows // self.N, self.request[rows, slot]
-        left = self.end[rows, slot] - self.iteration[rows]
-        emitted = self.batch.lengths[environment, rows % self.N, request] - left
-        size = self.batch.prompts[environment, request] + emitted
+        request, left = self.request[rows, slot], self.end[rows, slot] - self.iteration[rows]
         self.request[rows, slot], self.end[rows, slot] = NOBODY, FAR
         self.next_end[rows] = self.end[rows].min(axis=1)
         self.head[rows] -= 1
         self.queue[rows, self.head[rows]] = request
-        self.emitted[environment, request] = emitted
+        emitted = self._by_row.lengths[rows, request] - left
+        self.size[rows, request] = size = self._by_row.prompts[rows, request] + emitted
         self.waiting_tokens[rows] += size
         self.context[rows] -= size
         self.evictions[rows] += 1
@@ -261,21 +269,19 @@ class Experts:
         row, slot = np.nonzero(done)
         self._complete(rows[row], request[row, slot])
         stays = (request >= 0) & ~done
-        count = stays.sum(axis=1)
         row, slot = np.nonzero(stays)
-        place = np.arange(row.size) - np.repeat(np.cumsum(count) - count, count)
+        place = (np.cumsum(stays, axis=1) - 1)[row, slot]
         self.request[rows, :S], self.end[rows, :S] = NOBODY, FAR
         self.request[rows[row], place] = request[row, slot]
         self.end[rows[row], place] = end[row, slot]
-        self.running[rows] = count
+        self.running[rows] = stays.sum(axis=1)
         self.next_end[rows] = self.end[rows, :S].min(axis=1)
 
     def _complete(self, rows: np.ndarray, request: np.ndarray) -> None:
         """Note when requests finished, free their memory and add up their QoS."""
-        environment, expert = rows // self.N, rows % self.N
-        finish, length = self.clock[rows], self.batch.lengths[environment, expert, request]
+        of, environment, finish = self._by_row, rows // self.N, self.clock[rows]
+        length, score = of.lengths[rows, request], of.scores[rows, request]
         self.finish[environment, request] = finish
-        np.subtract.at(self.context, rows, self.batch.prompts[environment, request] + length)
-        latency = (finish - self.batch.arrivals[environment, request]) / length
-        score = self.batch.scores[environment, expert, request]
+        np.subtract.at(self.context, rows, of.prompts[rows, request] + length)
+        latency = (finish - of.arrivals[rows, request]) / length
         np.add.at(self.earned, environment, np.where(latency < self.system.limit, score, 0.0))

@@ -9,21 +9,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import pandas as pd
 
 from cqb.study import Study
+from cqb.tables import select
 
-from .episodes import serve
-from .metrics import measure
+from .episodes import measure, serve
 from .policies import POLICIES
 from .simulator import Decision, Policy
 from .summaries import summarise
-from .synthetic import Load, batch_of
 from .system import System, default_system
 from .trained_models import JUDGED, MAIN, MODELS, load
+from .workloads import Load, batch_of
 
 DEFAULT, TIGHT = "default", "tight memory"
 SYSTEMS = {DEFAULT: default_system(), TIGHT: default_system().with_(memory=1500)}
@@ -65,15 +65,15 @@ class Task:
 
 def run(task: Task, data: None = None) -> pd.DataFrame:
     """The metrics of a task, a row for each load."""
-    system, count = SYSTEMS[task.system], len(task.loads)
-    batch = batch_of(task.loads, (task.seed,), task.requests, system)
-    outcome = serve(batch, system, router(task, count, task.requests))
-    rows = pd.DataFrame({"part": [task.part] * count, "system": task.system})
-    rows = rows.assign(policy=task.policy, price=task.price)
-    rows = rows.assign(kind=[load.kind for load in task.loads], rate=[x.rate for x in task.loads])
-    rows = rows.assign(seed=task.seed, requests=task.requests, **measure(outcome))
+    system = SYSTEMS[task.system]
+    batch = batch_of(task.loads, (task.seed,), task.requests, system.N)
+    outcome = serve(batch, system, router(task, len(task.loads), task.requests))
+    about = {"part": task.part, "system": task.system, "policy": task.policy, "price": task.price}
+    size = {"seed": task.seed, "requests": task.requests}
+    rows = pd.DataFrame([about | asdict(load) | size for load in task.loads])
     timed = task.part == "test" and task.system == DEFAULT
-    return rows.assign(decision_ms=decision_ms(task, system) if timed else np.nan)
+    decision = decision_ms(task, system) if timed else np.nan
+    return rows.join(measure(outcome)).assign(decision_ms=decision)
 
 
 def router(task: Task, B: int, T: int) -> Policy:
@@ -93,14 +93,13 @@ def decision_ms(task: Task, system: System) -> float:
         seconds.append(time.perf_counter() - start)
         return actions
 
-    serve(batch_of([TIMED], [task.seed], TIMED_REQUESTS, system), system, timed)
+    serve(batch_of([TIMED], [task.seed], TIMED_REQUESTS, system.N), system, timed)
     return 1000.0 * float(np.median(seconds))
 
 
 def best_prices(rows: pd.DataFrame) -> dict[str, float]:
     """Each policy's price of the highest mean QoS in the training rows; ties go to the lower."""
-    training = rows[rows["part"] == "training"]
-    means = training.groupby(["policy", "price"])["qos"].mean()
+    means = select(rows, part="training").groupby(["policy", "price"])["qos"].mean()
     return {name: float(group.idxmax()[1]) for name, group in means.groupby(level="policy")}
 
 
@@ -140,13 +139,12 @@ def trained(requests: int = REQUESTS, seeds: Sequence[int] = SEEDS) -> Study:
 
 
 def _study(name: str, tasks: tuple[Task, ...], artifacts: tuple[str, ...] = ()) -> Study:
-    how = {"stratum": _stratum, "cost": _cost, "volatile": ("decision_ms",)}
+    def stratum(task: Task) -> str:
+        """Tasks of one rule are alike, and those of trained models with one network."""
+        return MODELS[task.policy].network if artifacts else task.policy
+
+    how = {"stratum": stratum, "cost": _cost, "volatile": ("decision_ms",)}
     return Study(name, 1, None, tasks, run, artifacts=artifacts, **how)
-
-
-def _stratum(task: Task) -> str:
-    """Tasks of one rule are alike, and those of trained models with one network."""
-    return MODELS[task.policy].network if task.policy in MODELS else task.policy
 
 
 def _cost(task: Task) -> float:

@@ -12,10 +12,10 @@ import pandas as pd
 from cqb.stats import differences, half_width, intervals
 from cqb.tables import select, spreads
 
-from .metrics import LENGTH_GROUPS, METRICS, column_of
+from .episodes import DROPPED
 from .policies import POLICIES
-from .synthetic import Load
 from .trained_models import MAIN, MODELS
+from .workloads import Load
 
 WORST = "DDQN (worst of 3)"  # the main policy of the lowest QoS, in comparisons with the rules
 CELL = ["system", "kind", "rate"]
@@ -31,14 +31,13 @@ def summarise(rows: pd.DataFrame) -> pd.DataFrame:
     """Means over the seeds, a row per policy and setting (system, kind of arrivals, rate).
 
     Columns: `workload` ("synthetic"), the setting, `policy`, `price`, `requests`, `seeds`, and for each
-    of :data:`.metrics.METRICS` `_mean`, `_low` and `_high`, the 95% t-interval for the mean (NaN for one
-    seed). `decision_ms` (median milliseconds of one decision in one environment) has a mean only.
+    metric of :func:`.episodes.measure` `_mean`, `_low` and `_high`, the 95% t-interval for the mean (NaN
+    for one seed). `decision_ms` (the median time of one decision in one environment) has a mean only.
     """
     groups = select(rows, part="test").groupby([*CELL, "policy", "price", "requests"], sort=False)
-    table = pd.DataFrame({"seeds": groups["seed"].nunique()})
-    table = table.assign(**intervals(groups, METRICS, table["seeds"]))
-    table["decision_ms_mean"] = groups["decision_ms"].mean()
-    table = table.reset_index()
+    seeds, metrics = groups["seed"].nunique(), list(rows.loc[:, "qos":"decision_ms"])
+    table = pd.DataFrame({"seeds": seeds, **intervals(groups, metrics, seeds)}).reset_index()
+    table = table.drop(columns=["decision_ms_low", "decision_ms_high"])
     table.insert(0, "workload", "synthetic")
     return table
 
@@ -81,8 +80,7 @@ def metric_table(rows: pd.DataFrame, load: Load, metrics: Mapping[str, str]) -> 
 
 def drops_by_length(rows: pd.DataFrame, load: Load) -> pd.DataFrame:
     """The dropped share of requests by response length, of the policies that drop any."""
-    names = {column_of(group): group for group in LENGTH_GROUPS}
-    table = metric_table(rows, load, {"dropped": "all", **names})
+    table = metric_table(rows, load, {"dropped": "all", **DROPPED})
     return table[table["all"] > 0.0]
 
 
@@ -134,10 +132,8 @@ def levels(learned: pd.DataFrame, loads: Sequence[Load]) -> pd.DataFrame:
     """Average QoS by what was trained: the mean over training seeds, and the lowest and highest."""
     means = _at(learned, loads).groupby(["what", "load", "policy"], sort=False)["qos"].mean()
     groups = means.groupby(level=["what", "load"], sort=False)
-    mean, low, high = (
-        values.map("{:.3f}".format) for values in (groups.mean(), groups.min(), groups.max())
-    )
-    return _wide(mean + " (" + low + " to " + high + ")", loads)
+    text = groups.agg(lambda of: f"{of.mean():.3f} ({of.min():.3f} to {of.max():.3f})")
+    return _wide(text, loads)
 
 
 def control_differences(learned: pd.DataFrame, loads: Sequence[Load]) -> pd.DataFrame:
@@ -165,8 +161,7 @@ def _by_load(table: pd.DataFrame, text: Sequence[str], loads: Sequence[Load]) ->
 
 def _wide(text: pd.Series, loads: Sequence[Load]) -> pd.DataFrame:
     """A text by policy and load, as a table: rules, then trained models in their order."""
-    known = [*POLICIES, *dict.fromkeys(model.kind for model in MODELS.values())]
-    wide = text.unstack().reindex(columns=[str(load) for load in loads]).fillna("")
-    order = [name for name in known if name in wide.index]
-    order += [name for name in text.index.unique(0) if name not in order]
-    return wide.loc[order].rename_axis(index=None, columns=None)
+    names, kinds = text.index.unique(0), (model.kind for model in MODELS.values())
+    order = sorted(names, key=[*POLICIES, *kinds, *names].index)
+    wide = text.unstack().reindex(index=order, columns=[str(load) for load in loads])
+    return wide.fillna("").rename_axis(index=None, columns=None)

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 import numpy as np
 
 # The models of the published experiments, in their order.
 NAMES = ("alpaca-native", "chatglm-6b", "mpt-7b-instruct", "koala-7b", "baize-7b", "mpt-7b")
 LATENCY_LIMIT = 0.030  # L, seconds per generated token
+LONGEST = 1e9  # seconds; every run ends earlier
 
 
 @dataclass(frozen=True)
@@ -38,21 +38,9 @@ class Expert:
     batch: int = 256
 
     def __post_init__(self) -> None:
-        for field, least in (("k1", 0.0), ("k2", 0.0), ("memory", 2), ("batch", 1)):
+        for field, least in {"c0": 1e-9, "k1": 0.0, "k2": 0.0, "memory": 2, "batch": 1}.items():
             if not least <= (found := getattr(self, field)) < math.inf:
                 raise ValueError(f"{self.name}.{field}: found {found}, expected at least {least}")
-        if not 0.0 < self.c0 < math.inf:
-            raise ValueError(f"{self.name}.c0: found {self.c0}, expected a positive time")
-
-
-class Constants(NamedTuple):
-    """The experts' settings as arrays (N,), in their order."""
-
-    c0: np.ndarray
-    k1: np.ndarray
-    k2: np.ndarray
-    memory: np.ndarray
-    batch: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -79,12 +67,9 @@ class System:
         """How many experts there are; as an action, N drops the request."""
         return len(self.experts)
 
-    @property
-    def constants(self) -> Constants:
-        """The experts' settings as arrays (N,): float64, and int64 for memory and batch."""
-        return Constants(
-            *(np.array([getattr(e, name) for e in self.experts]) for name in Constants._fields)
-        )
+    def of_each(self, setting: str) -> np.ndarray:
+        """A setting of every expert, (N,) in their order: float64, int64 for `memory` and `batch`."""
+        return np.array([getattr(expert, setting) for expert in self.experts])
 
     def with_(self, *, limit: float | None = None, **expert: float) -> System:
         """A copy with another limit, or with settings changed in every expert."""
@@ -104,3 +89,30 @@ def default_system(N: int = 3) -> System:
         raise ValueError(f"N: found {N}, expected 1 to {len(NAMES)} experts")
     k1 = {"chatglm-6b": 6.8e-5}
     return System(tuple(Expert(name, k1=k1.get(name, Expert.k1)) for name in NAMES[:N]))
+
+
+def duration(
+    m: np.ndarray, context: np.ndarray, b: np.ndarray, c0: np.ndarray, k2: np.ndarray
+) -> np.ndarray:
+    """Seconds of m decode iterations in which no request joins or leaves; all arguments broadcast.
+
+    While b running requests have C = `context` tokens in memory, each iteration adds b tokens:
+    ``T(m) = m c0 + k2 (m C + b m (m - 1) / 2)``.
+    """
+    return m * c0 + k2 * (m * context + b * (m * (m - 1) / 2))
+
+
+def iterations_until(
+    seconds: np.ndarray, context: np.ndarray, b: np.ndarray, c0: np.ndarray, k2: np.ndarray
+) -> np.ndarray:
+    """The fewest iterations m of at least 1 with :func:`duration` T(m) >= seconds, int64.
+
+    The root of the quadratic in the form without cancellation, then one correction for rounding.
+    """
+    wait = np.clip(seconds, 0.0, LONGEST)
+    square, linear = 0.5 * k2 * b, c0 + k2 * (context - 0.5 * b)
+    root = 2.0 * wait / (linear + np.sqrt(linear * linear + 4.0 * square * wait))
+    m = np.maximum(np.ceil(root).astype(np.int64), 1)
+    m -= (m > 1) & (duration(m - 1, context, b, c0, k2) >= wait)
+    m += duration(m, context, b, c0, k2) < wait
+    return m

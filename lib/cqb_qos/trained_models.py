@@ -17,12 +17,11 @@ from cqb import paths
 from cqb.files import write_bytes
 
 from .episodes import serve
-from .metrics import qos
 from .networks import NETWORKS, check, pack
 from .observe import observe
 from .simulator import Decision, Policy
-from .synthetic import Load, batch_of
 from .system import System
+from .workloads import Load, batch_of
 
 FORMAT = "cqb qos policy 1"
 JUDGED = (Load("Poisson", 3.0), Load("Poisson", 4.0), Load("Gamma", 3.0))
@@ -116,12 +115,11 @@ def load(
 
 def histories(models: Sequence[TrainedModel], folder: Path | None = None) -> pd.DataFrame:
     """A row per policy and checkpoint of its training: `policy`, `frames`, `seconds`, `validation`."""
-    rows = [
-        {"policy": model.policy, **row}
+    parts = (
+        pd.DataFrame(load(model, folder)[1]["history"]).assign(policy=model.policy)
         for model in models
-        for row in load(model, folder)[1]["history"]
-    ]
-    table = pd.DataFrame(rows)[["policy", "frames", "seconds", "mean"]]
+    )
+    table = pd.concat(parts, ignore_index=True)[["policy", "frames", "seconds", "mean"]]
     return table.rename(columns={"mean": "validation"})
 
 
@@ -136,7 +134,7 @@ class Validation:
 
 def validate(policy: Policy, validation: Validation, system: System) -> dict[str, float]:
     """A policy's average QoS by load."""
-    batch = batch_of(validation.loads, validation.seeds, validation.requests, system)
-    paid = qos(serve(batch, system, policy)).mean(axis=1)
+    batch = batch_of(validation.loads, validation.seeds, validation.requests, system.N)
+    paid = serve(batch, system, policy).qos.mean(axis=1)
     rows = paid.reshape(len(validation.loads), -1).mean(axis=1)
     return {str(load): float(value) for load, value in zip(validation.loads, rows, strict=True)}

@@ -14,12 +14,12 @@ from cqb.routing_table import split_rows
 
 
 def test_the_share_of_signal_is_the_one_planted():
-    world = Planted(signal=5, nuisance=40, size=2.0, rows=4000)
-    still = planted_table(Planted(signal=5, nuisance=40, size=0.0, rows=4000))
+    world = Planted(nuisance=40, size=2.0, rows=4000)
+    still = planted_table(Planted(nuisance=40, size=0.0, rows=4000))
     noisy = planted_table(world)
     np.testing.assert_array_equal(noisy.scores, still.scores)
     # Signal lies in the span of the vectors without nuisance: 1 / (1 + 2^2) of the energy is in it.
-    basis = np.linalg.svd(still.embeddings, full_matrices=False)[2][:5]
+    basis = np.linalg.svd(still.embeddings, full_matrices=False)[2][:6]
     share = ((noisy.embeddings @ basis.T) ** 2).sum(axis=1).mean()
     # Each vector is normalised by itself, so the mean of the shares lies a little beside it.
     assert share == pytest.approx(0.2, abs=0.03)
@@ -30,25 +30,12 @@ def test_the_share_of_signal_is_the_one_planted():
 
 
 def test_scores_are_logit_linear_in_the_signal_and_of_the_planted_strength():
-    still = planted_table(Planted(size=0.0, strength=2.0, rows=5000))
+    still = planted_table(Planted(size=0.0, rows=5000))
     logit = np.log(still.scores / (1.0 - still.scores))
     # The vectors carry the direction of s; its length is lost. Most of the logit is linear in them.
     fitted = np.linalg.lstsq(still.embeddings, logit, rcond=None)[0]
     assert np.corrcoef((still.embeddings @ fitted).ravel(), logit.ravel())[0, 1] > 0.9
     assert logit.std() == pytest.approx(2.0, rel=0.03)
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"nuisance": 60}, "dimension: found 64, expected at least 66"),
-        ({"size": -1.0}, "size: found -1.0"),
-        ({"models": 0}, "models: found 0"),
-    ],
-)
-def test_worlds_that_cannot_be_are_refused(changes, message):
-    with pytest.raises(ValueError, match=message):
-        Planted(**changes)
 
 
 def test_refinement_finds_a_signal_that_must_be_found_and_memorises_where_it_cannot():
@@ -63,7 +50,7 @@ def test_refinement_finds_a_signal_that_must_be_found_and_memorises_where_it_can
         found = refine_for(world, 42, 0.0, settings)
         before = d.neighbour_agreement(vectors, profiles)
         gains[nuisance] = d.neighbour_agreement(found.apply(vectors), profiles) - before
-        assert found.training.losses[-1] < 0.01
+        assert found.losses[-1] < 0.01
     assert gains[4] > 0.5
     assert gains[58] < 0.2
 
@@ -73,13 +60,13 @@ def test_neighbour_agreement_by_loops():
     vectors = rng.normal(size=(14, 3))
     utility = rng.integers(0, 2, (14, 3)).astype(float)
     profiles = utility_profiles(utility)
-    assert 0 < profiles.blank.sum() < 8
+    assert 6 < profiles.any(axis=1).sum() < 14
     z = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    seen = np.flatnonzero(~profiles.blank)
+    seen = np.flatnonzero(profiles.any(axis=1))
     values = []
     for a in seen:
         others = sorted((b for b in seen if b != a), key=lambda b: -(z[a] @ z[b]))
-        values += [profiles.directions[a] @ profiles.directions[b] for b in others[:3]]
+        values += [profiles[a] @ profiles[b] for b in others[:3]]
     assert d.neighbour_agreement(vectors, profiles, 3) == pytest.approx(np.mean(values))
     assert d.neighbour_agreement(9.0 * vectors, profiles, 3) == pytest.approx(np.mean(values))
     with pytest.raises(ValueError, match="neighbours: found 14"):
@@ -91,10 +78,10 @@ def test_family_agreement_by_loops():
     profiles = utility_profiles(rng.integers(0, 2, (15, 3)).astype(float))
     families = list("aaaaabbbbbbbbbc")
     per_prompt = []
-    for a in np.flatnonzero(~profiles.blank):
+    for a in np.flatnonzero(profiles.any(axis=1)):
         others = [
-            profiles.directions[a] @ profiles.directions[b]
-            for b in np.flatnonzero(~profiles.blank)
+            profiles[a] @ profiles[b]
+            for b in np.flatnonzero(profiles.any(axis=1))
             if b != a and families[b] == families[a]
         ]
         per_prompt += [np.mean(others)] if others else []
@@ -123,8 +110,6 @@ def test_the_linear_fit_against_scikit_learn():
         error = np.sum((y[40:] - mean - model.predict(x[40:])) ** 2)
         scores.append(1.0 - error / np.sum((y[40:] - mean) ** 2))
     assert d.linear_fit(7.0 * x, y, 40) == pytest.approx(max(scores), abs=1e-9)
-    with pytest.raises(ValueError, match="train: found 60"):
-        d.linear_fit(x, y, 60)
 
 
 def test_the_map_is_the_plane_of_most_variance():

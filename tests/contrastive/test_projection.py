@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import array_api_strict
 import numpy as np
 import pytest
 
-from cqb.arrays import to_numpy
-from cqb.contrastive.loss import loss_and_gradient, unit
-from cqb.contrastive.profiles import select_pairs, utility_profiles
-from cqb.contrastive.projection import Projection, backward, forward, initial
-from cqb.contrastive.training import adam_start, adam_step, clipped, objective
+from cqb.contrastive import RefinementSettings
+from cqb.contrastive.profiles import loss_and_gradient, select_pairs, unit, utility_profiles
+from cqb.contrastive.training import AdamW, backward, clipped, forward, initial, objective
 
 M, D, HIDDEN, OUTPUT = 9, 5, 7, 4
 WIDTHS = [(D, OUTPUT), (D, HIDDEN, OUTPUT)]
@@ -22,17 +19,17 @@ def _problem(widths):
     x = rng.normal(size=(M, D))
     pairs = select_pairs(utility_profiles(rng.integers(0, 2, (M, 3)).astype(float)), 0.5, 0.3, 3)
     assert 3 <= pairs.counts["anchors"] < M
-    start = initial(widths, x, rng)
-    *layers, gain, shift = start.arrays
+    start = initial(widths, x.dtype, rng)
+    *layers, gain, shift = start
     gain, shift = gain + 0.3 * rng.normal(size=OUTPUT), shift + 0.3 * rng.normal(size=OUTPUT)
     weights = np.where(pairs.anchor, rng.uniform(0.1, 1.0, M), 0.0)
-    return x, pairs, Projection((*layers, gain, shift)), weights
+    return x, pairs, (*layers, gain, shift), weights
 
 
 @pytest.mark.parametrize("widths", WIDTHS)
 def test_the_projection_by_its_formula(widths):
     x, _, projection, _ = _problem(widths)
-    *layers, gain, shift = projection.arrays
+    *layers, gain, shift = projection
     y, _ = forward(projection, x)
     for row, found in zip(x, y, strict=True):
         h = row @ layers[0] + layers[1]
@@ -40,7 +37,6 @@ def test_the_projection_by_its_formula(widths):
             h = np.maximum(h, 0.0) @ layers[2] + layers[3]
         expected = gain * (h - h.mean()) / np.sqrt(h.var() + 1e-5) + shift
         np.testing.assert_allclose(found, expected, atol=1e-12)
-    assert projection.dimensions == widths
 
 
 def test_the_loss_by_its_formula():
@@ -73,9 +69,9 @@ def test_gradients_are_those_of_finite_differences(widths):
         for index in np.ndindex(gradient.shape):
             ends = []
             for sign in (1.0, -1.0):
-                arrays = [array.copy() for array in projection.arrays]
+                arrays = [array.copy() for array in projection]
                 arrays[place][index] += sign * step
-                ends.append(float(objective(Projection(tuple(arrays)), x, pairs, weights, 0.2)[0]))
+                ends.append(float(objective(tuple(arrays), x, pairs, weights, 0.2)[0]))
             numeric[index] = (ends[0] - ends[1]) / (2.0 * step)
         np.testing.assert_allclose(gradient, numeric, rtol=2e-5, atol=1e-8)
         assert np.abs(gradient).max() > 1e-4
@@ -99,28 +95,8 @@ def test_the_gradient_is_tangent_to_the_sphere():
 
 
 def test_a_zero_row_stays_zero():
-    z, length = unit(np.array([[0.0, 0.0], [3.0, 4.0]]))
+    z = unit(np.array([[0.0, 0.0], [3.0, 4.0]]))
     np.testing.assert_allclose(z, [[0.0, 0.0], [0.6, 0.8]])
-    np.testing.assert_array_equal(length[:, 0], [0.0, 5.0])
-
-
-@pytest.mark.parametrize("widths", WIDTHS)
-def test_another_namespace_gives_the_same(widths):
-    x, pairs, projection, weights = _problem(widths)
-    loss, gradients = objective(projection, x, pairs, weights, 0.07)
-    xp = array_api_strict
-
-    def there(array):
-        return xp.asarray(np.asarray(array))
-
-    moved = type(pairs)(
-        there(pairs.anchor), there(pairs.positive), there(pairs.candidates), pairs.counts
-    )
-    away = Projection(tuple(map(there, projection.arrays)))
-    loss_there, gradients_there = objective(away, there(x), moved, there(weights), 0.07)
-    assert float(loss_there) == pytest.approx(float(loss), rel=1e-12)
-    for here, away in zip(gradients, gradients_there, strict=True):
-        np.testing.assert_allclose(to_numpy(away), here, atol=1e-12)
 
 
 def test_backward_follows_the_inputs_of_its_own_forward():
@@ -129,42 +105,37 @@ def test_backward_follows_the_inputs_of_its_own_forward():
     slope = np.zeros((M, OUTPUT))
     slope[3] = [1.0, 0.0, 0.0, 0.0]
     by_first = backward(projection, trace, slope)[0]
-    active = (x[3] @ projection.arrays[0] + projection.arrays[1]) > 0
+    active = (x[3] @ projection[0] + projection[1]) > 0
     np.testing.assert_array_equal(np.abs(by_first).max(axis=0) > 0, active)
 
 
 def test_adamw_by_hand():
     # Two steps of one number: mean .1 g and .19 g, square .001 g^2 and .001999 g^2, bias corrected.
-    x, g, rate, decay = np.array([2.0]), np.array([3.0]), 0.1, 0.5
-    state = adam_start((x,))
-    (first,), state = adam_step((x,), (g,), state, rate, decay)
+    x, g = np.array([2.0]), np.array([3.0])
+    settings = RefinementSettings(learning_rate=0.1, weight_decay=0.5)
+    optimiser = AdamW(settings, (x,))
+    (first,) = optimiser.step((x,), (g,))
     # Corrected, the mean is g and the root of the square |g|: the step is the rate.
     assert first[0] == pytest.approx(2.0 * (1 - 0.05) - 0.1, abs=1e-8)
-    (second,), state = adam_step((first,), (-g,), state, rate, decay)
+    (second,) = optimiser.step((first,), (-g,))
     mean = (0.9 * 0.3 - 0.1 * 3.0) / (1 - 0.81)
     square = (0.999 * 0.009 + 0.009) / (1 - 0.999**2)
     assert second[0] == pytest.approx(first[0] * 0.95 - 0.1 * mean / square**0.5, abs=1e-8)
-    assert state.step == 2
     assert x[0] == 2.0
 
 
 def test_clipping_shrinks_all_gradients_together():
     gradients = (np.array([3.0, 0.0]), np.array([[4.0]]))
-    same, norm = clipped(gradients, 5.0)
-    assert norm == 5.0
-    assert same is gradients
-    (a, b), norm = clipped(gradients, 1.0)
-    assert norm == 5.0
+    assert clipped(gradients, 5.0) is gradients
+    a, b = clipped(gradients, 1.0)
     np.testing.assert_allclose([a[0], b[0, 0]], [0.6, 0.8])
 
 
-def test_a_fresh_projection_has_the_usual_bounds_and_the_same_numbers_everywhere():
-    dims = (100, 300, 200)
-    here = initial(dims, np.zeros(1), np.random.default_rng(0))
-    there = initial(dims, array_api_strict.zeros(1), np.random.default_rng(0))
-    for a, b in zip(here.arrays, there.arrays, strict=True):
-        np.testing.assert_array_equal(a, to_numpy(b))
-    weight, bias, second = here.arrays[:3]
+def test_a_fresh_projection_has_the_usual_bounds():
+    weight, bias, second, *_ = initial(
+        (100, 300, 200), np.dtype(np.float32), np.random.default_rng(0)
+    )
+    assert weight.dtype == np.float32
     assert 0.099 < weight.max() <= 0.1
     assert 0.09 < bias.max() <= 0.1
     assert 0.057 < second.max() <= 300**-0.5

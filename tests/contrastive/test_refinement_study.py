@@ -126,7 +126,7 @@ def test_the_texts_hold_every_variant(played):
 
 
 def test_a_planted_task_makes_its_own_table(monkeypatch):
-    world = Planted(nuisance=3, size=1.0, rows=200, dimension=12)
+    world = Planted(nuisance=3, size=1.0, rows=200)
     monkeypatch.setattr(refinement, "POOL_SIZE", tiny.POOL)
     (task,) = refinement.tasks({raw(): 1}, CELLS[:1], 30, (world,))
     rows = refinement.run(task, None)

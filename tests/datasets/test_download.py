@@ -217,7 +217,7 @@ def test_a_known_revision_is_told_to_whoever_pins(entry):
 @pytest.mark.parametrize("name", ENTRIES)
 def test_the_entries_are_pinned_in_form(name):
     made = ENTRIES[name]
-    assert made.pinned or name in ("sprout", "embedllm", "azure-llm-2023")
+    assert made.pinned or name in ("sprout", "embedllm")
     assert re.fullmatch("[0-9a-f]{40}", made.revision or "0" * 40)
     for file in made.files:
         assert made.pinned == bool(file.sha256)

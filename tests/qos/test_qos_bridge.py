@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import heapq
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from qos_reference import PlainExpert, Request
 
 from cqb_qos import POLICIES, Expert, Load, System, bridge, default_system, serve, stack
-from cqb_qos import metrics as metrics_of
 from cqb_qos import workload as generated
-from cqb_qos.bridge import PATIENCE, AcqbRouter, accepts, retrials
+from cqb_qos.bridge import PATIENCE, AcqbRouter, Retrials, accepts
 
 
 def chances(seed: int, T: int) -> np.ndarray:
@@ -76,20 +76,13 @@ def test_the_service_is_the_one_played_one_iteration_at_a_time(memory, N, modulu
     T, two = 60, (Expert("a", memory=memory), Expert("b", k2=4e-5, memory=memory))
     system = System(two[:N])
     one = generated(Load("Poisson", (0.7, 4.0)[N - 1]), 3, T, N)
-    one = (
-        one
-        if memory == 14_000
-        else bridge.Workload(
-            one.arrivals,
-            np.minimum(one.prompts, 150),
-            np.minimum(one.lengths, 200),
-            one.scores,
-            one.predicted_scores,
-            np.minimum(one.predicted_lengths, 200),
+    if memory < 14_000:
+        limits = {"prompts": 150, "lengths": 200, "predicted_lengths": 200}
+        one = replace(
+            one, **{name: np.minimum(getattr(one, name), m) for name, m in limits.items()}
         )
-    )
     uniforms = chances(0, T)
-    run = retrials(one, system, by_rule(T, modulus), uniforms)
+    run = Retrials(one, system, by_rule(T, modulus), uniforms).serve()
     answers, accepted, dropped, qos, finish = plain_retrials(one, system, uniforms, modulus)
     assert run.answers.tolist() == answers.tolist()
     assert run.accepted.tolist() == accepted.tolist()
@@ -105,17 +98,19 @@ def test_users_who_always_accept_make_a_plain_run():
     one = generated(Load("Poisson", 4.0), 1, T)
     for name in ("SQF", "Feasible+drop", "Priced rollout"):
         rule = POLICIES[name]((1,), T, 0.5)
-        run = retrials(one, system, rule, np.zeros((T, PATIENCE)))
+        run = Retrials(one, system, rule, np.zeros((T, PATIENCE))).serve()
         plain = serve(stack([one]), system, rule)
         assert (run.dropped == (plain.actions[0] == 3)).all()
         assert run.answers.tolist() == (~run.dropped).astype(int).tolist()
-        assert run.qos == pytest.approx(metrics_of.qos(plain)[0])
+        assert run.qos == pytest.approx(plain.qos[0])
 
 
 def test_users_who_never_accept_give_up():
     T = 40
     one = generated(Load("Poisson", 0.5), 1, T)
-    run = retrials(one, default_system(), POLICIES["RR"]((1,), T, 0.0), np.ones((T, PATIENCE)))
+    run = Retrials(
+        one, default_system(), POLICIES["RR"]((1,), T, 0.0), np.ones((T, PATIENCE))
+    ).serve()
     assert set(run.answers) == {PATIENCE}
     assert not run.accepted.any()
     assert run.qos.sum() == 0.0
@@ -125,10 +120,10 @@ def test_a_retry_keeps_its_arrival_time():
     """With L at 20 ms, and at least 12 ms for a token, a second answer of the same expert is late."""
     T, system = 30, System((Expert("only"),), 0.02)
     one = generated(Load("Poisson", 0.05), 2, T, 1)
-    one = bridge.Workload(
-        one.arrivals, one.prompts, one.lengths, one.scores, one.scores, one.lengths
-    )
-    run = retrials(one, system, POLICIES["Feasible+drop"]((2,), T, 0.0), np.ones((T, PATIENCE)))
+    one = replace(one, predicted_scores=one.scores, predicted_lengths=one.lengths)
+    run = Retrials(
+        one, system, POLICIES["Feasible+drop"]((2,), T, 0.0), np.ones((T, PATIENCE))
+    ).serve()
     assert run.dropped.all()
     assert run.answers.max() == 1
     assert run.answers.mean() > 0.8
@@ -150,7 +145,7 @@ def test_acqb_learns_from_retrials_who_is_good_at_what():
     topic = bridge.topics(T, bridge.Streams(seed))
     able = np.arange(3)[:, None] == topic % 3
     scores = np.where(able, 0.95, 0.0)
-    one = bridge.Workload(one.arrivals, one.prompts, one.lengths, scores, scores, one.lengths)
+    one = replace(one, scores=scores)
     first = np.zeros(T, int)
     router = AcqbRouter(seed, T, 3)
 
@@ -161,7 +156,7 @@ def test_acqb_learns_from_retrials_who_is_good_at_what():
         return action
 
     system = default_system().with_(limit=1.0)
-    run = retrials(one, system, noted, chances(1, T), router.update)
+    run = Retrials(one, system, noted, chances(1, T), router.update).serve()
     assert (first == topic % 3)[T // 2 :].mean() > 0.8
     assert run.answers.mean() < 1.6
 

@@ -12,7 +12,6 @@ gymnasium = pytest.importorskip("gymnasium", reason="the extra rl is not install
 from gymnasium.utils.env_checker import check_env  # noqa: E402
 
 from cqb_qos import Load, default_system, serve, stack, workload  # noqa: E402
-from cqb_qos import metrics as metrics_of  # noqa: E402
 from cqb_qos.gym_env import QosEnv  # noqa: E402
 
 LOADS = (Load("Poisson", 4.0), Load("Gamma", 3.0))
@@ -41,7 +40,7 @@ def test_an_episode_is_the_workload_of_its_seed():
     outcome = serve(
         one, default_system(), lambda decision: actions[decision.index : decision.index + 1]
     )
-    assert total == pytest.approx(metrics_of.qos(outcome).sum())
+    assert total == pytest.approx(outcome.qos.sum())
 
 
 def test_a_reset_without_a_seed_brings_another_workload():

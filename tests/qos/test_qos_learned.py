@@ -1,19 +1,19 @@
-"""The learned policy without its library: potentials, branches, the encoder and its weights."""
+"""The learned policy without its library: potentials, the encoder and its weights."""
 
 from __future__ import annotations
+
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from cqb_qos import Episodes, Load, default_system, networks, serve, stack, summaries, workload
-from cqb_qos import metrics as metrics_of
-from cqb_qos.branches import Branches, potential, work_left
 from cqb_qos.demonstrations import order_effects, reordered, states
-from cqb_qos.forecast import impact
+from cqb_qos.forecast import potential, work_left
 from cqb_qos.networks import NETWORKS, initial
 from cqb_qos.observe import observe
-from cqb_qos.policies import RolloutRouter
+from cqb_qos.policies import rollout
 from cqb_qos.trained_models import (
     CONTROLS,
     MAIN,
@@ -77,54 +77,6 @@ def test_work_left_is_what_one_request_adds_to_another():
     assert work_left(episodes.experts).tolist() == [0.0]
 
 
-# --- every action tried ---------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("price", [0.0, 0.7])
-def test_followed_rewards_add_up_to_the_qos(price):
-    """Both potentials telescope: with gamma = 1 an episode is paid its QoS, less what is still due."""
-    T = 40
-    batch, actions = batch_of(T), some_actions(6, T)
-    branches, total = Branches(batch, default_system(), price=price), np.zeros(6)
-    while not branches.ended:
-        k = branches.index
-        reward = branches.attempt().reward
-        branches.follow(actions[k])
-        total += reward[np.arange(6), actions[k]]
-    actions[T - 1] = 3
-    outcome = serve(batch, default_system(), lambda decision: actions[decision.index])
-    due = price * work_left(branches.decision.experts)[::4]
-    assert (due > 0.0).all() == (price > 0.0)
-    assert total + due == pytest.approx(metrics_of.qos(outcome).sum(axis=1), abs=1e-9)
-
-
-def test_a_branch_is_the_episode_that_takes_its_action():
-    """Each action's next decision and reward are those of an episode of its own."""
-    T, beta = 30, 1.0
-    batch, actions = batch_of(T), some_actions(6, T)
-    branches = Branches(batch, default_system(), beta)
-    for k in range(25):
-        branches.attempt()
-        branches.follow(actions[k])
-    harm = impact(branches.decision, truth=True)[::4]
-    before = potential(branches.decision.experts)[::4]
-    tried = branches.attempt()
-    seen = observe(tried.decision)
-    for action in range(4):
-        episodes = Episodes(batch, default_system())
-        for k in range(25):
-            episodes.step(actions[k])
-        decision, _ = episodes.step(np.full(6, action))
-        for mine, alone in zip(seen, observe(decision), strict=True):
-            assert mine[action::4] == pytest.approx(alone)
-        lost = harm[:, action] if action < 3 else 0.0
-        paid = potential(episodes.experts) - before - beta * lost
-        assert tried.reward[:, action] == pytest.approx(paid, abs=1e-9)
-    assert harm.any()
-    with pytest.raises(ValueError, match=r"beta: found -1"):
-        Branches(batch, default_system(), -1.0)
-
-
 # --- the encoder ----------------------------------------------------------------------------------
 
 
@@ -185,7 +137,7 @@ def test_an_untrained_network_is_the_priced_rollout(network):
     weights = initial(network, 3, np.random.default_rng(0))
     batch = batch_of(150)
     mine = serve(batch, default_system(), LearnedRouter(network, weights)).actions
-    rule = serve(batch, default_system(), RolloutRouter(networks.PRICE)).actions
+    rule = serve(batch, default_system(), partial(rollout, price=networks.PRICE)).actions
     assert (mine == rule).mean() > 0.999  # float32 may break a tie otherwise
     assert (rule == 3).any()
 

@@ -9,6 +9,7 @@ import pytest
 
 from cqb_qos import Episodes, Load, System, default_system, stack, workload
 from cqb_qos.forecast import (
+    Frozen,
     delays,
     final_latency,
     frozen_own_latency,
@@ -16,7 +17,7 @@ from cqb_qos.forecast import (
     own_latency,
 )
 from cqb_qos.observe import SHOWN, observe
-from cqb_qos.policies import RolloutRouter, best_or_drop, soft_gain, toll
+from cqb_qos.policies import best_or_drop, rollout, soft_gain, toll
 
 
 def decision_of(one, system, actions):
@@ -64,7 +65,7 @@ def test_features_are_those_of_the_requests(memory):
         waiting = experts.queue[n, experts.head[n] : experts.tail[n]][:SHOWN]
         assert seen.waiting_mask[0, n].sum() == waiting.size
         assert seen.waiting[0, n, : waiting.size, 0] == pytest.approx(one.prompts[waiting] / 100)
-        emitted = experts.emitted[0, waiting]
+        emitted = experts.size[n, waiting] - one.prompts[waiting]
         assert seen.waiting[0, n, : waiting.size, 4] == pytest.approx(emitted / 150)
     assert seen.experts[0, :, 1] == pytest.approx(experts.running / 10)
     assert seen.experts[0, :, 0] == pytest.approx(experts.context * 2.5e-5 / 0.03)
@@ -78,15 +79,15 @@ def test_forecasts_shown_are_those_that_the_rules_read():
     one, system, actions = crowded(14_000)
     decision = decision_of(one, system, actions)
     seen = observe(decision)
-    rule = RolloutRouter(0.4)
     now = decision.experts.running_requests(truth=False)
     final, added = final_latency(decision, now), delays(decision, now, decision.lengths)
-    gain = soft_gain(decision, now, frozen_own_latency(decision, now), final, added)
+    own = frozen_own_latency(decision, now)
+    gain = soft_gain(decision, Frozen(now, final, added, own))
     assert seen.arrived[0, :, 8] == pytest.approx(toll(decision)[0])
     assert seen.arrived[0, :, 6] == pytest.approx(impact(decision, truth=False)[0])
     assert seen.arrived[0, :, 7] == pytest.approx(gain[0])
     worth = seen.arrived[..., 7] - 0.4 * seen.arrived[..., 8]
-    assert (best_or_drop(worth) == rule(decision)).all()
+    assert (best_or_drop(worth) == rollout(decision, 0.4)).all()
     pooled = np.exp(np.log(one.predicted_lengths[:, 100]).mean()) / 150
     assert seen.arrived[0, :, 3] == pytest.approx([pooled] * 3)
     for n in range(3):

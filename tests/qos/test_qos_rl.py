@@ -1,4 +1,4 @@
-"""Training: PyTorch against NumPy, the vector environment, double targets, and going on."""
+"""Training: PyTorch against NumPy, every action tried, double targets, and going on."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import pytest
 torch = pytest.importorskip("torch", reason="the extra rl is not installed")
 pytest.importorskip("stable_baselines3", reason="the extra rl is not installed")
 
-from cqb_qos import default_system  # noqa: E402
-from cqb_qos.branches import Branches  # noqa: E402
+from cqb_qos import Episodes, Load, default_system, serve, stack, workload  # noqa: E402
+from cqb_qos.branches import FIRST_SEED, BranchEnv, EpisodeSettings  # noqa: E402
+from cqb_qos.ddqn import BranchBuffer, Tried, Values  # noqa: E402
+from cqb_qos.forecast import impact, potential, work_left  # noqa: E402
 from cqb_qos.networks import NETWORKS, initial, pack, size, unpack  # noqa: E402
 from cqb_qos.observe import observe  # noqa: E402
-from cqb_qos.rl.ddqn import BranchBuffer, Tried, Values  # noqa: E402
-from cqb_qos.rl.training import Training, new_model, train  # noqa: E402
-from cqb_qos.rl.vector import FIRST_SEED, BranchEnv, Episodes  # noqa: E402
 from cqb_qos.trained_models import TrainedModel, Validation, load  # noqa: E402
+from cqb_qos.training import Training, new_model, train  # noqa: E402
 
-SHORT = Episodes(environments=4, decisions=25)
+SHORT = EpisodeSettings(environments=4, decisions=25)
 TINY = Training(
     frames=400,
     episodes=SHORT,
@@ -65,12 +65,63 @@ def test_every_weight_of_the_encoder_gets_a_gradient():
     assert still <= {"relation.score.b"}
 
 
+def branches(T: int, **about) -> tuple[BranchEnv, np.ndarray]:
+    """Six episodes of given workloads, and actions (T, 6) for them."""
+    settings = EpisodeSettings(environments=6, decisions=T - 1, **about)
+    env = BranchEnv(settings, default_system(), 0)
+    loads = (Load("Poisson", 4.0), Load("Gamma", 5.0))
+    env.given = stack([workload(load, seed, T) for load in loads for seed in (0, 1, 2)])
+    env.begin(env.given)
+    return env, np.random.default_rng(5).integers(0, 4, size=(T, 6))
+
+
+@pytest.mark.parametrize("price", [0.0, 0.7])
+def test_followed_rewards_add_up_to_the_qos(price):
+    """Both potentials telescope: with gamma = 1 an episode is paid its QoS, less what is still due."""
+    env, actions = branches(40, price=price, gamma=1.0)
+    total = np.zeros(6)
+    while not env.ended:
+        k = env.index
+        reward = env.attempt()
+        env.follow(actions[k])
+        total += reward[np.arange(6), actions[k]]
+    actions[39] = 3
+    outcome = serve(env.given, default_system(), lambda decision: actions[decision.index])
+    due = price * work_left(env.experts)[::4]
+    assert (due > 0.0).all() == (price > 0.0)
+    assert total + due == pytest.approx(outcome.qos.sum(axis=1), abs=1e-9)
+
+
+def test_a_branch_is_the_episode_that_takes_its_action():
+    """Each action's next decision and reward are those of an episode of its own."""
+    env, actions = branches(30, beta=1.0, price=0.0)
+    for k in range(25):
+        env.attempt()
+        env.follow(actions[k])
+    harm = impact(env.decision, truth=True)[::4]
+    before = potential(env.experts)[::4]
+    reward = env.attempt()
+    seen = observe(env.decision)
+    for action in range(4):
+        episodes = Episodes(env.given, default_system())
+        for k in range(25):
+            episodes.step(actions[k])
+        decision, _ = episodes.step(np.full(6, action))
+        for mine, alone in zip(seen, observe(decision), strict=True):
+            assert mine[action::4] == pytest.approx(alone)
+        lost = harm[:, action] if action < 3 else 0.0
+        paid = potential(episodes.experts) - before - lost
+        assert reward[:, action] == pytest.approx(paid, abs=1e-9)
+    assert harm.any()
+    with pytest.raises(ValueError, match=r"beta: found -1"):
+        EpisodeSettings(beta=-1.0)
+
+
 def test_the_environment_shows_what_branches_lead_to():
     env = BranchEnv(SHORT, default_system(), 3)
     seen = env.reset()
     assert seen.shape == (4, size(3))
     assert env.observation_space.contains(seen[0])
-    before = env._branches
     actions = np.array([0, 3, 1, 2])
     shown, rewards, ended, infos = env.step(actions)
     assert not ended.any()
@@ -79,8 +130,7 @@ def test_the_environment_shows_what_branches_lead_to():
         assert infos[e]["rewards"][actions[e]] == rewards[e]
     differs = [(info["next"][0] != info["next"][3]).any() for info in infos]
     assert any(differs)  # a request that is done before the next arrival leaves no trace
-    assert isinstance(before, Branches)
-    assert (pack(observe(before.decision))[::4] == shown).all()
+    assert (pack(observe(env.decision))[::4] == shown).all()
     for _ in range(24):
         shown, _, ended, infos = env.step(actions)
     assert ended.all()
@@ -134,34 +184,48 @@ def test_the_buffer_gives_back_what_it_was_given():
     assert set((batch.next_observations[:, 0, 0].numpy() - kept).tolist()) == {0.0, 1.0, 2.0, 3.0}
 
 
+def interrupted(after: int, said: list[str]):
+    """Note what is said, and interrupt the training after some checkpoints."""
+
+    def say(line: str) -> None:
+        said.append(line)
+        if len(said) == after:
+            raise KeyboardInterrupt
+
+    return say
+
+
 def test_a_training_that_was_stopped_goes_on_as_if_it_was_not(tmp_path):
     said: list[str] = []
-    straight = train(TINY, tmp_path / "one", say=said.append)
-    train(TINY, tmp_path / "two", say=said.append, stop_after=2)
-    resumed = train(TINY, tmp_path / "two", say=said.append)
-    assert [row["frames"] for row in straight.history] == [100, 200, 300, 400]
-    for mine, theirs in zip(straight.history, resumed.history, strict=True):
-        assert {k: v for k, v in mine.items() if k != "seconds"} == {
-            k: v for k, v in theirs.items() if k != "seconds"
-        }
-    for name, weight in straight.router.weights.items():
-        assert (weight == resumed.router.weights[name]).all(), name
+    straight, history = train(TINY, tmp_path / "one", said.append)
     assert "400 of 400 frames" in said[3]
-    assert "continues at 200 frames" in said[6]
-    again = train(TINY, tmp_path / "two", say=said.append)
-    assert again.history == resumed.history
+    with pytest.raises(KeyboardInterrupt):
+        train(TINY, tmp_path / "two", interrupted(2, []))
+    said.clear()
+    resumed, rows = train(TINY, tmp_path / "two", said.append)
+    assert "continues at 200 frames" in said[0]
+    assert len(said) == 3
+    assert [row["frames"] for row in history] == [100, 200, 300, 400]
+    for mine, theirs in zip(history, rows, strict=True):
+        assert mine | {"seconds": 0.0} == theirs | {"seconds": 0.0}
+    for name, weight in straight.weights.items():
+        assert (weight == resumed.weights[name]).all(), name
+    assert train(TINY, tmp_path / "two", said.append)[1] == rows
     start = initial("graph", 3, np.random.default_rng(0))
-    assert any((straight.router.weights[k] != w).any() for k, w in start.items())
+    assert any((straight.weights[k] != w).any() for k, w in start.items())
 
 
 def test_a_damaged_checkpoint_starts_over(tmp_path):
     said: list[str] = []
-    train(TINY, tmp_path, say=said.append, stop_after=1)
+    with pytest.raises(KeyboardInterrupt):
+        train(TINY, tmp_path, interrupted(1, said))
     (path,) = tmp_path.glob("*.npz")
     path.write_bytes(path.read_bytes()[:-1000])
-    train(TINY, tmp_path, say=said.append, stop_after=1)
+    with pytest.raises(KeyboardInterrupt):
+        train(TINY, tmp_path, interrupted(3, said))
     assert "damaged" in said[1]
     assert "starts over" in said[1]
+    assert "100 of 400 frames" in said[2]
 
 
 def test_settings_that_cannot_be_are_refused():
@@ -171,7 +235,7 @@ def test_settings_that_cannot_be_are_refused():
 
 
 def test_the_command_trains_and_stores(tmp_path, monkeypatch, capsys):
-    from cqb_qos.rl import __main__ as command
+    from cqb_qos import rl as command
 
     monkeypatch.setattr(command, "Training", lambda: TINY)
     monkeypatch.setenv("CQB_RUNS", str(tmp_path / "runs"))

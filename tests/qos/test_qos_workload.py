@@ -9,8 +9,10 @@ import pytest
 from qos_reference import reference
 from scipy import stats
 
+from cqb.arrivals import Trace
 from cqb.streams import Streams
 from cqb_qos import (
+    Episodes,
     Expert,
     Load,
     RequestNeverFits,
@@ -21,28 +23,10 @@ from cqb_qos import (
     stack,
     workload,
 )
-from cqb_qos.synthetic import LENGTH_FACTORS, MEAN_SCORES, arrivals, batch_of, skills
-from cqb_qos.traces import MalformedTrace, read_azure, read_burstgpt, replay
+from cqb_qos.workloads import LENGTH_FACTORS, MEAN_SCORES, arrivals, batch_of, replay, skills
 
-AZURE = """TIMESTAMP,ContextTokens,GeneratedTokens
-2023-11-16 18:15:46.6805900,374,44
-2023-11-16 18:15:50.9951690,396,109
-2023-11-16 18:15:51.2225670,879,55
-2023-11-16 18:16:51.2225671,91,16
-"""
-BURSTGPT = """Timestamp,Model,Request tokens,Response tokens,Total tokens,Log Type
-5,ChatGPT,472,18,490,Conversation log
-45,ChatGPT,1087,230,1317,Conversation log
-45,GPT-4,417,276,693,Conversation log
-118,ChatGPT,0,0,0,API log
-185.5,ChatGPT,1360,647,2007,Conversation log
-"""
-
-
-def written(tmp_path, text: str, name: str = "trace.csv"):
-    path = tmp_path / name
-    path.write_text(text, "utf-8")
-    return path
+STEPS = np.cumsum(np.arange(200) % 5)
+TRACE = Trace("trace", STEPS, np.full(200, 10), 10 + STEPS % 7)
 
 
 def test_gaps_follow_their_distributions():
@@ -96,67 +80,8 @@ def test_streams_keep_apart_what_is_drawn():
     assert (workload(Load("Poisson", 3.0), 5, 50, 3).prompts != base.prompts).any()
 
 
-def test_azure_is_read_as_published(tmp_path):
-    trace = read_azure(written(tmp_path, AZURE))
-    assert trace.times == pytest.approx([0.0, 4.314579, 4.541977, 64.5419771], abs=1e-9)
-    assert trace.prompts.tolist() == [374, 396, 879, 91]
-    assert trace.lengths.tolist() == [44, 109, 55, 16]
-
-
-def test_burstgpt_is_read_as_published(tmp_path):
-    """Failed requests are an error unless they are skipped; ties and further columns are kept."""
-    path = written(tmp_path, BURSTGPT)
-    with pytest.raises(MalformedTrace, match="line 5, column Request tokens: found '0'"):
-        read_burstgpt(path)
-    trace = read_burstgpt(path, skip_failed=True)
-    assert trace.times.tolist() == [0.0, 40.0, 40.0, 180.5]
-    assert trace.lengths.tolist() == [18, 230, 276, 647]
-    more = "Session ID,Elapsed time," + BURSTGPT.replace("\n", "\n7,1.5,").rstrip("7,1.5")
-    assert read_burstgpt(written(tmp_path, more), skip_failed=True).times.tolist() == [
-        0,
-        40,
-        40,
-        180.5,
-    ]
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("", "trace.csv: found no header"),
-        (AZURE.splitlines()[0] + "\n", "found no requests below the header"),
-        (AZURE.replace("ContextTokens", "Context"), "found no column ContextTokens among"),
-        (AZURE.replace(",109", ",0"), "line 3, column GeneratedTokens: found '0', expected whole"),
-        (AZURE.replace(",374,", ",-4,"), "line 2, column ContextTokens: found '-4'"),
-        (AZURE.replace(",374,", ",3.5,"), "line 2, column ContextTokens: found '3.5'"),
-        (AZURE.replace(",374,", ",,"), "line 2, column ContextTokens: found '', expected a number"),
-        (AZURE.replace(",16\n", ",many\n"), "line 5, column GeneratedTokens: found 'many'"),
-        (
-            AZURE.replace("18:16:51", "18:15:47"),
-            "line 5, column TIMESTAMP: .* expected times in order",
-        ),
-        (
-            AZURE.replace("2023-11-16 18:16:51.2225671", "noon"),
-            "line 5, column TIMESTAMP: found 'noon'",
-        ),
-    ],
-)
-def test_a_malformed_trace_is_refused_by_line_and_column(tmp_path, text, words):
-    with pytest.raises(MalformedTrace, match=words):
-        read_azure(written(tmp_path, text))
-
-
-def test_a_trace_of_failures_only_is_refused(tmp_path):
-    text = "\n".join([BURSTGPT.splitlines()[0], "5,ChatGPT,9,0,9,API log"])
-    with pytest.raises(MalformedTrace, match="failed requests only"):
-        read_burstgpt(written(tmp_path, text), skip_failed=True)
-    with pytest.raises(FileNotFoundError):
-        read_burstgpt(tmp_path / "none.csv")
-
-
-def test_replaying_keeps_the_pattern_and_sets_the_rate(tmp_path):
-    rows = [f"{t},ChatGPT,10,{10 + t % 7},0,API log" for t in np.cumsum(np.arange(200) % 5)]
-    trace = read_burstgpt(written(tmp_path, "\n".join([BURSTGPT.splitlines()[0], *rows])))
+def test_replaying_keeps_the_pattern_and_sets_the_rate():
+    trace = TRACE
     one, other = (replay(trace, 4.0, seed, 100) for seed in (0, 1))
     assert one.arrivals[-1] == pytest.approx(100 / 4.0)
     gaps = np.diff(one.arrivals, prepend=0.0)
@@ -168,11 +93,25 @@ def test_replaying_keeps_the_pattern_and_sets_the_rate(tmp_path):
     assert (replay(trace, 4.0, 0, 100).arrivals == one.arrivals).all()
     for words, arguments in {
         "rate: found 0": (trace, 0.0, 0, 10),
-        "T: found 200, expected 1 to 199": (trace, 1.0, 0, 200),
-        "arrive all at one time": (replace(trace, times=np.zeros(200)), 1.0, 0, 10),
+        "trace: found 200 requests, expected more than the 200 of": (trace, 1.0, 0, 200),
+        "arrive at one time": (replace(trace, times=np.repeat([0.0, 1.0], 100)), 1.0, 3, 10),
     }.items():
         with pytest.raises(ValueError, match=words):
             replay(*arguments)
+
+
+def test_recorded_tokens_replace_generated_ones():
+    made, recorded = (replay(TRACE, 4.0, 1, 100, tokens=tokens) for tokens in (False, True))
+    assert (recorded.arrivals == made.arrivals).all()
+    assert (recorded.scores == made.scores).all()
+    assert set(recorded.prompts) == {10}
+    assert (recorded.lengths == recorded.lengths[0]).all()
+    start = np.flatnonzero(
+        [(TRACE.lengths[i : i + 100] == recorded.lengths[0]).all() for i in range(101)]
+    )
+    assert start.size
+    ratio = recorded.predicted_lengths / recorded.lengths
+    assert ratio == pytest.approx(made.predicted_lengths / made.lengths, rel=0.1)
 
 
 def test_requests_of_one_time_are_served_in_order():
@@ -199,7 +138,7 @@ def test_a_request_that_can_never_fit_is_named():
     with pytest.raises(ValueError, match="found 2 experts, expected the system's 3"):
         one.check_fits(default_system())
     with pytest.raises(RequestNeverFits):
-        batch_of([Load("Poisson", 1.0)], [0], 500, default_system().with_(memory=300))
+        Episodes(batch_of([Load("Poisson", 1.0)], [0], 500), default_system().with_(memory=300))
 
 
 GOOD = {

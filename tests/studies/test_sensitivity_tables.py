@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from cqb.contrastive.settings import RefinementSettings
+from cqb.contrastive import RefinementSettings
 from cqb.figures import sensitivity as plots
 from cqb.policies import LearnerSettings
 from cqb.studies import sensitivity

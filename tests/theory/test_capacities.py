@@ -11,7 +11,7 @@ import pytest
 from cqb import datasets
 from cqb.environment import Environment
 from cqb.routing_table import departure_odds, split_rows
-from cqb.theory.capacities import RULES, capacities, on_table
+from cqb.theory.laws import RULES, capacities, table_capacities
 
 REAL = os.environ.get("CQB_ROUTERBENCH_DIR")
 
@@ -44,7 +44,7 @@ def test_pairs_add_their_odds_and_have_no_cycle():
 
 def test_a_pool_of_a_table_is_that_of_its_runs():
     table = datasets.load("routerbench-standin", None)
-    frame = on_table(table, [(1, 5.0), (2, 0.0)], seeds=[42, 43])
+    frame = table_capacities(table, [(1, 5.0), (2, 0.0)], seeds=[42, 43])
     pools = [departure_odds(table.utility(5.0)[split_rows(table, s).pool]) for s in (42, 43)]
     best = [p.max(axis=1) for p in pools]
     expected = np.mean([1 / np.mean((1 + b) / b) for b in best])
@@ -60,7 +60,9 @@ def test_the_real_slice_has_the_capacities_that_were_measured_before():
         pytest.skip("another selection of RouterBench files")
     # No rule here looks at a vector: any distinct ones do.
     table = table.with_embeddings(np.eye(len(table)))
-    frame = on_table(table, [(1, 0.0), (1, 1.0), (1, 5.0), (2, 0.0), (2, 5.0)], range(42, 47))
+    frame = table_capacities(
+        table, [(1, 0.0), (1, 1.0), (1, 5.0), (2, 0.0), (2, 5.0)], range(42, 47)
+    )
     expected = [
         [0.81, 0.54, 0.46, 0.68],
         [0.84, 0.57, 0.50, 0.71],

@@ -11,9 +11,8 @@ from collections.abc import Callable
 import numpy as np
 
 from ..routing_table import RoutingTable
-from .loss import unit
-from .profiles import Pairs, Profiles, select_pairs, utility_profiles
-from .settings import RefinementSettings
+from . import RefinementSettings
+from .profiles import Pairs, select_pairs, unit, utility_profiles
 
 RIDGES = 10.0 ** np.arange(-2.0, 4.5, 0.5)
 FIT_ON = 0.5  # share of the pool that the linear fit is made on
@@ -39,18 +38,17 @@ def measures(
     defaults = RefinementSettings()
     pairs = select_pairs(profiles, defaults.tau_pos, defaults.tau_neg, defaults.negatives)
     vectors = apply(table.embeddings[pool])
-    values = (
-        neighbour_agreement(vectors, profiles),
-        neighbour_agreement(apply(table.embeddings[trained]), own),
-        family_agreement(profiles, [table.families[row] for row in pool]),
-        alignment(vectors, pairs),
-        uniformity(vectors),
-        linear_fit(vectors, utility[pool], round(FIT_ON * len(pool))),
-    )
-    return dict(zip(MEASURES, values, strict=True))
+    return {
+        "agreement": neighbour_agreement(vectors, profiles),
+        "agreement_trained": neighbour_agreement(apply(table.embeddings[trained]), own),
+        "family": family_agreement(profiles, [table.families[row] for row in pool]),
+        "alignment": alignment(vectors, pairs),
+        "uniformity": uniformity(vectors),
+        "fit": linear_fit(vectors, utility[pool], round(FIT_ON * len(pool))),
+    }
 
 
-def neighbour_agreement(vectors: np.ndarray, profiles: Profiles, neighbours: int = 10) -> float:
+def neighbour_agreement(vectors: np.ndarray, profiles: np.ndarray, neighbours: int = 10) -> float:
     """Mean profile cosine of a prompt and its nearest neighbours by vector cosine.
 
     The higher, the more of what a learner learns at one prompt holds for those nearby. Blank prompts
@@ -61,7 +59,8 @@ def neighbour_agreement(vectors: np.ndarray, profiles: Profiles, neighbours: int
     ValueError
         `neighbours` is not in [1, number of prompts that are not blank).
     """
-    z, directions = _seen(vectors, profiles)
+    seen = profiles.any(axis=1)
+    z, directions = unit(vectors[seen]), profiles[seen]
     if not 1 <= neighbours < len(z):
         raise ValueError(
             f"neighbours: found {neighbours}, expected at least 1 and below the {len(z)} prompts"
@@ -72,16 +71,14 @@ def neighbour_agreement(vectors: np.ndarray, profiles: Profiles, neighbours: int
     return float(np.einsum("id,ijd->ij", directions, directions[nearest]).mean())
 
 
-def family_agreement(profiles: Profiles, families: list[str]) -> float:
+def family_agreement(profiles: np.ndarray, families: list[str]) -> float:
     """Mean profile cosine of two different random prompts of one family, a baseline for neighbours.
 
     Families are weighted by their number of prompts; those of a single prompt are left out.
     """
-    total, count = 0.0, 0
-    names = np.asarray(families)[~profiles.blank]
-    directions = profiles.directions[~profiles.blank]
-    for name in sorted(set(names)):
-        these = directions[names == name]
+    seen, names, total, count = profiles.any(axis=1), np.asarray(families), 0.0, 0
+    for name in sorted(set(families)):
+        these = profiles[seen & (names == name)]
         m = len(these)
         if m > 1:
             pairs = np.sum(these.sum(axis=0) ** 2) - m
@@ -91,8 +88,7 @@ def family_agreement(profiles: Profiles, families: list[str]) -> float:
 
 def alignment(vectors: np.ndarray, pairs: Pairs) -> float:
     """Mean squared distance on the unit sphere of anchors and their positives, in [0, 4]."""
-    z, _ = unit(vectors)
-    at = np.flatnonzero(pairs.anchor)
+    z, at = unit(vectors), np.flatnonzero(pairs.anchor)
     return float(np.mean(np.sum((z[at] - z[pairs.positive[at]]) ** 2, axis=1)))
 
 
@@ -102,7 +98,7 @@ def uniformity(vectors: np.ndarray) -> float:
     It is 0 where all vectors coincide and lower the more evenly they spread, down to about -4 in many
     dimensions.
     """
-    z, _ = unit(vectors)
+    z = unit(vectors)
     squares = 2.0 - 2.0 * (z @ z.T)
     above = np.triu_indices(len(z), k=1)
     return float(np.log(np.mean(np.exp(-2.0 * squares[above]))))
@@ -114,17 +110,8 @@ def linear_fit(vectors: np.ndarray, utility: np.ndarray, train: int) -> float:
     For every language model, a mean and a ridge regression from the first `train` prompts predict the
     others; R^2 is over all models together, at the best of :data:`RIDGES`, so that the length of the
     vectors does not matter. The means alone have an R^2 of 0.
-
-    Raises
-    ------
-    ValueError
-        `train` is not in [1, number of prompts).
     """
-    if not 1 <= train < len(vectors):
-        raise ValueError(
-            f"train: found {train}, expected at least 1 and below the {len(vectors)} prompts"
-        )
-    z, _ = unit(vectors)
+    z = unit(vectors)
     x, mean = z[:train], utility[:train].mean(axis=0)
     size, axes = np.linalg.eigh(x @ x.T)
     seen, unseen = axes.T @ (utility[:train] - mean), z[train:] @ (x.T @ axes)
@@ -140,9 +127,3 @@ def first_two(vectors: np.ndarray) -> np.ndarray:
     flat = left[:, :2] * size[:2]
     largest = flat[np.argmax(np.abs(flat), axis=0), [0, 1]]
     return flat * np.where(largest < 0, -1.0, 1.0)
-
-
-def _seen(vectors: np.ndarray, profiles: Profiles) -> tuple[np.ndarray, np.ndarray]:
-    """Unit vectors and profile directions of the prompts that are not blank."""
-    z, _ = unit(vectors)
-    return z[~profiles.blank], profiles.directions[~profiles.blank]

@@ -15,6 +15,10 @@ import numpy as np
 from ..routing_table import RoutingTable
 from ..streams import Streams
 
+SIGNAL, DIMENSION, MODELS = 6, 64, 5  # k, d and N
+STRENGTH = 2.0  # standard deviation of a model's logit score over prompts
+SEED = 7
+
 
 @dataclass(frozen=True)
 class Planted:
@@ -22,61 +26,35 @@ class Planted:
 
     Attributes
     ----------
-    signal : k, directions that decide the scores. nuisance : q, directions that do not.
+    nuisance : q, directions that do not decide the scores, at most d - k.
     size : length of the nuisance relative to that of the signal; 0 leaves the signal alone.
-    strength : standard deviation of a model's logit score over prompts.
-    dimension : d, at least k + q. models, rows : N and the number of prompts. seed : of the world.
-
-    Raises
-    ------
-    ValueError
-        The directions do not fit into the dimension, or a number is out of range.
+    rows : number of prompts.
     """
 
-    signal: int = 6
     nuisance: int = 6
     size: float = 2.0
-    strength: float = 2.0
-    dimension: int = 64
-    models: int = 5
     rows: int = 2600
-    seed: int = 7
-
-    def __post_init__(self) -> None:
-        for name in ("signal", "nuisance", "models", "rows"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}: found {getattr(self, name)}, expected at least 1")
-        for name in ("size", "strength"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"{name}: found {getattr(self, name)}, expected at least 0")
-        if self.signal + self.nuisance > self.dimension:
-            raise ValueError(
-                f"dimension: found {self.dimension}, expected at least {self.signal + self.nuisance} "
-                f"for {self.signal} directions of signal and {self.nuisance} of nuisance"
-            )
 
     @property
     def name(self) -> str:
         """The world's name in tables and titles."""
-        return (
-            f"Planted world (stand-in), {self.nuisance} nuisance directions of size {self.size:g}"
-        )
+        nuisance = f"{self.nuisance} nuisance directions of size {self.size:g}"
+        return f"Planted world (stand-in), {nuisance}"
 
 
 @lru_cache(maxsize=8)
 def planted_table(world: Planted) -> RoutingTable:
     """The routing table of a planted world: scores ``sigmoid(strength <s, theta_j>)``, no costs.
 
-    The same seed gives the same signal, models and scores whatever the nuisance is. A table is made
-    once a process.
+    Signal, models and scores are the same whatever the nuisance is. A table is made once a process.
     """
-    streams = Streams(world.seed)
-    n, k, q, d = world.rows, world.signal, world.nuisance, world.dimension
+    streams = Streams(SEED)
+    n, k, q = world.rows, SIGNAL, world.nuisance
     s = streams.generator("signal").standard_normal((n, k)) / np.sqrt(k)
-    theta = streams.generator("models").standard_normal((k, world.models))
+    theta = streams.generator("models").standard_normal((k, MODELS))
     theta *= np.sqrt(k) / np.linalg.norm(theta, axis=0)
     noise = streams.generator("nuisance").standard_normal((n, q)) / np.sqrt(q)
-    axes, _ = np.linalg.qr(streams.generator("axes").standard_normal((d, d)))
+    axes, _ = np.linalg.qr(streams.generator("axes").standard_normal((DIMENSION, DIMENSION)))
     vectors = s @ axes[:k] + world.size * noise @ axes[k : k + q]
     rows = tuple(f"planted {row}" for row in range(n))
     return RoutingTable(
@@ -85,8 +63,8 @@ def planted_table(world: Planted) -> RoutingTable:
         ids=rows,
         prompts=rows,
         families=("planted",) * n,
-        models=tuple(f"model {j}" for j in range(world.models)),
-        scores=1.0 / (1.0 + np.exp(-world.strength * s @ theta)),
-        costs=np.zeros((n, world.models)),
+        models=tuple(f"model {j}" for j in range(MODELS)),
+        scores=1.0 / (1.0 + np.exp(-STRENGTH * s @ theta)),
+        costs=np.zeros((n, MODELS)),
         embeddings=vectors / np.linalg.norm(vectors, axis=1, keepdims=True),
     )

@@ -1,4 +1,8 @@
-"""Training a projection on the pairs of one refinement set: epochs, early stopping and AdamW.
+"""The projection B, with its gradient by hand, and its training on the pairs of one refinement set.
+
+``B(x) = gain * (h - mean h) / sqrt(var h + 1e-5) + shift`` with ``h = W2' relu(W1' x + b1) + b2`` or,
+where there is no hidden layer, ``h = W' x + b`` (arXiv 2602.02061, contrastive refinement; layer norm:
+Ba, Kiros and Hinton, arXiv 1607.06450).
 
 AdamW is that of Loshchilov and Hutter (arXiv 1711.05101): Adam (Kingma and Ba, arXiv 1412.6980; decay
 rates .9 and .999) with the weight decay outside the adaptive step. The gradient's norm is bounded first.
@@ -6,57 +10,116 @@ rates .9 and .999) with the weight decay outside the adaptive step. The gradient
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from ..arrays import asarray, namespace, to_numpy
-from .loss import loss_and_gradient
-from .profiles import Pairs
-from .projection import Projection, backward, forward, initial
-from .settings import RefinementSettings
+from . import RefinementSettings
+from .profiles import Pairs, loss_and_gradient, unit
 
-Array = Any
-Arrays = tuple[Array, ...]
+# A projection: weight (inputs, outputs) and bias (outputs,) of each layer in turn, then gain and shift
+# of the layer norm, each (output,). Its arrays are never changed in place.
+Arrays = tuple[np.ndarray, ...]
+# Of a forward pass: inputs of each layer (m, inputs), standardized output of the last one (m, output),
+# and its standard deviation by row (m, 1).
+Trace = tuple[list[np.ndarray], np.ndarray, np.ndarray]
+VARIANCE = 1e-5  # added by the layer norm
 FIRST, SECOND, EPSILON = 0.9, 0.999, 1e-8  # Adam's decay rates, and a guard against dividing by 0
 
 
+def initial(widths: tuple[int, ...], dtype: np.dtype, rng: np.random.Generator) -> Arrays:
+    """A fresh projection of the given widths, from input to output.
+
+    Weights and biases are uniform within ``1 / sqrt(inputs)``, gains 1 and shifts 0, as torch draws
+    them.
+    """
+    arrays = []
+    for inputs, outputs in itertools.pairwise(widths):
+        bound = 1.0 / math.sqrt(inputs)
+        arrays += [rng.uniform(-bound, bound, shape) for shape in ((inputs, outputs), outputs)]
+    arrays += [np.ones(widths[-1]), np.zeros(widths[-1])]
+    return tuple(array.astype(dtype) for array in arrays)
+
+
+def forward(projection: Arrays, x: np.ndarray) -> tuple[np.ndarray, Trace]:
+    """``B(x)`` for rows x (m, d), shape (m, output), and the trace for :func:`backward`."""
+    *layers, gain, shift = projection
+    inputs, h = [], x
+    for weight, bias in zip(layers[::2], layers[1::2], strict=True):
+        inputs.append(np.maximum(h, 0.0) if inputs else h)
+        h = inputs[-1] @ weight + bias
+    centred = h - h.mean(axis=1, keepdims=True)
+    deviation = np.sqrt((centred * centred).mean(axis=1, keepdims=True) + VARIANCE)
+    standard = centred / deviation
+    return gain * standard + shift, (inputs, standard, deviation)
+
+
+def backward(projection: Arrays, trace: Trace, slope: np.ndarray) -> Arrays:
+    """Gradients of the loss by the parameters, in their order.
+
+    `slope` is the loss's gradient by ``B(x)``, (m, output); `trace` is that of :func:`forward`.
+    """
+    *layers, gain, _ = projection
+    inputs, standard, deviation = trace
+    gradients = [(slope * standard).sum(axis=0), slope.sum(axis=0)]
+    inner = slope * gain
+    along = (inner * standard).mean(axis=1, keepdims=True) * standard
+    h = (inner - inner.mean(axis=1, keepdims=True) - along) / deviation
+    for layer in reversed(range(len(inputs))):
+        below = inputs[layer]
+        gradients = [below.T @ h, h.sum(axis=0), *gradients]
+        if layer:
+            h = np.where(below > 0, h @ layers[2 * layer].T, 0.0)
+    return tuple(gradients)
+
+
 @dataclass(frozen=True, eq=False)
-class Training:
-    """A trained projection and how its training went.
+class Refinement:
+    """A frozen projection and how its training went.
 
     Attributes
     ----------
-    projection : the parameters, frozen from here on.
+    settings : of the training, and of how the projection is used.
+    projection : its parameters.
+    counts : of the rows trained on (:attr:`.profiles.Pairs.counts`).
     losses : (steps,) float64, the loss of each step's batch before the step.
-    norms : (steps,) float64, the gradient's norm before clipping.
     watched : (epochs done,) float64, the loss that early stopping watches, after each epoch.
-    epoch : the epoch (from 1) that the parameters are of. stopped : whether training stopped early.
+    epoch : the epoch (from 1) that the parameters are of.
     """
 
-    projection: Projection
+    settings: RefinementSettings
+    projection: Arrays
+    counts: dict[str, int]
     losses: np.ndarray
-    norms: np.ndarray
     watched: np.ndarray
     epoch: int
-    stopped: bool
 
-    @property
-    def steps(self) -> int:
-        """Steps of the optimiser."""
-        return self.losses.size
+    def apply(self, vectors: np.ndarray) -> np.ndarray:
+        """Refined vectors (n, output) of raw ones (n, d), in the dtype of `vectors`.
+
+        Their length is `settings.scale`; where that is None, it is that of the layer norm's result.
+        """
+        scale, blend = self.settings.scale, self.settings.blend
+        own = vectors.astype(self.settings.precision)
+        refined = forward(self.projection, own)[0].astype(vectors.dtype)
+        if scale is None:
+            return refined
+        refined = unit(refined)
+        if blend < 1:
+            refined = unit(blend * refined + (1.0 - blend) * unit(vectors))
+        return scale * refined
 
 
 def train(
-    vectors: Array,
+    vectors: np.ndarray,
     pairs: Pairs,
     settings: RefinementSettings,
     *,
     rng: np.random.Generator,
-    held: tuple[Array, Pairs] | None = None,
-) -> Training:
+    held: tuple[np.ndarray, Pairs] | None = None,
+) -> Refinement:
     """Train a fresh projection on `vectors` (m, d) and their pairs.
 
     Every epoch goes once through the anchors, in an order drawn from `rng`, `settings.batch` at a time.
@@ -71,67 +134,51 @@ def train(
     ValueError
         No prompt has both a positive and a negative.
     """
-    require_anchors(pairs)
+    watch = held or (vectors, pairs)
+    for each in (pairs, watch[1]):
+        _require_anchors(each)
     hidden = () if settings.hidden is None else (settings.hidden,)
-    projection = initial((vectors.shape[1], *hidden, settings.output), vectors, rng)
-    state = adam_start(projection.arrays)
-    anchors = np.flatnonzero(to_numpy(pairs.anchor))
-    steps: list[tuple[float, float]] = []  # loss and gradient's norm
-    watched: list[float] = []
-    best = (1, projection)
+    projection = initial((vectors.shape[1], *hidden, settings.output), vectors.dtype, rng)
+    optimiser = AdamW(settings, projection)
+    anchors = np.flatnonzero(pairs.anchor)
+    losses, watched, best = [], [], (1, projection)
     for epoch in range(1, settings.epochs + 1):
         order = rng.permutation(anchors)
         for first in range(0, order.size, settings.batch):
-            batch = order[first : first + settings.batch]
-            projection, state, step = _step(projection, state, vectors, pairs, batch, settings)
-            steps.append(step)
+            weights = _weights(order[first : first + settings.batch], vectors)
+            loss, gradients = objective(projection, vectors, pairs, weights, settings.temperature)
+            projection = optimiser.step(projection, clipped(gradients, settings.clip))
+            losses.append(loss)
         if settings.patience is None:
             best = (epoch, projection)
             continue
-        watched.append(mean_loss(projection, *(held or (vectors, pairs)), settings.temperature))
+        watched.append(mean_loss(projection, *watch, settings.temperature))
         if watched[-1] <= min(watched):
             best = (epoch, projection)
         elif epoch - best[0] >= settings.patience:
             break
-    losses, norms = np.array(steps).T
-    return Training(best[1], losses, norms, np.array(watched), best[0], epoch < settings.epochs)
-
-
-def _step(
-    projection: Projection,
-    state: AdamState,
-    vectors: Array,
-    pairs: Pairs,
-    batch: np.ndarray,
-    settings: RefinementSettings,
-) -> tuple[Projection, AdamState, tuple[float, float]]:
-    """One step on a batch of anchors, with the loss and the gradient's norm before it."""
-    weights = _weights(batch, vectors)
-    loss, gradients = objective(projection, vectors, pairs, weights, settings.temperature)
-    gradients, norm = clipped(gradients, settings.clip)
-    arrays, state = adam_step(
-        projection.arrays, gradients, state, settings.learning_rate, settings.weight_decay
+    epoch, projection = best
+    return Refinement(
+        settings, projection, pairs.counts, np.array(losses), np.array(watched), epoch
     )
-    return Projection(arrays), state, (float(loss), norm)
 
 
 def objective(
-    projection: Projection, vectors: Array, pairs: Pairs, weights: Array, temperature: float
-) -> tuple[Array, Arrays]:
+    projection: Arrays, vectors: np.ndarray, pairs: Pairs, weights: np.ndarray, temperature: float
+) -> tuple[float, Arrays]:
     """The loss of a batch and its gradients by the projection's arrays, in their order."""
     y, trace = forward(projection, vectors)
     loss, slope = loss_and_gradient(y, pairs, weights, temperature)
     return loss, backward(projection, trace, slope)
 
 
-def mean_loss(projection: Projection, vectors: Array, pairs: Pairs, temperature: float) -> float:
+def mean_loss(projection: Arrays, vectors: np.ndarray, pairs: Pairs, temperature: float) -> float:
     """The mean loss over all anchors."""
-    y, _ = forward(projection, vectors)
-    weights = _weights(np.flatnonzero(to_numpy(pairs.anchor)), vectors)
-    return float(loss_and_gradient(y, pairs, weights, temperature)[0])
+    weights = _weights(np.flatnonzero(pairs.anchor), vectors)
+    return loss_and_gradient(forward(projection, vectors)[0], pairs, weights, temperature)[0]
 
 
-def require_anchors(pairs: Pairs) -> None:
+def _require_anchors(pairs: Pairs) -> None:
     """Raise ValueError, with the counts, if no prompt has both a positive and a negative."""
     if not pairs.counts["anchors"]:
         counts = ", ".join(f"{name} {count}" for name, count in pairs.counts.items())
@@ -141,52 +188,37 @@ def require_anchors(pairs: Pairs) -> None:
         )
 
 
-def _weights(batch: np.ndarray, like: Array) -> Array:
+def _weights(batch: np.ndarray, like: np.ndarray) -> np.ndarray:
     """(m,) weights: 1 / batch at the anchors of the batch, 0 elsewhere."""
-    weights = np.zeros(like.shape[0])
+    weights = np.zeros(len(like), like.dtype)
     weights[batch] = 1.0 / batch.size
-    return namespace(like).astype(asarray(weights, like), like.dtype)
+    return weights
 
 
-@dataclass(frozen=True, eq=False)
-class AdamState:
-    """Decaying means of the gradient and of its square, for each array, after `step` steps."""
-
-    step: int
-    mean: Arrays
-    square: Arrays
+def clipped(gradients: Arrays, most: float) -> Arrays:
+    """The gradients, shrunk together where their joint norm exceeds `most`."""
+    norm = math.sqrt(sum(float(np.sum(g * g)) for g in gradients))
+    return gradients if norm <= most else tuple(g * (most / norm) for g in gradients)
 
 
-def adam_start(arrays: Arrays) -> AdamState:
-    """The state before the first step."""
-    zeros = tuple(namespace(array).zeros_like(array) for array in arrays)
-    return AdamState(0, zeros, zeros)
+class AdamW:
+    """The optimiser's state: decaying means of each array's gradient and of its square."""
 
+    def __init__(self, settings: RefinementSettings, arrays: Arrays) -> None:
+        self._rate, self._decay = settings.learning_rate, settings.weight_decay
+        self._means, self._squares = ([np.zeros_like(array) for array in arrays] for _ in range(2))
+        self._steps = 0
 
-def clipped(gradients: Arrays, most: float) -> tuple[Arrays, float]:
-    """The gradients, shrunk together where their joint norm exceeds `most`, and that norm."""
-    norm = math.sqrt(sum(float(namespace(g).sum(g * g)) for g in gradients))
-    if norm <= most:
-        return gradients, norm
-    return tuple(g * (most / norm) for g in gradients), norm
-
-
-def adam_step(
-    arrays: Arrays, gradients: Arrays, state: AdamState, learning_rate: float, weight_decay: float
-) -> tuple[Arrays, AdamState]:
-    """The arrays and the state after one step of AdamW."""
-    count = state.step + 1
-    rate = learning_rate / (1.0 - FIRST**count)
-    widen = 1.0 / math.sqrt(1.0 - SECOND**count)
-    moved, means, squares = [], [], []
-    for array, g, old_mean, old_square in zip(
-        arrays, gradients, state.mean, state.square, strict=True
-    ):
-        xp = namespace(array)
-        mean = FIRST * old_mean + (1.0 - FIRST) * g
-        square = SECOND * old_square + (1.0 - SECOND) * (g * g)
-        decayed = (1.0 - learning_rate * weight_decay) * array
-        moved.append(decayed - rate * mean / (widen * xp.sqrt(square) + EPSILON))
-        means.append(mean)
-        squares.append(square)
-    return tuple(moved), AdamState(count, tuple(means), tuple(squares))
+    def step(self, arrays: Arrays, gradients: Arrays) -> Arrays:
+        """The arrays after one step."""
+        self._steps += 1
+        rate = self._rate / (1.0 - FIRST**self._steps)
+        widen = 1.0 / math.sqrt(1.0 - SECOND**self._steps)
+        moved = []
+        for place, (array, g) in enumerate(zip(arrays, gradients, strict=True)):
+            mean = FIRST * self._means[place] + (1.0 - FIRST) * g
+            square = SECOND * self._squares[place] + (1.0 - SECOND) * (g * g)
+            decayed = (1.0 - self._rate * self._decay) * array
+            moved.append(decayed - rate * mean / (widen * np.sqrt(square) + EPSILON))
+            self._means[place], self._squares[place] = mean, square
+        return tuple(moved)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from cqb.arrivals import Trace
     from cqb.routing_table import RoutingTable
 
 REAL = ("routerbench", "sprout", "embedllm")
@@ -17,11 +18,12 @@ TABLES = {  # real sets in the form of "table"
     "evalperf": {"name": "EvalPerf"},
     "cruxeval": {"name": "CRUXEval", "prompts": False},
 }
+TRACES = ("azure", "burstgpt")
 COMMITTED = ("paretobandit", *STAND_INS, "persistence-standin")
-NAMES = (*REAL, *TABLES, *COMMITTED, "table")
+NAMES = (*REAL, *TABLES, *COMMITTED, "table", *TRACES)
 
 
-def load(name: str, folder: Path | str | None = None, **options: Any) -> RoutingTable:
+def load(name: str, folder: Path | str | None = None, **options: Any) -> RoutingTable | Trace:
     """Load the data set called `name`, one of :data:`NAMES`.
 
     ================================================  =============================================
@@ -35,6 +37,7 @@ def load(name: str, folder: Path | str | None = None, **options: Any) -> Routing
     "cruxeval"                                        the same without prompts; each column is an attempt
     "paretobandit"                                    real rows, committed as numbers and vectors
     "routerbench-standin", ..., "persistence-standin" generated tables, committed
+    "azure", "burstgpt"                               recorded requests: a :class:`~cqb.arrivals.Trace`
     ================================================  =============================================
 
     A set that is not committed is read from `folder`, else from the folder that the variable
@@ -62,9 +65,12 @@ def load(name: str, folder: Path | str | None = None, **options: Any) -> Routing
         from cqb.datasets import standin
 
         return standin.load(folder, name.removesuffix("-standin"))
-    module = "table" if name in TABLES else name.replace("-", "_")
+    shared = {**dict.fromkeys(TABLES, "table"), **dict.fromkeys(TRACES, "traces")}
+    module = shared.get(name, name.replace("-", "_"))
     loader = importlib.import_module(f"cqb.datasets.{module}")
     if name in (*COMMITTED, "table"):
         return loader.load(folder, **options)
     folder = folder or paths.dataset_dir(name) or paths.raw_dir() / name
-    return loader.load(folder, **TABLES.get(name, {}))
+    return loader.load(
+        folder, **(TABLES | {trace: {"name": trace} for trace in TRACES}).get(name, {})
+    )

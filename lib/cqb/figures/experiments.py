@@ -8,6 +8,7 @@ and its gap are 0 by definition.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -18,7 +19,7 @@ from ..runs import Cell
 from ..stats import final
 from ..tables import select, spreads
 from .kinds import estimates, forest, from_zero, label_ends, lines, over_seeds
-from .sheets import Panel, panel, sheet
+from .sheets import Panel, legend, panel, sheet
 from .style import looks
 
 BASE = "ACQB"
@@ -162,3 +163,31 @@ def _shares(ax: Axes, rows: pd.DataFrame, share: str) -> None:
         shift = 0.24 * (number - (len(cells) - 1) / 2)
         alpha = SHADES[min(number, len(SHADES) - 1)]
         forest(ax, dots, looks(rows["policy"]), shift=shift, alpha=alpha)
+
+
+def bursts(rows: pd.DataFrame) -> Figure:
+    """Queues over the rounds and waiting times, a column for each kind of arrivals.
+
+    `rows` are those of the study `bursts` (:func:`cqb.studies.bursts.rows`).
+    """
+    queues = over_seeds(rows[rows["t"].notna()], ["arrivals", "policy", "t"], "queue")
+    waits = rows[rows["t"].isna()]
+    waits = over_seeds(waits, ["arrivals", "policy", "place"], "share", 100.0)
+    look, kinds = looks(rows["policy"]), list(dict.fromkeys(rows["arrivals"]))
+
+    def line(table: pd.DataFrame, x: str, low: float, **about: Any) -> list[Panel]:
+        axis = {"xlim": (low, table[x].max()), "ylim": (0, 1.1 * table["high"].max())}
+        return [
+            panel(lines, select(table, arrivals=kind), x, look, axis=axis, title=kind, **about)
+            for kind in kinds
+        ]
+
+    return sheet(
+        [line(queues, "t", 0), line(waits, "place", 1, log="x")],
+        2.2,
+        extra=1.1,
+        sharey="row",
+        ylabel=["queue (queries)", "still waiting (%)"],
+        title=title(rows, "the same load, evenly or in bursts"),
+        key=legend(look, ncols=9, title="above: round; below: rounds since arrival; mean and 95%"),
+    )

@@ -37,10 +37,8 @@ def memorised(shape: pd.DataFrame, losses: np.ndarray, name: str) -> Figure:
     low = min(0.0, rows[list(AGREEMENT)].min(axis=None))
     first = {"yscale": "log", "xlabel": "step", "ylabel": "InfoNCE loss of the batch (nats)"}
     second = {"xlabel": "epochs of training (0: raw vectors)", "ylabel": "mean cosine of profiles"}
-    about = {
-        "title": "agreement of the 10 nearest neighbours",
-        "axis": second | {"ylim": (low, None)},
-    }
+    about = {"title": "agreement of the 10 nearest neighbours", "axis": second}
+    second["ylim"] = (low, None)
     steps = np.arange(1, losses.size + 1)
     panels = [
         panel(Axes.plot, steps, losses, color=INK, title="training loss", axis=first),

@@ -19,18 +19,13 @@ def queues(law: pd.DataFrame, orders: pd.DataFrame) -> Figure:
     """E3 and E4: simulated shares with intervals against closed forms, and the orders' queues."""
     first = {"xlabel": "share of rounds (upright mark: closed form)"}
     second = {"xlim": (0.0, 2.0 * orders["predicted"].iloc[0]), "xlabel": "share of rounds"}
-    lengths = {"x": "mean queue", "y": "quantity", "color": BLUE, "width": 0.6}
+    lengths = {"x": "mean queue", "y": "quantity", "color": BLUE, "width": 0.6, "saturation": 1}
     panels = [
         panel(against, law.iloc[:3], title="E3: one departure rate", axis=first),
         panel(against, orders, title="E4: P(Q = 0), six orders of service", axis=second),
-        panel(_bars, orders, title="E4: mean queue (queries)", **lengths),
+        panel(lambda ax: sns.barplot(orders, ax=ax, **lengths), title="E4: mean queue (queries)"),
     ]
     return sheet([panels], 2.5)
-
-
-def _bars(ax: Axes, rows: pd.DataFrame, **about: object) -> None:
-    sns.barplot(rows, ax=ax, saturation=1, **about)
-    ax.set(ylabel="")
 
 
 def memory(table: pd.DataFrame) -> Figure:

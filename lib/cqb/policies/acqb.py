@@ -189,7 +189,8 @@ def radius_rule(service: Service, fixed: int | None) -> Radius:
 
 def exploration_constant(service: Service) -> float:
     """c1 for the service's target exploration rate."""
-    return solve_c1(service.learner.exploration_rate, service.arrival_rate, service.T)
+    fresh = service.arrival_rate if service.fresh_rate is None else service.fresh_rate
+    return solve_c1(service.learner.exploration_rate, fresh, service.T)
 
 
 def acqb(service: Service, streams: Streams) -> ThompsonLearner:

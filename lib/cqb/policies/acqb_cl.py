@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from ..contrastive import RefinementSettings
 from ..contrastive.refinement import refine_for, refined
-from ..contrastive.settings import RefinementSettings
 from ..environment import Environment
 from .acqb import acqb
 from .base import PolicyEntry, RunSource

@@ -60,6 +60,7 @@ class Service:
     n_models : N. K : assortment size. T : horizon (only policies that need it read it).
     arrival_rate : lambda, queries per round.
     learner : settings of the learners.
+    fresh_rate : chance that at least one query arrives in a round; by default the arrival rate.
     """
 
     contexts: np.ndarray
@@ -68,6 +69,7 @@ class Service:
     T: int
     arrival_rate: float
     learner: LearnerSettings = field(default_factory=LearnerSettings)
+    fresh_rate: float | None = None
 
 
 @dataclass(frozen=True, eq=False)

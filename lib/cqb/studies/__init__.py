@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from ..study import Study
 from ..study.replay import Report
-from . import attempts, beyond, experiments, facts, refinement, sensitivity, theory
+from . import attempts, beyond, bursts, experiments, facts, refinement, sensitivity, theory
 
-MODULES = (attempts, beyond, experiments, facts, refinement, sensitivity, theory)
+MODULES = (attempts, beyond, bursts, experiments, facts, refinement, sensitivity, theory)
 STUDIES: dict[str, Study] = {name: s for module in MODULES for name, s in module.STUDIES.items()}
 REPORTS: dict[str, Report] = {
     path: report for module in MODULES for path, report in getattr(module, "REPORTS", {}).items()

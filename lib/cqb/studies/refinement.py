@@ -17,25 +17,17 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
+from ..contrastive import RefinementSettings
 from ..contrastive.diagnostics import MEASURES, measures
 from ..contrastive.planted import Planted, planted_table
-from ..contrastive.profiles import utility_profiles
-from ..contrastive.refinement import (
-    Refinement,
-    refine,
-    refine_for,
-    refined,
-    refinement_rows,
-    scaled,
-)
-from ..contrastive.settings import RefinementSettings
+from ..contrastive.refinement import refine_for, refined, refinement_rows, scaled
+from ..contrastive.training import Refinement
 from ..environment import Environment, from_table
-from ..metrics import CELL, COLUMNS, REFERENCE, add_gap, checkpoints, measure
+from ..metrics import CELL, COLUMNS, KEYS, REFERENCE, add_gap, checkpoints
 from ..policies import LearnerSettings
 from ..routing_table import RoutingTable
-from ..runs import Cell, play, pool_costs
+from ..runs import Cell, play, rows_of
 from ..runs import Task as RunTask
-from ..streams import Streams
 from ..study import Study
 
 POOL_SIZE = 1000
@@ -105,23 +97,12 @@ def run(task: Task, data: RoutingTable | None) -> pd.DataFrame:
     environment, refinement = given(task.variant, table, task.cell.lam, task.seed, world)
     policy = REFERENCE if task.variant.name == REFERENCE else "ACQB"
     ours = RunTask(task.cell, policy, task.seed, task.T, POOL_SIZE, LearnerSettings())
-    finished = play(ours, environment)
-    about = {
-        "dataset": table.name,
-        "stand_in": table.stand_in,
-        "K": task.cell.K,
-        "lam": task.cell.lam,
-        "arrival_rate": task.cell.arrival_rate,
-        "policy": task.variant.name,
-        "seed": task.seed,
-    }
-    at = checkpoints(task.T, CHECKPOINTS)
-    measured = measure(finished.trajectory, at, pool_costs(table, task.seed, POOL_SIZE))
-    rows = pd.DataFrame({**about, "t": at, **measured, "seconds": finished.seconds})
+    rows = rows_of(ours, play(ours, environment), table, checkpoints(task.T, CHECKPOINTS))
+    rows = rows.assign(policy=task.variant.name)
     if not task.variant.has_geometry:
         return rows
     shape = _geometry(task, table, world, refinement)
-    return pd.concat([rows, pd.DataFrame([{**about, **shape}])], ignore_index=True)
+    return pd.concat([rows, rows.loc[:0, KEYS[:-1]].assign(**shape)], ignore_index=True)
 
 
 def given(
@@ -134,12 +115,8 @@ def given(
     if variant.refinement is None:
         return scaled(world, variant.length), None
     settings = variant.refinement.with_(scale=variant.length)
-    if variant.informed:
-        profiles = utility_profiles(table.utility(lam)[world.rows])
-        rng = Streams(seed).generator("refinement")
-        found = refine(table.embeddings[world.rows], profiles, settings, rng=rng)
-    else:
-        found = refine_for(table, seed, lam, settings, world.pool_size)
+    rows = world.rows if variant.informed else None
+    found = refine_for(table, seed, lam, settings, world.pool_size, rows)
     return refined(world, found), found
 
 
@@ -147,15 +124,14 @@ def _geometry(
     task: Task, table: RoutingTable, world: Environment, refinement: Refinement | None
 ) -> dict[str, float]:
     """The measures of :mod:`cqb.contrastive.diagnostics` on the pool, and counts of the training."""
-    settings = task.variant.refinement or PAPER
-    trained = world.rows
+    lam, settings, trained = task.cell.lam, task.variant.refinement or PAPER, world.rows
     if not task.variant.informed:
-        trained = refinement_rows(table, task.seed, task.cell.lam, settings, POOL_SIZE)
+        trained = refinement_rows(table, task.seed, lam, settings, POOL_SIZE)
     if refinement is None:
-        return measures(table, task.cell.lam, world.rows, trained)
-    losses, counts = refinement.training.losses, refinement.counts
+        return measures(table, lam, world.rows, trained)
+    losses, counts = refinement.losses, refinement.counts
     values = (losses.size, losses[0], losses[-1], counts["anchors"], counts["blank"])
-    shape = measures(table, task.cell.lam, world.rows, trained, refinement.apply)
+    shape = measures(table, lam, world.rows, trained, refinement.apply)
     return shape | dict(zip(TRAINED, map(float, values), strict=True))
 
 

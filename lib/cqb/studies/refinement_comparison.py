@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
-from .. import tables
+from .. import stats, tables
 from ..contrastive.diagnostics import MEASURES
 from ..metrics import CELL
-from ..stats import final, paired
 from ..study import Study
 
 RAW = "raw"  # what the paper compares with, whatever the length of the refined vectors
@@ -35,37 +34,20 @@ def differences(study: Study, runs: pd.DataFrame, *, equal_length: bool = True) 
     `seeds`, `regret` (its mean over those seeds), `raw` (that of the other), `difference`, `low` and
     `high` (95% t-interval of the mean paired difference), and the last three as shares of `raw`.
     """
-    last = final(runs)
-    parts = [
-        _against(last, variant.name, variant.against if equal_length else RAW)
-        for variant in dict.fromkeys(task.variant for task in study.tasks)
-        if variant.refinement is not None
-    ]
-    found = pd.concat(parts, ignore_index=True)
-    for column in ("difference", "low", "high"):
-        found[f"{column}_share"] = found[column] / found["raw"]
-    return found
-
-
-def _against(last: pd.DataFrame, variant: str, base: str) -> pd.DataFrame:
-    """One variant against another on the variant's own seeds, a row per cell, by rising lam."""
-    seeds = set(last.loc[last["policy"] == variant, "seed"])
-    rows = tables.select(last, policy=[variant, base])
-    rows = rows[rows["seed"].isin(seeds)]
-    means = rows.groupby([*CELL, "policy"])["regret"].mean().unstack()
-    pairs = paired(rows, against=base).set_index(CELL)
-    return pd.DataFrame(
-        {
-            "policy": variant,
-            "against": base,
-            "seeds": pairs["seeds"],
-            "regret": means[variant],
-            "raw": means[base],
-            "difference": pairs["regret_difference"],
-            "low": pairs["regret_low"],
-            "high": pairs["regret_high"],
-        }
-    ).reset_index()
+    last = stats.final(runs)
+    parts = []
+    for variant in dict.fromkeys(task.variant for task in study.tasks):
+        if variant.refinement is not None:
+            base = variant.against if equal_length else RAW
+            rows = tables.select(last, policy=[variant.name, base])
+            parts.append(stats.paired(rows, base).assign(against=base).sort_values(CELL))
+    names = {f"regret_{part}": part for part in ("difference", "low", "high")}
+    found = pd.concat(parts).rename(columns=names)
+    found = found.merge(last.groupby([*CELL, "policy"], as_index=False)["regret"].mean())
+    found["raw"] = found["regret"] - found["difference"]
+    shares = {f"{part}_share": found[part] / found["raw"] for part in names.values()}
+    columns = [*CELL, "policy", "against", "seeds", "regret", "raw", *names.values()]
+    return found[columns].assign(**shares)
 
 
 def differences_text(table: pd.DataFrame) -> str:
@@ -78,7 +60,7 @@ def differences_text(table: pd.DataFrame) -> str:
             "seeds": str(row.seeds),
             "regret": f"{row.regret:.0f}",
             "raw, same seeds": f"{row.raw:.0f} ({row.against})",
-            "difference": f"{row.difference:+.0f} ± {row.high - row.difference:.0f}",
+            "difference": tables.spread(row.difference, row.high - row.difference, sign="+"),
             "refined is": verdict(row.low, row.high),
         }
         for row in table.itertuples()
@@ -106,11 +88,10 @@ def tally(table: pd.DataFrame) -> str:
 
 def geometry_text(geometry: pd.DataFrame) -> str:
     """Means over seeds of the geometry, a line per variant and lam, with the agreement in families."""
-    order = list(dict.fromkeys(geometry["policy"]))
-    mean = geometry.groupby(["lam", "policy"])[list(MEASURES)].mean()
+    mean = geometry.groupby(["lam", "policy"], sort=False)[list(MEASURES)].mean()
     blocks = []
     for lam in sorted(set(geometry["lam"]), reverse=True):
-        block = mean.loc[lam].reindex(order)
+        block = mean.loc[lam]
         family = block["family"].iloc[0]
         shown = block[list(SHOWN)].rename(columns=SHOWN).map("{:.3f}".format)
         blocks.append(f"lam = {lam:g}; two random prompts of one family agree by {family:.3f}")
@@ -118,15 +99,11 @@ def geometry_text(geometry: pd.DataFrame) -> str:
     return "\n".join(blocks)
 
 
-def against_raw(geometry: pd.DataFrame, measure: str = "agreement") -> pd.DataFrame:
-    """The mean change of a measure of the geometry from raw vectors to each refined variant.
+def against_raw(geometry: pd.DataFrame) -> pd.DataFrame:
+    """The mean change of the neighbours' agreement from raw vectors to each refined variant.
 
     A row per refined variant and cell: `policy`, the columns of the cell and `change`, the mean over
     the variant's own seeds.
     """
-    keys = [*CELL, "seed"]
-    raw = geometry[geometry["policy"] == RAW].set_index(keys)[measure]
-    rows = geometry[geometry["policy"] != RAW]
-    same_seed = raw.loc[pd.MultiIndex.from_frame(rows[keys])].to_numpy()
-    change = rows.assign(change=rows[measure] - same_seed)
-    return change.groupby(["policy", *CELL], sort=False)["change"].mean().reset_index()
+    table = stats.differences(geometry, RAW, CELL, ["agreement"])
+    return table.rename(columns={"agreement_difference": "change"})[["policy", *CELL, "change"]]

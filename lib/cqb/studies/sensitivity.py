@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from ..contrastive import RefinementSettings
 from ..contrastive.refinement import refine_for, refined
-from ..contrastive.settings import RefinementSettings
 from ..environment import from_table
 from ..metrics import REFERENCE, measure
 from ..policies import LearnerSettings

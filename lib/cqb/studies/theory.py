@@ -19,8 +19,7 @@ from typing import Any
 import pandas as pd
 
 from ..study import Study
-from ..theory import exact, learning, pathwise, queueing, rates
-from ..theory.verdicts import Check, Row, Task, records
+from ..theory import Check, Row, Task, exact, learning, queueing, rates, records
 
 SIZES = ("ci", "quick", "full")
 KINDS = {
@@ -58,6 +57,7 @@ class Runs:
 MEMORY = [(N, rule) for N in (4, 11) for rule in queueing.MEMORIES]
 HORIZONS = ((250, 500, 1_000), (250, 500, 1_000, 2_000, 4_000), (500, 1_000, 2_000, 4_000, 8_000))
 LONG = (600, 2_500, 5_000)
+SAMPLES = ((1, 20_000), (1, 200_000), (1, 1_000_000))
 QUEUES = ((10, 5_000), (20, 10_000), (30, 20_000))
 SWITCHES = ((20, 120), (80, 200), (300, 400))
 COVERAGE = tuple(zip((6, 20, 60), LONG, strict=True))
@@ -68,12 +68,10 @@ RUNS = {
     "E3": Runs(queueing.one_queue, [()], 0.01, QUEUES),
     "E4": Runs(queueing.idle_share, queueing.ORDERS, 0.01, QUEUES),
     "E5": Runs(queueing.fixed_rules, queueing.RULES, 0.01, QUEUES),
-    "E6": Runs(pathwise.switching, pathwise.SWITCHED, 0.8, ((5, 120), (20, 200), (75, 400))),
-    "E7": Runs(pathwise.divergence, ["ACQB"], 1.1, SWITCHES),
-    "E8": Runs(
-        exact.optimism, (1, 2, 3, 4, 8), 0.0007, ((1, 20_000), (1, 200_000), (1, 1_000_000))
-    ),
-    "E9": Runs(pathwise.exploration, ["ACQB"], 0.3, COVERAGE),
+    "E6": Runs(exact.switching, exact.SWITCHED, 0.8, ((5, 120), (20, 200), (75, 400))),
+    "E7": Runs(exact.divergence, ["ACQB"], 1.1, SWITCHES),
+    "E8": Runs(exact.optimism, (1, 2, 3, 4, 8), 0.0007, SAMPLES),
+    "E9": Runs(exact.exploration, ["ACQB"], 0.3, COVERAGE),
     "E10": Runs(queueing.memory_serves, MEMORY, 0.01, QUEUES),
     "R1": Runs(rates.grow, rates.POLICIES, 0.15, tuple(zip((6, 20, 60), HORIZONS, strict=True))),
     "R5": Runs(rates.adversarial, ["CQB-Opt"], 0.2, COVERAGE),
@@ -92,15 +90,15 @@ JUDGES: dict[str, Callable[[pd.DataFrame], Check]] = {
     "E3": queueing.judge_one_queue,
     "E4": queueing.judge_idle_share,
     "E5": queueing.judge_fixed_rules,
-    "E6": pathwise.judge_switching,
-    "E7": pathwise.judge_bound,
+    "E6": exact.judge_switching,
+    "E7": exact.judge_bound,
     "E8": exact.judge_optimism,
-    "E9": pathwise.judge_exploration,
+    "E9": exact.judge_exploration,
     "E10": queueing.judge_memory,
     **{id: partial(rates.judge_slope, *about) for id, about in rates.SLOPES.items()},
     "R5": rates.judge_adversarial,
     "R6": queueing.judge_growth,
-    "R7": pathwise.judge_sum,
+    "R7": exact.judge_sum,
     "R8": learning.judge_information,
     "R9": learning.judge_coverage,
     "R10": learning.judge_plateau,
@@ -126,16 +124,8 @@ def size(check: str, setting: str) -> tuple[int, int | tuple[int, ...]]:
 def study(kind: str, setting: str) -> Study:
     """The study of a kind (a key of :data:`KINDS`) and a size (one of :data:`SIZES`)."""
     tasks = [task for c in KINDS[kind] for task in RUNS[c].tasks(c, *size(c, setting))]
-    return Study(
-        name=f"theory-{kind}-{setting}",
-        version=1,
-        data=None,
-        tasks=tuple(tasks),
-        run=run,
-        stratum=_stratum,
-        cost=_cost,
-        tolerance={"difference": 1e-12},
-    )
+    about = {"stratum": _stratum, "cost": _cost, "tolerance": {"difference": 1e-12}}
+    return Study(f"theory-{kind}-{setting}", 1, None, tuple(tasks), run, **about)
 
 
 def _stratum(task: Task) -> tuple[str, ...]:
@@ -155,11 +145,11 @@ def measured(setting: str, **how: Any) -> Rows:
 
 def _by_check(tables: Iterable[pd.DataFrame]) -> Rows:
     """The rows of each check, with its own columns; counts are integers again."""
-    parts = {check: rows for table in tables for check, rows in table.groupby("check")}
-    parts = {check: rows.dropna(axis=1, how="all") for check, rows in parts.items()}
-    return {
-        check: rows.astype(dict.fromkeys(COUNTS & {*rows}, int)) for check, rows in parts.items()
-    }
+    parts = {}
+    for check, rows in (part for table in tables for part in table.groupby("check")):
+        own = rows.dropna(axis=1, how="all")
+        parts[check] = own.astype(dict.fromkeys(COUNTS & {*own}, int))
+    return parts
 
 
 def judged(id: str, rows: Rows, setting: str = "") -> Check:

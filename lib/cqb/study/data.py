@@ -5,12 +5,13 @@ from __future__ import annotations
 from functools import lru_cache
 
 from .. import datasets, encoder
+from ..arrivals import Trace
 from ..routing_table import RoutingTable
 
 
 @lru_cache(maxsize=4)
-def load(name: str | None) -> RoutingTable | None:
-    """The encoded table of the data set `name`; None for None.
+def load(name: str | None) -> RoutingTable | Trace | None:
+    """The encoded table of the data set `name`, or the trace; None for None.
 
     Raises
     ------
@@ -21,8 +22,9 @@ def load(name: str | None) -> RoutingTable | None:
     """
     if name is None:
         return None
-    table = datasets.load(name)
-    return table if table.embeddings is not None else encoder.encode_table(table)
+    found = datasets.load(name)
+    to_encode = isinstance(found, RoutingTable) and found.embeddings is None
+    return encoder.encode_table(found) if to_encode else found
 
 
 @lru_cache(maxsize=16)
@@ -35,6 +37,7 @@ def identity(name: str | None) -> str | None:
     if name is None:
         return ""
     try:
-        return encoder.with_default(datasets.load(name)).data_hash()
+        found = datasets.load(name)
     except FileNotFoundError:
         return None
+    return (encoder.with_default(found) if isinstance(found, RoutingTable) else found).data_hash()

@@ -9,9 +9,18 @@ a round.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from itertools import combinations
 
 import numpy as np
+import pandas as pd
 from scipy.optimize import brentq
+
+from ..environment import Environment, from_table
+from ..routing_table import RoutingTable
+
+# The rules whose capacity on a routing table has a closed form.
+RULES = ("oracle", "RANDOM", "best single assortment", "cycle by mean score")
 
 # --- E3 to E5, R6: queues --------------------------------------------------------------------------
 
@@ -30,10 +39,9 @@ def stationary_law(arrival_rate: float, mu: float, longest: int) -> np.ndarray:
     if not 0.0 < arrival_rate < mu <= 1.0:
         raise ValueError(f"arrival_rate: found {arrival_rate}, expected in (0, mu) with mu = {mu}")
     ratio = arrival_rate * (1.0 - mu) / (mu * (1.0 - arrival_rate))
-    law = np.empty(longest + 1)
-    law[0] = 1.0 - arrival_rate / mu
-    law[1:] = law[0] * arrival_rate / (mu * (1.0 - arrival_rate)) * ratio ** np.arange(longest)
-    return law
+    idle = 1.0 - arrival_rate / mu
+    first = idle * arrival_rate / (mu * (1.0 - arrival_rate))
+    return np.append(idle, first * ratio ** np.arange(longest))
 
 
 def mean_sojourn(arrival_rate: float, mu: float) -> float:
@@ -51,14 +59,12 @@ def chain_law(arrival_rate: float, mu: float, longest: int) -> np.ndarray:
 
     Independent of the closed form: it solves ``pi P = pi`` for serve, then admit.
     """
-    states = longest + 1
-    matrix = np.zeros((states, states))
-    for n in range(states):
-        served = [(n, 1.0)] if n == 0 else [(n - 1, mu), (n, 1.0 - mu)]
-        for left, chance in served:
-            matrix[n, left] += chance * (1.0 - arrival_rate)
-            matrix[n, min(left + 1, longest)] += chance * arrival_rate
-    system = np.vstack([matrix.T - np.eye(states), np.ones(states)])
+    states, one = longest + 1, np.eye(longest + 1)
+    serve = (1.0 - mu) * one + mu * np.eye(states, k=-1)
+    admit = (1.0 - arrival_rate) * one + arrival_rate * np.eye(states, k=1)
+    serve[0, 0] = admit[-1, -1] = 1.0
+    matrix = serve @ admit
+    system = np.vstack([matrix.T - one, np.ones(states)])
     return np.linalg.lstsq(system, np.append(np.zeros(states), 1.0), rcond=None)[0]
 
 
@@ -99,40 +105,70 @@ def cycle_capacity(rates: np.ndarray) -> float:
     return float(1.0 / serves.mean())
 
 
+def capacities(environment: Environment, K: int, ranking: Sequence[int]) -> dict[str, float]:
+    """E5: largest stable arrival rates of rules that need not learn, for assortments of K models.
+
+    Each of :data:`RULES` offers the same query the same models, or the same sequence of models, so its
+    mean number of serves per query is fixed and its capacity the reciprocal.
+
+    Parameters
+    ----------
+    ranking : the models from best to worst, the order of the cycle, which is defined for K = 1.
+    """
+    sets = combinations(range(environment.n_models), K)
+    total = np.stack([environment.odds[:, list(s)].sum(axis=1) for s in sets], axis=1)
+    rates = total / (1.0 + total)
+    found = [capacity(rates.max(axis=1)), capacity(rates.mean(axis=1)), max(map(capacity, rates.T))]
+    if K == 1:
+        found.append(cycle_capacity(rates[:, list(ranking)]))
+    return dict(zip(RULES, found, strict=False))
+
+
+def table_capacities(
+    table: RoutingTable,
+    cells: Sequence[tuple[int, float]],
+    seeds: Sequence[int],
+    pool_size: int = 1000,
+) -> pd.DataFrame:
+    """Capacities on the job pools that the seeds draw: a row per cell, columns as in `RULES`.
+
+    `cells` are pairs (K, lam). The mean over the pools; NaN where a rule is not defined.
+    """
+    rows = []
+    for K, lam in cells:
+        ranking = np.argsort(-table.utility(lam).mean(axis=0), kind="stable").tolist()
+        pools = [capacities(from_table(table, seed, lam, pool_size), K, ranking) for seed in seeds]
+        rows.append({"K": K, "lam": lam, **pd.DataFrame(pools).mean()})
+    return pd.DataFrame(rows, columns=["K", "lam", *RULES])
+
+
 # --- E2: order of service --------------------------------------------------------------------------
 
 
 def terminal_queue_gap(
-    rates: np.ndarray,
-    arrival_rate: float,
-    shares: np.ndarray,
-    horizon: int,
-    most: int = 2,
-    order: np.ndarray | None = None,
+    rates: np.ndarray, arrival_rate: float, shares: np.ndarray, horizon: int, order: np.ndarray
 ) -> float:
     """E2: largest excess of a fixed order's expected terminal queue over the optimum.
 
     By exact recursion. The state is how many queries of each type wait. With ``V_0 = Q``, the expected
     terminal queue with h rounds to go is ``V_h = min over decisions of E[V_{h-1}]``, the decisions
     being every waiting type and idling. Arrays hold V for all states at once and shrink by one arrival
-    per round. The maximum is over all horizons up to `horizon` and all starts of 0 to `most` queries
-    of each type: 27 starts for three types and most = 2.
+    per round. The maximum is over all horizons up to `horizon` and all starts of 0 to 2 queries of each
+    type: 27 starts for three types.
 
     Parameters
     ----------
     rates : (m,) departure rate of each type. shares : (m,) probabilities of an arrival's type.
-    order : (m,) types in the order of service; by default the largest departure rate first.
+    order : (m,) types in the order of service.
 
     Returns
     -------
     Queries; 0 (to rounding) where the order is optimal.
     """
     types = rates.size
-    order = np.argsort(-rates) if order is None else order
-    side = most + horizon + 1
-    total = np.indices((side,) * types).sum(axis=0).astype(float)
+    total = np.indices((horizon + 3,) * types).sum(axis=0).astype(float)
     optimal = followed = total
-    starts = (slice(0, most + 1),) * types
+    starts = (slice(0, 3),) * types
     worst = 0.0
     for _ in range(horizon):
         values = [_after_arrival(v, arrival_rate, shares) for v in (optimal, followed)]
@@ -155,19 +191,18 @@ def _after_arrival(value: np.ndarray, arrival_rate: float, shares: np.ndarray) -
 
 def _served(value: np.ndarray, i: int, rate: float) -> np.ndarray:
     """Expected value when type i is served; infinite where none of it waits."""
+    value = np.moveaxis(value, i, 0)
     result = np.full(value.shape, np.inf)
-    some = tuple(slice(1, None) if k == i else slice(None) for k in range(value.ndim))
-    one_less = tuple(slice(0, -1) if k == i else slice(None) for k in range(value.ndim))
-    result[some] = rate * value[one_less] + (1.0 - rate) * value[some]
-    return result
+    result[1:] = rate * value[:-1] + (1.0 - rate) * value[1:]
+    return np.moveaxis(result, 0, i)
 
 
 def _by_order(value: np.ndarray, rates: np.ndarray, order: np.ndarray) -> np.ndarray:
     """Expected value when the first type of `order` that waits is served."""
-    result = value.copy()
-    counts = np.indices(value.shape)
+    result = value
     for i in order[::-1]:
-        result = np.where(counts[i] > 0, _served(value, int(i), float(rates[i])), result)
+        served = _served(value, i, rates[i])
+        result = np.where(np.isfinite(served), served, result)
     return result
 
 
@@ -178,19 +213,18 @@ def _by_order(value: np.ndarray, rates: np.ndarray, order: np.ndarray) -> np.nda
 BOUND = 1.0 / (4.0 * math.sqrt(math.e * math.pi))
 
 
-def exceed(distance: float) -> float:
-    """``P(Z >= distance)`` of a standard normal: the chance of one draw, truth that far above."""
-    return 0.5 * math.erfc(distance / math.sqrt(2.0))
+def all_optimistic(M: int, K: int) -> float:
+    """Chance that each of K models has an optimistic one among its own M independent draws.
 
-
-def all_optimistic(M: int, K: int, single: float) -> float:
-    """Chance that each of K models has an optimistic one among its own M independent draws."""
+    The truth lies exactly one radius above the estimate: one draw exceeds it with ``P(Z >= 1)``.
+    """
+    single = 0.5 * math.erfc(1.0 / math.sqrt(2.0))
     return (1.0 - (1.0 - single) ** M) ** K
 
 
-def guaranteed(M: int, K: int, single: float) -> float:
-    """The union bound on the same chance, which needs no independence between models."""
-    return 1.0 - K * (1.0 - single) ** M
+def guaranteed(M: int, K: int) -> float:
+    """The least such chance by :data:`BOUND` and the union bound, which needs no independence."""
+    return 1.0 - K * (1.0 - BOUND) ** M
 
 
 # --- E10: memory -----------------------------------------------------------------------------------

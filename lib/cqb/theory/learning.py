@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 
 from ..policies import LearnerSettings, Service
 from ..policies.cqb_opt import cqb_epsilon_ucb
 from ..posterior import confidence_radius
-from ..simulate import Decision, Policy, Waiting
+from ..simulate import Assortment, Decision, Policy, Waiting
 from ..stats import interval
 from ..streams import Streams
 from ..synthetic import Scenario, linear_world, predecessor
-from .verdicts import FAILS, HOLDS, OUT_OF_REACH, Check, Row, Task, at_most, exact, resamples
-from .worlds import TUNED, anytime_acqb, play, rate_world, tau
+from . import OUT_OF_REACH, Check, Row, Task, at_most, decided, resamples
+from .worlds import TUNED, D, N, anytime_acqb, play, rate_world, run, service_of, tau
 
 RADII = (0.003, 0.03, 0.3, 1.0)
 R8_C1 = 8.0  # large, to have many exploration samples
@@ -25,30 +27,28 @@ PLATEAU_LEARNER = LearnerSettings(kappa=10.0, alpha_coef=0.01, rotation="balance
 FEWEST = 5  # instances of R10; a bootstrap over fewer says nothing
 
 
-def information(task: Task) -> list[Row]:
+def information(task: Task) -> pd.DataFrame:
     """R8: after n exploration samples, V_j's smallest eigenvalue against its bound, a row per model.
 
     The contexts are uniform on the sphere, so sigma0^2 = 1/d. The matrix Chernoff bound on the chance
     of a shortfall is ``d exp(-n sigma0^2 / 8)``.
     """
     world = rate_world(task.seed)
-    pair = play(world, lambda s, streams, _: anytime_acqb(s, streams, R8_C1), task.T, task.seed)
+    policy = anytime_acqb(service_of(world, task.T), Streams(task.seed), R8_C1)
+    found = run(world, policy, task.seed, task.T)
     vectors = world.environment.contexts[world.environment.context_of]
-    d, lambda0, rows = vectors.shape[1], TUNED.lambda0, []
-    for j in range(world.environment.n_models):
-        mine = pair.learner.forced & (pair.learner.assortment == j).any(axis=1)
-        x = vectors[pair.learner.row[mine]]
-        n = int(mine.sum())
-        rows.append(
-            {
-                "n": n,
-                "smallest eigenvalue": float(np.linalg.eigvalsh(x.T @ x)[0] + lambda0),
-                "bound": lambda0 + n / (2.0 * d),
-                "mean": lambda0 + n / d,
-                "chernoff": d * float(np.exp(-n / (8.0 * d))),
-            }
-        )
-    return rows
+    d, lambda0 = vectors.shape[1], TUNED.lambda0
+    mine = [found.forced & (found.assortment == j).any(axis=1) for j in range(N)]
+    samples = [vectors[found.row[rounds]] for rounds in mine]
+    n = np.array([len(x) for x in samples])
+    columns = {
+        "n": n,
+        "smallest eigenvalue": [np.linalg.eigvalsh(x.T @ x)[0] + lambda0 for x in samples],
+        "bound": lambda0 + n / (2.0 * d),
+        "mean": lambda0 + n / d,
+        "chernoff": d * np.exp(-n / (8.0 * d)),
+    }
+    return pd.DataFrame(columns)
 
 
 def judge_information(rows: pd.DataFrame) -> Check:
@@ -82,9 +82,7 @@ class Watched:
     def choose(self, t: int, waiting: Waiting) -> Decision:
         return self._policy.choose(t, waiting)
 
-    def observe(
-        self, t: int, query: int, context: int, assortment: tuple[int, ...], pick: int
-    ) -> None:
+    def observe(self, t: int, query: int, context: int, assortment: Assortment, pick: int) -> None:
         self._policy.observe(t, query, context, assortment, pick)
         s, x = self._service.learner, self._service.contexts[context]
         radius = confidence_radius(t, x.size, self._service.K, s.lambda0, s.kappa, 1.0)
@@ -100,15 +98,11 @@ def coverage(task: Task) -> Row:
     """R9: with |theta*| = 1, the largest distance from the truth in one run, over the radius."""
     # The logistic slope at utilities up to 1 is at least 1/kappa.
     learner = TUNED.with_(kappa=float((1.0 + np.e) ** 2 / np.e))
-    world = linear_world(task.seed, N=3, d=3, scale=1.0)
-    watched: list[Watched] = []
-
-    def make(service: Service, streams: Streams, slack: float) -> Policy:
-        watched.append(Watched(anytime_acqb(service, streams), world, service))
-        return watched[0]
-
-    play(world, make, task.T, task.seed, learner)
-    return {"largest ratio": max(watched[0].ratios)}
+    world = linear_world(task.seed, N=N, d=D, scale=1.0)
+    service = service_of(world, task.T, learner)
+    watched = Watched(anytime_acqb(service, Streams(task.seed)), world, service)
+    run(world, watched, task.seed, task.T)
+    return {"largest ratio": max(watched.ratios)}
 
 
 def judge_coverage(rows: pd.DataFrame) -> Check:
@@ -116,14 +110,14 @@ def judge_coverage(rows: pd.DataFrame) -> Check:
     largest = rows["largest ratio"].to_numpy()
     quantile = float(np.quantile(largest, 0.95))
     resampled = np.quantile(largest[resamples(largest.size, 1_000)], 0.95, axis=1)
-    low, high = np.quantile(resampled, [0.025, 0.975])
+    low, high = np.quantile(resampled, [0.025, 0.975]).tolist()
     outside = int((largest > 1.0).sum())
     return Check(
         "|theta_j - theta_j*| in the norm of V_j stays under the radius in 1 - 1/T of runs",
         rows[["seed", "largest ratio"]],
-        *(quantile, float(low), float(high)),
+        *(quantile, low, high),
         "no run leaves the radius, and the 95% quantile of largest distance / radius is below 1",
-        exact(outside == 0 and high < 1.0),
+        decided(outside == 0 and high < 1.0),
         f"{outside} of {largest.size} runs left it; {3 * rows['T'].iloc[0]:,} runs would certify "
         f"1 - 1/T itself. The radius is about {1 / quantile:.0f} times what these runs needed",
     )
@@ -140,11 +134,10 @@ def radius(task: Task) -> Row:
 def judge_radius(rows: pd.DataFrame) -> Check:
     """R11: regret against alpha_coef: the theoretical radius is far above the best one."""
     regret = rows.pivot(index="seed", columns="alpha_coef", values="regret")
-    mean = regret.mean()
-    best = mean.idxmin()
+    mean, best = regret.mean(), regret.mean().idxmin()
     logs = interval(np.log(regret[RADII[-1]] / regret[best]))
-    ratio, low, high = (float(np.exp(value)) for value in logs[:3])
-    verdict = HOLDS if low > 2.0 else (FAILS if high < 2.0 else OUT_OF_REACH)
+    ratio, low, high = np.exp(logs[:3]).tolist()
+    verdict = decided(low > 2.0, high < 2.0)
     note = f"T = {rows['T'].iloc[0]}, {len(regret)} instances; smallest at {best}"
     return Check(
         "the theoretical radius costs far more regret than a tuned one; a U-shape in alpha_coef",
@@ -167,11 +160,7 @@ def plateau(task: Task) -> pd.DataFrame:
     (epsilon,) = task.case
     slack, pure = _plan(epsilon, task.T)
     world = predecessor(task.seed, slack, published=epsilon == PUBLISHED)
-
-    def make(service: Service, streams: Streams, _: float) -> Policy:
-        return cqb_epsilon_ucb(service, streams, pure)
-
-    pair = play(world, make, task.T, task.seed, PLATEAU_LEARNER)
+    pair = play(world, partial(cqb_epsilon_ucb, tau=pure), task.T, task.seed, PLATEAU_LEARNER)
     queues = {"learner": pair.learner.queue, "oracle": pair.oracle.queue}
     return pd.DataFrame({"epsilon": epsilon, **queues})
 
@@ -202,21 +191,17 @@ def ends(queues: np.ndarray) -> np.ndarray:
 
 def plateau_table(rows: pd.DataFrame) -> pd.DataFrame:
     """R10: peak, last round above half of it, and last queue of the mean queues, by epsilon."""
-    table = []
-    for epsilon, curve in curves(rows).groupby("epsilon", sort=False):
-        queue, ideal = curve["learner"].to_numpy(), curve["oracle"].to_numpy()
-        table.append(
-            {
-                "epsilon": epsilon,
-                "tau": _plan(epsilon, queue.size - 1)[1],
-                "peak": float(queue.max()),
-                "peak at": int(queue.argmax()),
-                "last round above half": int(ends(queue[None, :])[0]),
-                "queue at T": float(queue[-1]),
-                "oracle at T": float(ideal[-1]),
-            }
-        )
-    return pd.DataFrame(table)
+    mean = curves(rows).pivot(index="epsilon", columns="t")
+    queues, T = mean["learner"], mean["learner"].columns[-1]
+    columns = {
+        "tau": [_plan(epsilon, T)[1] for epsilon in queues.index],
+        "peak": queues.max(axis=1),
+        "peak at": queues.idxmax(axis=1),
+        "last round above half": ends(queues.to_numpy()),
+        "queue at T": queues[T],
+        "oracle at T": mean["oracle"][T],
+    }
+    return pd.DataFrame(columns, index=queues.index).reset_index()
 
 
 def judge_plateau(rows: pd.DataFrame) -> Check:
@@ -238,12 +223,8 @@ def _plateau_check(table: pd.DataFrame, queues: np.ndarray, capacity: pd.Series)
     low, high = np.quantile(last[:-1] - last[1:], [cut, 1.0 - cut], axis=1)
     ratio = np.quantile(last[0] / last[2], [cut, 1.0 - cut]).tolist()
     drops = bool((table["queue at T"][:3] < 0.5 * table["peak"][:3]).all())
-    if instances < FEWEST:
-        verdict = OUT_OF_REACH
-    elif drops and (low > 0).all():
-        verdict = HOLDS
-    else:
-        verdict = FAILS if (high < 0).any() else OUT_OF_REACH
+    enough = instances >= FEWEST
+    verdict = decided(enough and drops and (low > 0).all(), enough and (high < 0).any())
     rounds = table["last round above half"].to_numpy()
     between = ", ".join(f"{a:.0f} to {b:.0f}" for a, b in zip(low, high, strict=True))
     return Check(

@@ -1,25 +1,24 @@
 """Checks of queues in which nothing is learned: laws (E3, E4), capacities (E5, E10), overload (R6).
 
 The runs of every check give rows with a quantity's closed form, `predicted`, and its value in a
-simulation, `simulated`; a judgement compares the two over the runs (:func:`.verdicts.compared`).
+simulation, `simulated`; a judgement compares the two over the runs (:func:`cqb.theory.compared`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pandas as pd
 
-from ..policies import LearnerSettings
 from ..policies.uniform import Uniform
 from ..simulate import Trajectory
 from ..streams import Streams
-from ..synthetic import Scenario, fixed_rates, hidden_fit, linear_world
-from . import laws, worlds
-from .verdicts import FAILS, HOLDS, OUT_OF_REACH, Check, Row, Task, compared, estimate, exact
-from .worlds import FixedRule, Offer, Order, always, cycling, head
+from ..synthetic import fixed_rates, hidden_fit, linear_world
+from . import FAILS, Check, Row, Task, compared, decided, estimate, laws, worlds
+from .worlds import FixedRule, Offer, Order, best_offer, cycling, head
 
 WIDEST_SHARE = 0.06  # an interval on P(Q = 0) wider than this decides nothing
 WIDEST_GROWTH = 0.05  # and an interval on the growth of a queue
@@ -31,71 +30,62 @@ ORDERS: dict[str, Callable[[np.ndarray, int], Order]] = {
     "first come": lambda rates, seed: worlds.first_come,
     "retries at the back": lambda rates, seed: head,
     "last come": lambda rates, seed: worlds.last_come,
-    "random order": lambda rates, seed: worlds.shuffled(Streams(seed)),
-    "smallest rate first": lambda rates, seed: worlds.by_rate(rates, largest=False),
+    "random order": lambda rates, seed: worlds.shuffled(seed),
+    "smallest rate first": lambda rates, seed: worlds.by_rate(-rates),
 }
-RULES = ("oracle", "RANDOM", "best single model", "cycle by mean score")
+RULES = ("oracle", "RANDOM", "best single model", "cycle by mean score")  # as in laws.RULES
 GOOD, BAD = 0.99, 0.1  # departure rates of E10
 # Mean serves per query by closed form or recursion, and what is offered by N and a seed.
 MEMORIES: dict[str, tuple[Callable[..., float], Callable[[int, int], Offer]]] = {
     "same model": (laws.same_model_serves, lambda N, seed: cycling([0])),
-    "random model": (
-        laws.random_model_serves,
-        lambda N, seed: worlds.random_model(N, Streams(seed)),
-    ),
+    "random model": (laws.random_model_serves, worlds.random_model),
     "greedy memory": (laws.greedy_memory_serves, lambda N, seed: cycling(range(N))),
 }
 OVERLOADS = tuple(
-    (world, order, load)
-    for world in ("two types", "linear world")
-    for order in ("random", "retries at the back")
-    for load in (0.8, 1.5)
+    product(("two types", "linear world"), ("random", "retries at the back"), (0.8, 1.5))
 )
 
 
-def one_queue(task: Task) -> list[Row]:
+def one_queue(task: Task) -> pd.DataFrame:
     """E3: one departure rate: the law of the queue, its mean, and the mean sojourn.
 
     `difference` is the largest difference of the closed form to the transition matrix.
     """
     arrival_rate, mu = E3_RATES
     chain, closed = (law(arrival_rate, mu, 80) for law in (laws.chain_law, laws.stationary_law))
-    difference = float(np.max(np.abs(chain - closed)))
     world = fixed_rates([mu], arrival_rate)
-    run = worlds.run(world, _fifo(always([(0,)])), task.seed, task.T)
+    run = worlds.run(world, FixedRule(head, cycling([0])), task.seed, task.T)
     queue = _settled(run.queue)
-    found = {f"P(Q = {n})": (closed[n], np.mean(queue == n)) for n in range(3)}
-    found["E[Q]"] = (laws.mean_queue(arrival_rate, mu), queue.mean())
-    found["sojourn"] = (laws.mean_sojourn(arrival_rate, mu), _sojourn(run))
-    return [
-        _row(name, float(law), float(value), difference=difference)
-        for name, (law, value) in found.items()
-    ]
+    found = [(f"P(Q = {n})", closed[n], np.mean(queue == n)) for n in range(3)]
+    found += [("E[Q]", laws.mean_queue(arrival_rate, mu), queue.mean())]
+    found += [("sojourn", laws.mean_sojourn(arrival_rate, mu), _sojourn(run))]
+    rows = pd.DataFrame(found, columns=["quantity", "predicted", "simulated"])
+    return rows.assign(difference=np.abs(chain - closed).max())
 
 
 def judge_one_queue(rows: pd.DataFrame) -> Check:
     """E3: the stationary law of one context and one assortment against closed forms."""
     difference = rows["difference"].max()
-    return _shares(
+    found = _shares(
         "one departure rate: the queue's law, mean and mean sojourn in closed form",
         compared(rows, ["quantity"]),
         f"closed form and transition matrix differ by at most {difference:.0e}",
-        difference < 1e-10,
     )
+    return found if difference < 1e-10 else replace(found, verdict=FAILS)
 
 
 def idle_share(task: Task) -> Row:
     """E4: the share of rounds without a queue, and the mean queue, under one order of service."""
     (name,) = task.case
     world = linear_world(4, N=4, d=3, scale=2.0, pool_size=500)
-    world = _at(world, E4_LOAD * world.capacity)
+    world = world.with_slackness(world.capacity - E4_LOAD * world.capacity)
     environment = world.environment
     rates = environment.departure_rates(1)
-    order = ORDERS[name](rates, task.seed)
-    offer = always([tuple(s) for s in environment.best_assortments(1).tolist()])
-    queue = _settled(worlds.run(world, FixedRule(order, offer), task.seed, task.T).queue)
+    policy = FixedRule(ORDERS[name](rates, task.seed), best_offer(environment))
+    queue = _settled(worlds.run(world, policy, task.seed, task.T).queue)
     idle, predicted = float(np.mean(queue == 0)), 1.0 - laws.load(world.arrival_rate, rates)
-    return _row(name, predicted, idle, **{"mean queue": float(queue.mean())})
+    found = {"predicted": predicted, "simulated": idle, "mean queue": float(queue.mean())}
+    return {"quantity": name, **found}
 
 
 def judge_idle_share(rows: pd.DataFrame) -> Check:
@@ -115,21 +105,20 @@ def fixed_rules(task: Task) -> Row:
     (name,) = task.case
     world = linear_world(5, N=4, d=3, scale=2.0, pool_size=500)
     single = world.environment.odds / (1.0 + world.environment.odds)
+    ranking = np.argsort(-single.mean(axis=0)).tolist()
     best = int(np.argmin((1.0 / single).mean(axis=0)))
-    ranking = np.argsort(-single.mean(axis=0))
-    service = worlds.service_of(world, task.T, LearnerSettings())
-    oracle = [tuple(s) for s in world.environment.best_assortments(1).tolist()]
-    capacity, policy = {
-        "oracle": (world.capacity, _fifo(always(oracle))),
-        "RANDOM": (laws.capacity(single.mean(axis=1)), Uniform(service, Streams(task.seed))),
-        "best single model": (laws.capacity(single[:, best]), _fifo(cycling([best]))),
-        "cycle by mean score": (
-            laws.cycle_capacity(single[:, ranking]),
-            _fifo(cycling(ranking.tolist())),
-        ),
-    }[name]
-    run = worlds.run(_at(world, E5_LOAD * capacity), policy, task.seed, task.T)
-    return _row(name, 1.0 - E5_LOAD, float(np.mean(_settled(run.queue) == 0)), capacity=capacity)
+    place = RULES.index(name)
+    capacity = list(laws.capacities(world.environment, 1, ranking).values())[place]
+    policy = (
+        FixedRule(head, best_offer(world.environment)),
+        Uniform(worlds.service_of(world, task.T), Streams(task.seed)),
+        FixedRule(head, cycling([best])),
+        FixedRule(head, cycling(ranking)),
+    )[place]
+    world = replace(world, arrival_rate=E5_LOAD * capacity)
+    idle = float(np.mean(_settled(worlds.run(world, policy, task.seed, task.T).queue) == 0))
+    found = {"predicted": 1.0 - E5_LOAD, "simulated": idle, "capacity": capacity}
+    return {"quantity": name, **found}
 
 
 def judge_fixed_rules(rows: pd.DataFrame) -> Check:
@@ -151,22 +140,20 @@ def memory_serves(task: Task) -> Row:
     world = hidden_fit(N, GOOD, BAD, arrival_rate=0.9 / predicted)
     run = worlds.run(world, FixedRule(worlds.first_come, offer(N, task.seed)), task.seed, task.T)
     serves = float((run.query >= 0).sum() / (run.departed > 0).sum())
-    row = {"N": N, "rule": name, "predicted": predicted, "simulated": serves}
-    return {**row, "capacity": 1.0 / predicted}
+    found = {"predicted": predicted, "simulated": serves, "capacity": 1.0 / predicted}
+    return {"N": N, "rule": name, **found}
 
 
 def judge_memory(rows: pd.DataFrame) -> Check:
     """E10: mean serves per query without memory, at random, and with memory."""
     table = compared(rows, ["N", "rule"], ["capacity"])
     last = table.iloc[-1]
-    return Check(
-        "without memory a useless context costs 9.18 serves a query, with it 4.43 (N = 11)",
-        table,
-        *estimate(last, "simulated"),
-        f"all 6 intervals, jointly at 95%, cover the recursion (last: {last['predicted']:.3f})",
-        exact(_covers(table).all()),
-        "so one model per context for ever is worse than RANDOM, whatever was learned",
+    prediction = "without memory a useless context costs 9.18 serves a query, with it 4.43 (N = 11)"
+    criterion = (
+        f"all 6 intervals, jointly at 95%, cover the recursion (last: {last['predicted']:.3f})"
     )
+    note = "so one model per context for ever is worse than RANDOM, whatever was learned"
+    return Check(prediction, table, *estimate(last, "simulated"), criterion, _verdict(table), note)
 
 
 def growth(task: Task) -> Row:
@@ -177,7 +164,7 @@ def growth(task: Task) -> Row:
         world = linear_world(6, N=3, d=3, scale=2.0, pool_size=400)
     p = (world.environment.odds / (1.0 + world.environment.odds))[:, 0]
     rate = min(load * laws.capacity(p), 0.98)
-    serve = head if order == "retries at the back" else worlds.shuffled(Streams(task.seed))
+    serve = head if order == "retries at the back" else worlds.shuffled(task.seed)
     policy = FixedRule(serve, cycling([0]))
     queue = worlds.run(replace(world, arrival_rate=rate), policy, task.seed, task.T).queue
     half = task.T // 2
@@ -193,54 +180,37 @@ def growth(task: Task) -> Row:
 def judge_growth(rows: pd.DataFrame) -> Check:
     """R6: beyond its capacity a random-order or FIFO queue grows at the root of an equation."""
     table = compared(rows, ["world", "order", "rho"])
-    # A finite queue that has not quite settled still drifts a little: hence the thousandth.
-    covered, first = _covers(table, 1e-3).all(), table.iloc[1]
-    return Check(
-        "RANDOM and FIFO with retries at the back: stable for rho < 1, else linear growth",
-        table,
-        *estimate(first, "simulated"),
+    first = table.iloc[1]
+    prediction = "RANDOM and FIFO with retries at the back: stable for rho < 1, else linear growth"
+    criterion = (
         f"all 8 slopes cover the root of lambda E[1/(s + p)] = 1 (this one "
-        f"{first['predicted']:.3f}) to .001, none wider than {WIDEST_GROWTH}",
-        _verdict(table, covered, WIDEST_GROWTH),
-        f"{rows['seed'].nunique()} runs of {rows['T'].iloc[0]} rounds",
+        f"{first['predicted']:.3f}) to .001, none wider than {WIDEST_GROWTH}"
     )
+    # A finite queue that has not quite settled still drifts a little: hence the thousandth.
+    verdict = _verdict(table, WIDEST_GROWTH, 1e-3)
+    note = f"{rows['seed'].nunique()} runs of {rows['T'].iloc[0]} rounds"
+    return Check(prediction, table, *estimate(first, "simulated"), criterion, verdict, note)
 
 
-def _shares(prediction: str, table: pd.DataFrame, note: str, also: bool = True) -> Check:
+def _shares(prediction: str, table: pd.DataFrame, note: str) -> Check:
     """Judge a table of predicted and simulated shares by its first row and all intervals."""
     first = table.iloc[0]
-    return Check(
-        prediction,
-        table,
-        *estimate(first, "simulated"),
+    criterion = (
         f"all {len(table)} intervals, jointly at 95%, cover the closed form "
-        f"(first: {first['predicted']:.3f}) and no share's is wider than {WIDEST_SHARE}",
-        _verdict(table[table["predicted"] < 1.0], _covers(table).all() and also, WIDEST_SHARE),
-        note,
+        f"(first: {first['predicted']:.3f}) and no share's is wider than {WIDEST_SHARE}"
     )
+    verdict = _verdict(table, WIDEST_SHARE)
+    return Check(prediction, table, *estimate(first, "simulated"), criterion, verdict, note)
 
 
-def _verdict(table: pd.DataFrame, covered: bool, widest: float) -> str:
-    """Fails where not all intervals cover; out of reach where one in `table` is wider than `widest`."""
-    wide = float((table["high"] - table["low"]).max()) > widest
-    return FAILS if not covered else (OUT_OF_REACH if wide else HOLDS)
+def _verdict(table: pd.DataFrame, widest: float = np.inf, by: float = 0.0) -> str:
+    """Fails where an interval does not cover the closed form, up to `by`.
 
-
-def _covers(table: pd.DataFrame, by: float = 0.0) -> pd.Series:
-    """Which intervals cover the closed form, up to `by`."""
-    return table["predicted"].between(table["low"] - by, table["high"] + by)
-
-
-def _row(quantity: str, predicted: float, simulated: float, **also: float) -> Row:
-    return {"quantity": quantity, "predicted": predicted, "simulated": simulated, **also}
-
-
-def _fifo(offer: Offer) -> FixedRule:
-    return FixedRule(head, offer)
-
-
-def _at(world: Scenario, arrival_rate: float) -> Scenario:
-    return world.with_slackness(world.capacity - arrival_rate)
+    Out of reach where the interval of a share or a slope, a number below 1, is wider than `widest`.
+    """
+    covered = table["predicted"].between(table["low"] - by, table["high"] + by).all()
+    wide = (table["high"] - table["low"])[table["predicted"] < 1.0] > widest
+    return decided(covered and not wide.any(), not covered)
 
 
 def _settled(queue: np.ndarray) -> np.ndarray:

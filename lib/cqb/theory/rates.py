@@ -7,18 +7,17 @@ horizon; its interval is a percentile bootstrap over instances.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from ..environment import draw
 from ..policies.cqb_eta2 import cqb_eta2, phases
 from ..stats import interval
-from ..streams import Streams
 from ..synthetic import blockwise
-from .verdicts import FAILS, OUT_OF_REACH, Check, Row, Task, at_most, estimate, resamples
-from .worlds import ANYTIME, SLACK, D, play, rate_world
+from . import OUT_OF_REACH, Check, Row, Task, at_most, decided, estimate, resamples
+from .worlds import ANYTIME, SLACK, D, drawn, play, rate_world
 
 POLICIES = ("ACQB", "ACQB-online", "CQB-eps", "CQB-Opt", "CQB-eta-2")
 # The queue-length regret at t is averaged over the rounds from 0.95 t to t: a single queue length is
@@ -52,16 +51,14 @@ def slope(horizons: np.ndarray, values: np.ndarray, seed: int = 0) -> Slope:
     A resample in which some mean is not positive has no slope and is left out; `usable` is the share
     that was used. NaN where the means themselves are not positive.
     """
-    x = np.log(np.asarray(horizons, float))
-    x = x - x.mean()
+    x = np.log(horizons) - np.log(horizons).mean()
     means = values[resamples(values.shape[0], RESAMPLES, seed)].mean(axis=1)
     usable = means[(means > 0.0).all(axis=1)]
-    mean = values.mean(axis=0)
+    mean, share = values.mean(axis=0), len(usable) / RESAMPLES
     if not (mean > 0.0).all() or len(usable) < 2:
-        return Slope(np.nan, np.nan, np.nan, len(usable) / RESAMPLES)
-    low, high = np.quantile(np.log(usable) @ x / (x @ x), [0.025, 0.975])
-    estimate = float(np.log(mean) @ x / (x @ x))
-    return Slope(estimate, float(low), float(high), len(usable) / RESAMPLES)
+        return Slope(np.nan, np.nan, np.nan, share)
+    ends = np.quantile(np.log(usable) @ x / (x @ x), [0.025, 0.975]).tolist()
+    return Slope(float(np.log(mean) @ x / (x @ x)), *ends, share)
 
 
 def grow(task: Task) -> list[Row]:
@@ -69,12 +66,11 @@ def grow(task: Task) -> list[Row]:
 
     One run gives all horizons of an anytime policy; the others are run for each.
     """
-    (policy,), world, longest = task.case, rate_world(task.seed), max(task.T)
-    played = (longest,) if policy in ANYTIME else task.T
-    pairs = {T: play(world, policy, T, task.seed) for T in played}
-    rows = []
+    (policy,), world, rows = task.case, rate_world(task.seed), []
+    whole = play(world, policy, max(task.T), task.seed)
     for T in task.T:
-        pair = pairs.get(T, pairs[longest])
+        again = max(task.T) > T and policy not in ANYTIME
+        pair = play(world, policy, T, task.seed) if again else whole
         regret = round(float(np.cumsum(pair.learner.regret)[T - 1]), 9)
         gap = round(_recent(pair.gap[: T + 1], T), 9)
         rows.append({"policy": policy, "T": T, "regret": regret, "gap": gap})
@@ -108,59 +104,49 @@ def judge_slope(prediction: str, policy: str, of: str, bound: float, rows: pd.Da
     table = slopes(rows)
     table = table[table["of"] == of].reset_index(drop=True)
     row = table[table["policy"] == policy].iloc[0]
-    instances, widest = rows["seed"].nunique(), WIDEST[of]
-    verdict = at_most(row["low"], row["high"], bound, widest)
+    width, widest, instances = row["high"] - row["low"], WIDEST[of], rows["seed"].nunique()
     # Resamples without a slope are those with small means: the usable ones would flatter.
-    if verdict != FAILS and not row["usable"] >= 0.95:
-        verdict = OUT_OF_REACH
+    sure = width <= widest and row["usable"] >= 0.95
+    verdict = decided(sure and row["low"] <= bound, row["low"] > bound)
     note = "an upper bound, so a smaller slope holds"
-    if verdict == OUT_OF_REACH:
-        note = _needed(row, instances, widest)
-    return Check(
-        prediction,
-        table,
-        *estimate(row, "slope"),
+    if verdict == OUT_OF_REACH and np.isnan(width):
+        note = "the mean is not positive at some T; several times the instances are needed"
+    elif verdict == OUT_OF_REACH:
+        # An interval's width falls with the square root of the instances.
+        needed = instances * max(width / widest, 1.5) ** 2
+        note = f"would need about {int(np.ceil(needed)):,} instances"
+    criterion = (
         f"slope at most {bound} within its interval, which is at most {widest} wide; "
-        f"fails if the interval lies above {bound}",
-        verdict,
-        f"T = {rows['T'].min()} to {rows['T'].max()}, {instances} instances; {note}",
+        f"fails if the interval lies above {bound}"
     )
-
-
-def _needed(row: pd.Series, instances: int, widest: float) -> str:
-    """How many instances would decide, as an interval's width falls with their square root."""
-    width = row["high"] - row["low"]
-    if not np.isfinite(width):
-        return "the mean is not positive at some T; several times the instances are needed"
-    more = max(width / widest, 1.5) ** 2
-    return f"would need about {int(np.ceil(instances * more)):,} instances"
+    note = f"T = {rows['T'].min()} to {rows['T'].max()}, {instances} instances; {note}"
+    return Check(prediction, table, *estimate(row, "slope"), criterion, verdict, note)
 
 
 def adversarial(task: Task) -> list[Row]:
     """R5: CQB-Opt's queue-length regret where an adversary chose the contexts, at four rounds."""
     world, T = rate_world(task.seed), task.T
-    draws = draw(Streams(task.seed), world.environment.pool_size, world.arrival_rate, T)
-    gap = play(world, "CQB-Opt", T, task.seed, draws=blockwise(world, draws)).gap
+    draws = blockwise(world, drawn(world, task.seed, T))
+    gap = play(world, "CQB-Opt", T, task.seed, draws=draws).gap
     return [{"t": t, "gap": _recent(gap[:t], t)} for t in (T // 8, T // 4, T // 2, T)]
 
 
 def judge_adversarial(rows: pd.DataFrame) -> Check:
     """R5: under a sequence of contexts that an adversary chose, CQB-Opt grows at most as log^2 T."""
     gaps = rows.pivot(index="seed", columns="t", values="gap")
-    marks, runs = gaps.columns.to_numpy(), len(gaps)
-    scaled = gaps / np.log(marks) ** 2
-    change, low, high, _ = interval(scaled[marks[-1]] - scaled[marks[0]])
+    first, *_, last = gaps.columns
+    scaled = gaps / np.log(gaps.columns.to_numpy()) ** 2
+    change, low, high, runs = interval(scaled[last] - scaled[first])
     verdict = at_most(low, high, 0.0, WIDEST_CHANGE)
     note = f"contexts come in doubling blocks along the axes; {runs} instances"
     if verdict == OUT_OF_REACH:
         more = int(np.ceil(runs * ((high - low) / WIDEST_CHANGE) ** 2))
         note += f", about {more:,} would decide"
-    means = {"gap": gaps.mean().to_numpy(), "gap / log(t)^2": scaled.mean().to_numpy()}
     return Check(
         "CQB-Opt under adversarial contexts: queue-length regret grows at most as log^2 T",
-        pd.DataFrame({"t": marks, **means}),
+        pd.DataFrame({"gap": gaps.mean(), "gap / log(t)^2": scaled.mean()}).reset_index(),
         *(change, low, high),
-        f"gap / log^2 does not rise from t = {marks[0]} to {marks[-1]} (interval at most "
+        f"gap / log^2 does not rise from t = {first} to {last} (interval at most "
         f"{WIDEST_CHANGE} wide; fails if all of it is above 0)",
         verdict,
         note,
@@ -182,9 +168,7 @@ def sensitivity(instances: int, T: int) -> pd.DataFrame:
     rows = []
     for name, variant in variants.items():
         for seed in range(instances):
-            pair = play(
-                rate_world(seed), lambda s, streams, _, v=variant: cqb_eta2(s, streams, v), T, seed
-            )
+            pair = play(rate_world(seed), partial(cqb_eta2, plan=variant), T, seed)
             queue, regret = pair.learner.queue.mean(), pair.learner.regret.sum()
             rows.append((name, regret, queue, _recent(pair.gap, T)))
     table = pd.DataFrame(rows, columns=["constants", "regret", "mean queue", "final gap"])

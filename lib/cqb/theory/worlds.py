@@ -1,4 +1,4 @@
-"""The worlds of the checks, and runs in them: learners beside the oracle, and rules that never learn.
+"""The worlds of the checks, and runs in them: of learners and the oracle, and of rules that never learn.
 
 The learners below are the policies as the theory states them, with the world's own slackness where a
 policy must know it; :data:`cqb.policies.POLICIES` holds the same with the constants that a service can
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..environment import Draws, draw
+from ..environment import Draws, Environment, draw
 from ..exploration import decaying
 from ..learner.refit import OnlineEstimator
 from ..policies import LearnerSettings, Service
@@ -22,7 +22,7 @@ from ..policies.acqb import ThompsonLearner, radius_rule
 from ..policies.cqb_eta2 import cqb_eta2, phases
 from ..policies.cqb_opt import cqb_epsilon_ucb, cqb_opt
 from ..policies.oracle import ORACLE
-from ..simulate import Decision, Policy, Trajectory, Waiting, simulate
+from ..simulate import Assortment, Decision, Policy, Trajectory, Waiting, simulate
 from ..streams import Streams
 from ..synthetic import Scenario, linear_world
 
@@ -35,9 +35,9 @@ C1 = 1.0
 # c in CQB-eps' tau = min(T/5, ceil(c d log T / epsilon^2)); the paper's constant is not public.
 TAU_CONSTANT = 0.02
 
-Maker = Callable[[Service, Streams, float], Policy]  # the last argument is the world's slackness
+Maker = Callable[[Service, Streams], Policy]
 Order = Callable[[int, Waiting], int]
-Offer = Callable[[int, int, int], tuple[int, ...]]
+Offer = Callable[[int, int, int], Assortment]
 
 
 # --- Runs ------------------------------------------------------------------------------------------
@@ -48,22 +48,20 @@ def rate_world(seed: int) -> Scenario:
     return linear_world(seed, N=N, d=D, scale=S, epsilon=SLACK)
 
 
-def service_of(world: Scenario, T: int, learner: LearnerSettings) -> Service:
+def service_of(world: Scenario, T: int, learner: LearnerSettings = TUNED) -> Service:
     """The public side of a run of T rounds in `world`."""
-    environment = world.environment
-    return Service(
-        environment.contexts, environment.n_models, world.K, T, world.arrival_rate, learner
-    )
+    contexts, N = world.environment.contexts, world.environment.n_models
+    return Service(contexts, N, world.K, T, world.arrival_rate, learner)
 
 
-def run(
-    world: Scenario, policy: Policy, seed: int, T: int, draws: Draws | None = None
-) -> Trajectory:
-    """T rounds of a policy with the arrivals and uniforms of `seed`, or with `draws`."""
-    environment = world.environment
-    if draws is None:
-        draws = draw(Streams(seed), environment.pool_size, world.arrival_rate, T)
-    return simulate(environment, policy, world.K, draws)
+def drawn(world: Scenario, seed: int, T: int) -> Draws:
+    """The arrivals and outcome uniforms of `seed` for T rounds."""
+    return draw(Streams(seed), world.environment.pool_size, world.arrival_rate, T)
+
+
+def run(world: Scenario, policy: Policy, seed: int, T: int) -> Trajectory:
+    """T rounds of a policy with the arrivals and uniforms of `seed`."""
+    return simulate(world.environment, policy, world.K, drawn(world, seed, T))
 
 
 @dataclass(frozen=True)
@@ -89,17 +87,15 @@ def play(
     learner: LearnerSettings = TUNED,
     draws: Draws | None = None,
 ) -> Pair:
-    """Run a policy (a name in :data:`MAKERS`, or a maker) for T rounds with the streams of `seed`.
+    """Run a policy (a name of :func:`named`, or a maker) for T rounds with the streams of `seed`.
 
     `draws` replaces the streams' own arrivals and uniforms, for a sequence that is not i.i.d.
     """
-    environment, streams = world.environment, Streams(seed)
-    if draws is None:
-        draws = draw(streams, environment.pool_size, world.arrival_rate, T)
-    make = MAKERS[maker] if isinstance(maker, str) else maker
-    policy = make(service_of(world, T, learner), streams, world.slackness)
-    oracle = ORACLE.from_truth(environment, world.K)
-    runs = [run(world, one, seed, T, draws) for one in (policy, oracle)]
+    draws = draws or drawn(world, seed, T)
+    about = service_of(world, T, learner), Streams(seed)
+    policy = named(maker, *about, world.slackness) if isinstance(maker, str) else maker(*about)
+    oracle = ORACLE.from_truth(world.environment, world.K)
+    runs = [simulate(world.environment, one, world.K, draws) for one in (policy, oracle)]
     return Pair(world, draws, *runs)
 
 
@@ -111,32 +107,26 @@ def tau(d: int, T: int, epsilon: float, c: float = TAU_CONSTANT) -> int:
     return min(T // 5, math.ceil(c * d * math.log(T) / epsilon**2))
 
 
-def anytime_acqb(service: Service, streams: Streams, c1: float = C1) -> ThompsonLearner:
+def anytime_acqb(
+    service: Service, streams: Streams, c1: float = C1, estimator: OnlineEstimator | None = None
+) -> ThompsonLearner:
     """ACQB with a given c1, so that it depends on no horizon."""
-    return ThompsonLearner(service, streams, decaying(c1), radius_rule(service, None))
+    return ThompsonLearner(service, streams, decaying(c1), radius_rule(service, None), estimator)
 
 
-def _online(service: Service, streams: Streams, slack: float) -> Policy:
-    d = service.contexts.shape[1]
-    estimator = OnlineEstimator(service.n_models, d, service.K, service.learner.lambda0)
-    return ThompsonLearner(service, streams, decaying(C1), radius_rule(service, None), estimator)
+def named(name: str, service: Service, streams: Streams, slack: float) -> Policy:
+    """A learner by its name, as the theory states it, in a world of slackness `slack`."""
+    N, d, T = service.n_models, service.contexts.shape[1], service.T
+    if name == "ACQB-online":
+        estimator = OnlineEstimator(N, d, service.K, service.learner.lambda0)
+        return anytime_acqb(service, streams, estimator=estimator)
+    if name == "CQB-eps":
+        return cqb_epsilon_ucb(service, streams, tau(d, T, slack))
+    if name == "CQB-eta-2":
+        return cqb_eta2(service, streams, phases(d, T, slack))
+    return {"ACQB": anytime_acqb, "CQB-Opt": cqb_opt}[name](service, streams)
 
 
-def _epsilon(service: Service, streams: Streams, slack: float) -> Policy:
-    return cqb_epsilon_ucb(service, streams, tau(service.contexts.shape[1], service.T, slack))
-
-
-def _eta2(service: Service, streams: Streams, slack: float) -> Policy:
-    return cqb_eta2(service, streams, phases(service.contexts.shape[1], service.T, slack))
-
-
-MAKERS: dict[str, Maker] = {
-    "ACQB": lambda service, streams, slack: anytime_acqb(service, streams),
-    "ACQB-online": _online,
-    "CQB-eps": _epsilon,
-    "CQB-Opt": lambda service, streams, slack: cqb_opt(service, streams),
-    "CQB-eta-2": _eta2,
-}
 # These do not depend on a horizon: one long run gives all shorter ones.
 ANYTIME = ("ACQB", "ACQB-online", "CQB-Opt")
 
@@ -163,9 +153,7 @@ class FixedRule:
         served = self._serves.get(query, 0)
         return Decision(position, self._offer(waiting.row[position], query, served))
 
-    def observe(
-        self, t: int, query: int, context: int, assortment: tuple[int, ...], pick: int
-    ) -> None:
+    def observe(self, t: int, query: int, context: int, assortment: Assortment, pick: int) -> None:
         self._serves[query] = self._serves.get(query, 0) + 1
 
 
@@ -184,27 +172,27 @@ def head(t: int, waiting: Waiting) -> int:
     return 0
 
 
-def by_rate(rates: np.ndarray, largest: bool = True) -> Order:
-    """Largest (or smallest) departure rate first; `rates` (P,) by pool entry."""
-    sign = 1.0 if largest else -1.0
-    values = (sign * np.asarray(rates)).tolist()
+def by_rate(rates: np.ndarray) -> Order:
+    """Largest departure rate first; `rates` (P,) by pool entry."""
+    values = rates.tolist()
     return lambda t, waiting: int(np.argmax([values[row] for row in waiting.row]))
 
 
-def shuffled(streams: Streams) -> Order:
+def shuffled(seed: int) -> Order:
     """A uniformly random waiting query."""
-    rounds = streams.rounds("random order")
+    rounds = Streams(seed).rounds("random order")
     return lambda t, waiting: int(rounds.at(t).random() * len(waiting.query))
 
 
-def always(assortments: Sequence[tuple[int, ...]]) -> Offer:
-    """The same assortment for the same pool entry, without memory (theory: E5)."""
-    return lambda row, query, served: assortments[row]
+def best_offer(environment: Environment) -> Offer:
+    """The best single model for each pool entry, without memory (theory: E5)."""
+    best = environment.best_assortments(1)
+    return lambda row, query, served: tuple(best[row].tolist())
 
 
-def random_model(N: int, streams: Streams) -> Offer:
+def random_model(N: int, seed: int) -> Offer:
     """One of N models, each equally likely on every attempt."""
-    generator = streams.generator("random offers")
+    generator = Streams(seed).generator("random offers")
     return lambda row, query, served: (int(generator.integers(N)),)
 
 

@@ -30,7 +30,7 @@ from ...simulate import Trajectory
 from ...streams import Streams
 from ...study import Study
 from ...synthetic import hidden_fit
-from ...theory import capacities, laws
+from ...theory import laws
 from .scenarios import serve
 
 POLICIES_COMPARED = (
@@ -38,7 +38,7 @@ POLICIES_COMPARED = (
     *("TS-memory", "CYCLE", "INFORMED", "RANDOM"),
 )
 QUICK = ("ORACLE", "TS-memory", "CYCLE", "INFORMED", "RANDOM")  # no model of the context to fit
-# Which closed form of :data:`cqb.theory.capacities.RULES` belongs to a policy.
+# Which closed form of :data:`cqb.theory.laws.RULES` belongs to a policy.
 CLOSED_FORM = {"ORACLE": "oracle", "RANDOM": "RANDOM", "CYCLE": "cycle by mean score"}
 GROWTH = 0.01  # serves a round by which the work of a sustained load may grow
 MEMORY_RULES = {
@@ -107,7 +107,7 @@ def run(task: StabilityTask, table: RoutingTable) -> pd.DataFrame:
         low, high = (rate, high) if sustained else (low, rate)
     closed = np.nan
     if task.policy in CLOSED_FORM:
-        forms = capacities.on_table(table, [(1, 0.0)], [task.seed], task.pool_size)
+        forms = laws.table_capacities(table, [(1, 0.0)], [task.seed], task.pool_size)
         closed = forms[CLOSED_FORM[task.policy]].iloc[0]
     row = (task.policy, task.seed, 0.5 * (low + high), closed)
     return pd.DataFrame([row], columns=["policy", "seed", "rate", "closed"])

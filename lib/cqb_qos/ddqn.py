@@ -1,4 +1,4 @@
-"""Double DQN on Stable-Baselines3, from transitions that hold the results of every action.
+"""Double DQN on Stable-Baselines3 (the extra `rl`), from transitions that hold every action's result.
 
 Differences to its DQN: the network is one of ours; targets are double (van Hasselt, Guez and Silver,
 AAAI 2016); a transition carries all N + 1 actions, whose next states share one arrival, so that the
@@ -18,7 +18,7 @@ from stable_baselines3.dqn.policies import DQNPolicy, QNetwork
 from torch import nn
 from torch.nn.functional import smooth_l1_loss
 
-from ..networks import NETWORKS, initial
+from .networks import NETWORKS, initial
 
 MEAN_FIRST = 0.1  # share of the training in which values of the initial rule are learned
 RAMP = 0.05  # share over which contrasts are then given their full weight
@@ -37,23 +37,16 @@ class BranchBuffer(ReplayBuffer):
 
     def __init__(self, *arguments: Any, seed: int = 0, **named: Any) -> None:
         super().__init__(*arguments, **named)
-        actions = int(self.action_space.n)
-        places = (self.buffer_size, self.n_envs, actions)
+        places = (self.buffer_size, self.n_envs, int(self.action_space.n))
         self.next_observations = np.zeros((*places, *self.obs_shape), np.float32)
         self.rewards = np.zeros(places, np.float32)
         self.random = np.random.default_rng(seed)
 
-    def add(
-        self,
-        obs: np.ndarray,
-        next_obs: np.ndarray,
-        action: np.ndarray,
-        reward: np.ndarray,
-        done: np.ndarray,
-        infos: list[dict[str, Any]],
-    ) -> None:
-        tried = np.stack([info["next"] for info in infos])
-        self.observations[self.pos], self.next_observations[self.pos] = obs, tried
+    def add(self, obs: np.ndarray, *followed: Any) -> None:
+        """Store states and the results in the last argument, the infos of the environment."""
+        infos = followed[-1]
+        self.observations[self.pos] = obs
+        self.next_observations[self.pos] = np.stack([info["next"] for info in infos])
         self.rewards[self.pos] = np.stack([info["rewards"] for info in infos])
         self.pos = (self.pos + 1) % self.buffer_size
         self.full |= self.pos == 0
@@ -66,7 +59,7 @@ class BranchBuffer(ReplayBuffer):
 
 
 class Values(nn.Module):
-    """A network of :data:`..networks.NETWORKS` with weights that can be trained."""
+    """A network of :data:`.networks.NETWORKS` with weights that can be trained."""
 
     def __init__(self, network: str, weights: dict[str, np.ndarray]) -> None:
         super().__init__()
@@ -104,13 +97,11 @@ class DoubleDQN(DQN):
         super().__init__(*arguments, **named)
         self.random = np.random.default_rng(self.seed)
 
-    def _sample_action(
-        self, learning_starts: int, action_noise: Any = None, n_envs: int = 1
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def _sample_action(self, *_: Any) -> tuple[np.ndarray, np.ndarray]:
         """The best action, or with the chance of the exploration rate any, in each environment."""
         actions, _ = self.policy.predict(self._last_obs, deterministic=True)
-        any_action = self.random.integers(self.action_space.n, size=n_envs)
-        explores = self.random.random(n_envs) < self.exploration_rate
+        any_action = self.random.integers(self.action_space.n, size=self.n_envs)
+        explores = self.random.random(self.n_envs) < self.exploration_rate
         actions = np.where(explores, any_action, actions)
         return actions, actions
 
