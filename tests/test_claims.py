@@ -101,7 +101,7 @@ def test_claims_about_policies_that_were_not_run_are_not_made():
 def test_the_text_holds_every_estimate_and_verdict():
     found = claims.paper_claims(table())
     lines = claims.claims_text(found).splitlines()
-    assert lines[0] == "Made up (generated), 6 seeds"
+    assert lines[0] == "Made up (real rows), 6 seeds"
     assert sum(line.startswith("  ") for line in lines) == len(found)
     assert "(2 settings): 0.50 [" in lines[2]
 

@@ -95,13 +95,7 @@ class BatchLearner:
     """
 
     def __init__(
-        self,
-        contexts: Array,
-        n_models: int,
-        K: int,
-        T: int,
-        ridge: float,
-        radius: Schedule,
+        self, contexts: Array, n_models: int, K: int, T: int, ridge: float, radius: Schedule
     ) -> None:
         xp = array_api_compat.array_namespace(contexts)
         R, _, d = contexts.shape

@@ -74,7 +74,4 @@ def balanced(N: int, K: int) -> Iterator[Assortment]:
                 yield tuple(sorted((window * K + k) * stride % N for k in range(K)))
 
 
-ROTATIONS: dict[str, Callable[[int, int], Iterator[Assortment]]] = {
-    "lexicographic": lexicographic,
-    "balanced": balanced,
-}
+ROTATIONS = {"lexicographic": lexicographic, "balanced": balanced}

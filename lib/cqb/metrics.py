@@ -117,8 +117,8 @@ def results_table(rows: pd.DataFrame, policies: Sequence[str] | None = None) -> 
     policies : those to report; by default all. The reference is left out unless it is one of them.
     """
     tidy = add_gap(widened(rows))
-    kept = tidy if policies is None else tidy[tidy["policy"].isin(policies)]
-    return kept[COLUMNS].reset_index(drop=True)
+    shown = tidy if policies is None else tidy[tidy["policy"].isin(policies)]
+    return shown[COLUMNS].reset_index(drop=True)
 
 
 def _dollars(trajectory: Trajectory, costs: np.ndarray | None) -> np.ndarray:

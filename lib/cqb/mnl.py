@@ -8,6 +8,8 @@ namespace of their inputs.
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +18,7 @@ from array_api_compat import device
 from .arrays import namespace
 
 Array = Any
+Objective = Callable[[Array], Array]
 Assortment = tuple[int, ...]  # ascending model indices
 
 # A damped step must lower the loss by this share of the predicted decrease (Armijo's rule).
@@ -152,7 +155,8 @@ def ridge_mle(
     if not ridge > 0:
         raise ValueError(f"ridge: found {ridge}, expected a positive number")
     xp = namespace(theta)
-    loss = penalised_loss(theta, history, ridge)
+    objective = functools.partial(penalised_loss, history=history, ridge=ridge)
+    loss = objective(theta)
     for _ in range(most_steps):
         slope = gradient(theta, history, ridge)
         active = xp.max(xp.abs(slope), axis=(-2, -1)) > tolerance
@@ -161,20 +165,14 @@ def ridge_mle(
             break
         flat = xp.reshape(slope, (*slope.shape[:-2], -1, 1))
         step = -xp.reshape(xp.linalg.solve(hessian(theta, history, ridge), flat), theta.shape)
-        theta, loss, moved = _damped(theta, step, slope, loss, active, history, ridge)
+        theta, loss, moved = _damped(theta, step, slope, loss, active, objective)
         if not moved:
             break
     return theta
 
 
 def _damped(
-    theta: Array,
-    step: Array,
-    slope: Array,
-    loss: Array,
-    active: Array,
-    history: BlockHistory,
-    ridge: float,
+    theta: Array, step: Array, slope: Array, loss: Array, active: Array, objective: Objective
 ) -> tuple[Array, Array, bool]:
     """Halve `step` per problem until it pays; the bool says whether any problem moved.
 
@@ -187,7 +185,7 @@ def _damped(
     pending, moved = active, False
     for _ in range(40):
         trial = theta + step
-        trial_loss = penalised_loss(trial, history, ridge)
+        trial_loss = objective(trial)
         # Near the minimum the loss is flat up to rounding, so a rise within rounding is accepted.
         accept = pending & (trial_loss <= loss + promised + 1e-13 * xp.abs(loss))
         theta = xp.where(accept[..., None, None], trial, theta)

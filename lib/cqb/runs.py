@@ -92,7 +92,7 @@ def play(task: Task, world: World, arrivals: Arrivals | None = None) -> Run:
     where it changes the environment, and is where it is part of building the policy.
 
     The linear algebra keeps to one thread: it is faster so (matrices are small), it leaves the
-    cores to the runs beside it, and sums come out the same whatever the machine.
+    cores to other runs, and sums come out the same on every machine.
     """
     entry, cell, streams = POLICIES[task.policy], task.cell, Streams(task.seed)
     source = RunSource(world, task.seed, cell.lam, task.pool_size)

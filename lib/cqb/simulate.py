@@ -146,12 +146,10 @@ def _check_decision(decision: Decision, waiting: int, K: int, n_models: int) -> 
     position, assortment, _ = decision
     if not 0 <= position < waiting:
         raise ValueError(f"decision: found position {position} in a queue of {waiting}")
-    if len(assortment) != K or not assortment[0] >= 0 or not assortment[-1] < n_models:
-        raise ValueError(
-            f"decision: found assortment {assortment}, expected {K} models of {n_models}"
-        )
-    if any(a >= b for a, b in pairwise(assortment)):
-        raise ValueError(f"decision: found assortment {assortment}, expected ascending indices")
+    ascending = all(a < b for a, b in pairwise((-1, *assortment, n_models)))
+    if len(assortment) != K or not ascending:
+        expected = f"expected {K} ascending indices below {n_models}"
+        raise ValueError(f"decision: found assortment {assortment}, {expected}")
 
 
 class _Log:

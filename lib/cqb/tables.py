@@ -65,9 +65,9 @@ def percent(table: pd.DataFrame, digits: int = 1) -> pd.DataFrame:
 
 
 def select(rows: pd.DataFrame, **values: object) -> pd.DataFrame:
-    """The rows whose columns have these values; a sequence of values stands for any of them."""
-    kept = np.ones(len(rows), dtype=bool)
+    """The rows whose columns have these values; a sequence of values means any of them."""
+    chosen = np.ones(len(rows), dtype=bool)
     for column, value in values.items():
         several = isinstance(value, Sequence) and not isinstance(value, str)
-        kept &= (rows[column].isin(value) if several else rows[column] == value).to_numpy()
-    return rows[kept]
+        chosen &= (rows[column].isin(value) if several else rows[column] == value).to_numpy()
+    return rows[chosen]

@@ -82,7 +82,7 @@ def _box(
 def toy_queue(played: Play) -> Figure:
     """A toy run: every query's stay as a line with its serves, and the queue under it.
 
-    A disc is a pick, in the colour of the model picked; a cross is a retrial. Above each stands what was
+    A disc is a pick, in the colour of the model picked; a cross is a retrial. Above each is what was
     offered. The lower panel compares the queue with the oracle's on the same arrivals.
     """
     run = played.trajectory

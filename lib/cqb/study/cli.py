@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name, folder in options.data:
         os.environ[f"CQB_{name.upper()}_DIR"] = folder
     try:
-        return options.command(options)
+        return options.command(options) or 0
     except KeyboardInterrupt:
         print("\ncqb: interrupted; finished tasks are kept, run it again to go on", file=sys.stderr)
         return 130
@@ -71,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _command(
-    commands: argparse._SubParsersAction, name: str, says: str, call: Callable[..., int]
+    commands: argparse._SubParsersAction, name: str, says: str, call: Callable[..., int | None]
 ) -> argparse.ArgumentParser:
     command = commands.add_parser(name, help=says, description=call.__doc__)
     command.set_defaults(command=call)
@@ -81,16 +81,15 @@ def _command(
     return command
 
 
-def list_studies(options: argparse.Namespace) -> int:
+def list_studies(options: argparse.Namespace) -> None:
     """List every study: version, number of tasks, data set, and whether its table is stored."""
     for name, study in studies().items():
         here = "stored" if study.is_stored() else "not stored"
         of = f"on {study.data}" if study.data else "makes its own data"
         print(f"{name:34} v{study.version}  {len(study.tasks):5} tasks  {here:10}  {of}")
-    return 0
 
 
-def run_studies(options: argparse.Namespace) -> int:
+def run_studies(options: argparse.Namespace) -> None:
     """Run studies and store their tables; derive the reports again.
 
     Without names, the default studies whose data are here are run from the start.
@@ -110,7 +109,6 @@ def run_studies(options: argparse.Namespace) -> int:
     for path, report in reports().items():
         with contextlib.suppress(FileNotFoundError):
             write_text(figures_dir() / path, file_text(path, report()))
-    return 0
 
 
 def _agreement(study: Study, rows: object) -> str:
@@ -146,16 +144,15 @@ def verify_all(options: argparse.Namespace) -> int:
     return 1 if wrong else 0
 
 
-def show_record(options: argparse.Namespace) -> int:
+def show_record(options: argparse.Namespace) -> None:
     """Print the record of a stored table, a figure or a report."""
     record = store.place(options.name).with_suffix(".json")
     if record.exists():
         print(record.read_text(encoding="utf-8"), end="")
-        return 0
-    from ..figures.style import read_record  # loads the drawing libraries, which nothing else needs
+    else:
+        from ..figures.style import read_record  # loads the drawing libraries; nothing else does
 
-    print(json.dumps(read_record(options.name), indent=1))
-    return 0
+        print(json.dumps(read_record(options.name), indent=1))
 
 
 def _chosen(names: Sequence[str]) -> list[Study]:

@@ -72,9 +72,9 @@ def _defaults(kind: type) -> dict[str, Any]:
 
 @functools.cache
 def source_hash() -> str:
-    """sha256 (hex) over the files of the Python packages beside this one, as they are installed.
+    """sha256 (hex) over the files of this project's packages, as they are installed.
 
-    It tells apart the code of two machines or two moments. No stored row depends on it.
+    It distinguishes the code of two machines or two moments. No stored row depends on it.
     """
     library = Path(__file__).parents[2]
     digest_ = hashlib.sha256()
