@@ -97,7 +97,6 @@ def test_default_phases_by_value():
     assert plan == Phases(tau=43, eta=0.05, cutoff=5_000 - math.ceil(200 * math.log(5_000)))
     assert phases(5, 1_000, 0.1).cutoff == 500
     assert phases(5, 100, 0.4) == Phases(tau=24, eta=0.1, cutoff=50)
-    assert phases(5, 5_000, 0.1, tau=7, eta=0.2, tail=1.0) == Phases(7, 0.2, 5_000 - 9)
     with pytest.raises(ValueError, match="slackness"):
         phases(5, 100, 0.0)
 

@@ -8,9 +8,9 @@ import pytest
 
 import tiny
 from cqb.environment import draw, from_table
-from cqb.persistence import Filter, Persistence, Prior
-from cqb.persistence.warm_start import studied
-from cqb.policies.offline import scored_rows
+from cqb.persistence import Persistence, Prior
+from cqb.persistence.filter import Filter, studied
+from cqb.policies.base import RunSource
 from cqb.streams import Streams
 from cqb.studies.beyond import scenario_study, summaries
 from cqb.studies.beyond.scenario_study import (
@@ -22,12 +22,12 @@ from cqb.studies.beyond.scenario_study import (
     run_spreads,
 )
 from cqb.studies.beyond.scenarios import (
+    FITTED,
+    HALF,
     LINEAR,
     RECORDED,
     SCENARIOS,
-    blend,
     once_each,
-    random_linear,
     scenario,
 )
 
@@ -37,8 +37,7 @@ TABLE = tiny.table()
 def test_the_blend_goes_from_linear_to_recorded():
     truth = from_table(TABLE, 3, 0.0, 40)
     whole, none, half = (
-        blend(TABLE, 3, 0.0, recorded_share=share, pool_size=40).environment
-        for share in (1.0, 0.0, 0.5)
+        scenario(name, TABLE, 3, 0.0, 40).environment for name in (RECORDED, FITTED, HALF)
     )
     rates = [world.odds / (1 + world.odds) for world in (whole, none, half)]
     np.testing.assert_array_equal(whole.odds, truth.odds)
@@ -50,12 +49,10 @@ def test_the_blend_goes_from_linear_to_recorded():
         np.log(none.odds) - features @ np.linalg.lstsq(features, np.log(none.odds), rcond=None)[0]
     )
     np.testing.assert_allclose(left, 0.0, atol=1e-8)
-    with pytest.raises(ValueError, match=r"recorded_share: found 1\.5"):
-        blend(TABLE, 3, 0.0, recorded_share=1.5, pool_size=40)
 
 
 def test_random_linear_utilities_are_linear_and_spread_as_asked():
-    made = random_linear(TABLE, 3, spread=2.5, pool_size=40)
+    made = scenario(LINEAR, TABLE, 3, 0.0, 40)
     world = made.environment
     utilities = np.log(world.odds)
     np.testing.assert_allclose(utilities.mean(axis=0), 0.0, atol=1e-9)
@@ -64,9 +61,8 @@ def test_random_linear_utilities_are_linear_and_spread_as_asked():
     features = np.hstack([x, np.ones((40, 1))])
     left = utilities - features @ np.linalg.lstsq(features, utilities, rcond=None)[0]
     np.testing.assert_allclose(left, 0.0, atol=1e-8)
-    assert not np.allclose(
-        np.log(random_linear(TABLE, 4, pool_size=40).environment.odds), utilities
-    )
+    other = scenario(LINEAR, TABLE, 4, 0.0, 40).environment
+    assert not np.allclose(np.log(other.odds), utilities)
     # Rows outside the pool follow the same parameters, so that they can be learned from.
     both = np.vstack([x, made.rows["refinement"].contexts])
     all_ = np.vstack([utilities, np.log(made.rows["refinement"].odds)])
@@ -78,7 +74,7 @@ def test_random_linear_utilities_are_linear_and_spread_as_asked():
 def test_scored_rows_of_the_recorded_scenario_are_those_of_the_table():
     world = scenario(RECORDED, TABLE, 3, 0.0, 40)
     for which, rows in world.rows.items():
-        wanted = scored_rows(TABLE, which, 3, 0.0, 40)
+        wanted = RunSource(TABLE, 3, 0.0, 40).scored_rows("test", which)
         np.testing.assert_array_equal(rows.contexts, wanted.contexts)
         np.testing.assert_array_equal(rows.odds, wanted.odds)
 

@@ -11,7 +11,7 @@ import pytest
 from cqb.figures import beyond as plots
 from cqb.studies.beyond import summaries as text
 from cqb.studies.beyond.comparison import WAITS
-from cqb.studies.beyond.laws import KINDS
+from cqb.studies.beyond.tuning import KINDS
 
 POLICIES = ("ACQB", "ACQB-tuned", "ACQB-M", "TS-memory", "INFORMED", "ACQB-P-tuned")
 RNG = np.random.default_rng(4)

@@ -16,16 +16,14 @@ ACQB-tuned   as ACQB                            t, anytime     as ACQB, with :da
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
-from typing import Protocol
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from ..exploration import ROTATIONS, Schedule, decaying, explore_then_rarely, pure_rounds, solve_c1
 from ..learner import draw_kernels, thompson
 from ..learner.lazy_inverse import LazyInverse
-from ..learner.online_estimator import CoupledOnlineEstimator, OnlineEstimator
+from ..learner.online_estimator import OnlineEstimator
 from ..learner.refit import Estimator
 from ..posterior import confidence_radius, optimistic_draws
 from ..simulate import Assortment, Decision, Waiting
@@ -39,22 +37,6 @@ INITIAL_TOLERANCE = 0.01
 # ACQB-tuned: chosen on the tuning rows and seeds from 100 on, for recorded answers
 # (cqb.studies.beyond.tuning).
 SETTINGS = {"lambda0": 1.0 / 64.0, "alpha_coef": 1e-3}
-
-
-class ThetaEstimator(Protocol):
-    """The interface of an estimator: parameters (N, d), moved by every round.
-
-    The theta of a model is within `error_bound` (Euclidean) of its estimate, and equal once refined.
-    """
-
-    theta: np.ndarray
-    error_bound: float
-
-    def refine(self, models: Iterable[int]) -> None:
-        """Move theta of these models to the estimate."""
-
-    def observe(self, context: int, x: np.ndarray, assortment: Assortment, pick: int) -> None:
-        """Learn from one round."""
 
 
 class ForcedExploration:
@@ -92,7 +74,7 @@ class ThompsonLearner:
         streams: Streams,
         coin: Schedule,
         radius: Radius,
-        estimator: ThetaEstimator | None = None,
+        estimator: Estimator | OnlineEstimator | None = None,
     ) -> None:
         settings = service.learner
         N, d = service.n_models, service.contexts.shape[1]
@@ -178,7 +160,7 @@ def _newest_first(waiting: Waiting) -> tuple[list[int], list[int]]:
     return list(first.values()), list(first)
 
 
-def radius_rule(service: Service, fixed: int | None) -> Radius:
+def radius_rule(service: Service, fixed: int | None = None) -> Radius:
     """The confidence radius by round, or that of round `fixed` at every round."""
     s, d = service.learner, service.contexts.shape[1]
 
@@ -193,16 +175,24 @@ def exploration_constant(service: Service) -> float:
     return solve_c1(service.learner.exploration_rate, service.arrival_rate, service.T)
 
 
-def acqb(service: Service, streams: Streams) -> ThompsonLearner:
-    """ACQB with the anytime radius; T enters only through c1, as in the paper's experiments."""
+def acqb(
+    service: Service,
+    streams: Streams,
+    kind: Callable[..., ThompsonLearner] = ThompsonLearner,
+    fixed: int | None = None,
+    **about: object,
+) -> ThompsonLearner:
+    """A learner with ACQB's coin and, unless `fixed` names a round, its anytime radius.
+
+    T enters only through c1, as in the paper's experiments. `about` are further arguments of `kind`.
+    """
     coin = decaying(exploration_constant(service))
-    return ThompsonLearner(service, streams, coin, radius_rule(service, None))
+    return kind(service, streams, coin, radius_rule(service, fixed), **about)
 
 
 def acqb_fixed_horizon(service: Service, streams: Streams) -> ThompsonLearner:
     """ACQB as its authors ran it: the radius of the last round at every round."""
-    coin = decaying(exploration_constant(service))
-    return ThompsonLearner(service, streams, coin, radius_rule(service, service.T))
+    return acqb(service, streams, fixed=service.T)
 
 
 def cqb_epsilon(service: Service, streams: Streams) -> ThompsonLearner:
@@ -211,26 +201,19 @@ def cqb_epsilon(service: Service, streams: Streams) -> ThompsonLearner:
     return ThompsonLearner(service, streams, coin, radius_rule(service, service.T))
 
 
-def acqb_online(service: Service, streams: Streams, coupled: bool = False) -> ThompsonLearner:
+def acqb_online(service: Service, streams: Streams) -> ThompsonLearner:
     """ACQB with an estimate that costs the same in every round, however long the history.
 
     The confidence radius is ACQB's too: the estimator's own radius (Lee and Oh, 2024) differs by a
-    constant, which `alpha_coef` covers. `coupled` uses the full curvature (N d <= 500).
+    constant, which `alpha_coef` covers.
     """
-    kind = CoupledOnlineEstimator if coupled else OnlineEstimator
-    d = service.contexts.shape[1]
-    estimator = kind(service.n_models, d, service.K, service.learner.lambda0)
-    coin = decaying(exploration_constant(service))
-    return ThompsonLearner(service, streams, coin, radius_rule(service, None), estimator)
+    N, d = service.n_models, service.contexts.shape[1]
+    estimator = OnlineEstimator(N, d, service.K, service.learner.lambda0)
+    return acqb(service, streams, estimator=estimator)
 
 
-def acqb_tuned(service: Service, streams: Streams) -> ThompsonLearner:
-    """ACQB with :data:`SETTINGS` in place of the service's own learner settings."""
-    return acqb(replace(service, learner=service.learner.with_(**SETTINGS)), streams)
-
-
-ACQB = PolicyEntry("ACQB", factory=acqb)
-ACQB_T = PolicyEntry("ACQB-T", factory=acqb_fixed_horizon)
-CQB_EPS = PolicyEntry("CQB-eps", factory=cqb_epsilon)
-ACQB_ONLINE = PolicyEntry("ACQB-online", factory=acqb_online)
-ACQB_TUNED = PolicyEntry("ACQB-tuned", factory=acqb_tuned)
+ACQB = PolicyEntry("ACQB", acqb)
+ACQB_T = PolicyEntry("ACQB-T", acqb_fixed_horizon)
+CQB_EPS = PolicyEntry("CQB-eps", cqb_epsilon)
+ACQB_ONLINE = PolicyEntry("ACQB-online", acqb_online)
+ACQB_TUNED = PolicyEntry("ACQB-tuned", acqb, settings=SETTINGS)

@@ -132,5 +132,5 @@ def cqb_epsilon_ucb(
     return OptimisticLearner(service, streams, coin, radius_rule(service, T), pure=tau)
 
 
-CQB_OPT = PolicyEntry("CQB-Opt", factory=cqb_opt)
-CQB_EPS_UCB = PolicyEntry("CQB-eps-UCB", factory=cqb_epsilon_ucb)
+CQB_OPT = PolicyEntry("CQB-Opt", cqb_opt)
+CQB_EPS_UCB = PolicyEntry("CQB-eps-UCB", cqb_epsilon_ucb)

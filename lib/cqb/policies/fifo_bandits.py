@@ -66,5 +66,5 @@ def q_ths(service: Service, streams: Streams) -> FifoBandit:
     return FifoBandit(service, streams, index)
 
 
-Q_UCB = PolicyEntry("Q-UCB", factory=q_ucb, k1_only=True)
-Q_THS = PolicyEntry("Q-ThS", factory=q_ths, k1_only=True)
+Q_UCB = PolicyEntry("Q-UCB", q_ucb, k1_only=True)
+Q_THS = PolicyEntry("Q-ThS", q_ths, k1_only=True)

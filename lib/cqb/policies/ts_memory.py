@@ -94,5 +94,5 @@ def cycle(service: Service, streams: Streams) -> FirstTries:
     return FirstTries(service, ranking)
 
 
-TS_MEMORY = PolicyEntry("TS-memory", factory=ts_memory)
-CYCLE = PolicyEntry("CYCLE", factory=cycle)
+TS_MEMORY = PolicyEntry("TS-memory", ts_memory)
+CYCLE = PolicyEntry("CYCLE", cycle)

@@ -15,27 +15,29 @@ import pandas as pd
 
 from ...environment import draw
 from ...metrics import checkpoints
-from ...persistence import Filter, Prior
-from ...persistence.warm_start import SPREADS, correlation_of
-from ...policies import POLICIES, LearnerSettings, Service
+from ...persistence import Prior
+from ...persistence.filter import SPREADS, Filter, warm
+from ...policies import POLICIES, PolicyEntry, Service
+from ...policies.acqb import acqb
 from ...policies.acqb_memory import MemoryLearner
-from ...policies.offline import OfflineEntry, ScoredRows
+from ...policies.base import ScoredRows
 from ...routing_table import RoutingTable
 from ...runs import Cell
 from ...simulate import Decision, Policy, Waiting
 from ...streams import Streams
 from ...study import Study
-from .scenarios import FITTED, HALF, ONCE, SCENARIOS, Scenario, once_each, scenario, serve
+from .scenarios import ONCE, SCENARIOS, once_each, scenario, serve
 
 # ACQB with the settings that were chosen for it where utilities are linear (:mod:`.tuning`).
 ACQB_LINEAR = "ACQB-tuned (linear)"
 LINEAR_SETTINGS = {"lambda0": 1.0 / 4.0, "alpha_coef": 1e-3}
+ENTRIES = {**POLICIES, ACQB_LINEAR: PolicyEntry(ACQB_LINEAR, acqb, settings=LINEAR_SETTINGS)}
+QUICK = ("TS-memory", "CYCLE", "INFORMED", "RANDOM")  # policies without a model of the context
 POLICIES_COMPARED = (
     *("ACQB", "ACQB-tuned", ACQB_LINEAR, "ACQB-P-tuned"),
     *("ACQB-M", "ACQB-MW", "ACQB-M-query", "ACQB-MW-query"),
-    *("TS-memory", "CYCLE", "INFORMED", "RANDOM"),
+    *QUICK,
 )
-QUICK = ("TS-memory", "CYCLE", "INFORMED", "RANDOM")  # policies without a model of the context
 CELL = Cell(1, 0.0, 0.6)
 CHECKPOINTS = 25
 REFINEMENT = 110  # rows, the number that :func:`cqb.routing_table.split_rows` draws
@@ -56,9 +58,6 @@ class ScenarioTask:
     T: int
     pool_size: int
 
-    def __str__(self) -> str:
-        return f"{self.policy}, {self.scenario}, seed {self.seed}"
-
 
 @dataclass(frozen=True)
 class SpreadTask:
@@ -67,9 +66,6 @@ class SpreadTask:
     scenario: str
     seed: int
     pool_size: int
-
-    def __str__(self) -> str:
-        return f"{self.scenario}, seed {self.seed}"
 
 
 def run(task: ScenarioTask, table: RoutingTable) -> pd.DataFrame:
@@ -83,21 +79,18 @@ def run(task: ScenarioTask, table: RoutingTable) -> pd.DataFrame:
     """
     once = task.scenario == ONCE
     size = len(table) - len(table) // 5 - REFINEMENT if once else task.pool_size
-    made = scenario(task.scenario, table, task.seed, CELL.lam, size)
     T = min(task.T, _rounds_of(size)) if once else task.T
+    made = scenario(task.scenario, table, task.seed, CELL.lam, size)
     draws = draw(Streams(task.seed), size, CELL.arrival_rate, T)
-    if once:
-        draws = once_each(draws, task.seed, size)
-    at = checkpoints(T, CHECKPOINTS)
-    recorders = []
+    draws = once_each(draws, task.seed, size) if once else draws
+    at, recorders = checkpoints(T, CHECKPOINTS), []
 
     def build(service: Service, streams: Streams) -> Policy:
-        recorders.append(BeliefRecorder(_policy(task.policy, service, streams, made), at))
+        policy = ENTRIES[task.policy].make(service, streams, made.environment, made)
+        recorders.append(BeliefRecorder(policy, at))
         return recorders[0]
 
-    linear = LINEAR_SETTINGS if task.policy == ACQB_LINEAR else {}
-    learner = LearnerSettings().with_(**linear)
-    played = serve(made.environment, build, CELL, task.seed, T, draws=draws, learner=learner)
+    played = serve(made.environment, build, CELL, task.seed, draws)
     values = {
         "world": task.scenario,
         "policy": task.policy,
@@ -115,28 +108,17 @@ def _rounds_of(prompts: int) -> int:
     return int((prompts - 5.0 * np.sqrt(0.25 * prompts / rate)) / rate)
 
 
-def _policy(policy: str, service: Service, streams: Streams, made: Scenario) -> Policy:
-    entry = POLICIES["ACQB" if policy == ACQB_LINEAR else policy]
-    if isinstance(entry, OfflineEntry):
-        return entry.factory(service, streams, made.rows[entry.rows])
-    return entry.make(service, streams, made.environment)
-
-
 class BeliefRecorder:
     """A policy whose beliefs about persistence are recorded after the rounds `at`, int (n,)."""
 
     def __init__(self, policy: Policy, at: np.ndarray) -> None:
         self._policy, self._at = policy, at
         self._seen: list[tuple[float, ...]] = []
+        self.observe = policy.observe
 
     def choose(self, t: int, waiting: Waiting) -> Decision:
         self._record(t - 1)
         return self._policy.choose(t, waiting)
-
-    def observe(
-        self, t: int, query: int, context: int, assortment: tuple[int, ...], pick: int
-    ) -> None:
-        self._policy.observe(t, query, context, assortment, pick)
 
     def _record(self, t: int) -> None:
         """Rounds with an empty queue change no belief, so skipped rounds have the present one."""
@@ -154,10 +136,9 @@ class BeliefRecorder:
 def beliefs_of(filter_: Filter) -> tuple[float, ...]:
     """Posterior probabilities of no, half and full persistence, of effects by prompt, and the expected
     correlation of the effects given that there are any (:data:`BELIEFS`)."""
-    weights, hypotheses = filter_.weights, filter_.hypotheses
-    share = np.array([h.share for h in hypotheses])
-    prompt = np.array([h.unit == "prompt" and h.share > 0 for h in hypotheses])
-    agreement = np.array([h.agreement for h in hypotheses])
+    weights, share = filter_.weights, filter_.share
+    prompt = np.array([h.unit == "prompt" and h.share > 0 for h in filter_.hypotheses])
+    agreement = np.array([h.agreement for h in filter_.hypotheses])
     some = weights[share > 0].sum()
     expected = float(weights[share > 0] @ agreement[share > 0] / some) if some > 0 else np.nan
     cuts = (share == 0.0, (share > 0.0) & (share < 0.9), share >= 0.9, prompt)
@@ -167,64 +148,39 @@ def beliefs_of(filter_: Filter) -> tuple[float, ...]:
 def run_spreads(task: SpreadTask, table: RoutingTable) -> pd.DataFrame:
     """Columns `world` (the scenario), `seed`, `spread` and `evidence`, a row per spread."""
     made = scenario(task.scenario, table, task.seed, CELL.lam, task.pool_size)
-    found = [(spread, evidence(made.rows["refinement"], spread)) for spread in SPREADS]
-    rows = pd.DataFrame(found, columns=["spread", "evidence"])
-    return rows.assign(world=task.scenario, seed=task.seed)[["world", "seed", "spread", "evidence"]]
+    rows = made.rows["refinement"]
+    found = [(task.scenario, task.seed, spread, evidence(rows, spread)) for spread in SPREADS]
+    return pd.DataFrame(found, columns=["world", "seed", "spread", "evidence"])
 
 
 def evidence(rows: ScoredRows, spread: float) -> float:
     """Log probability (nats) of the rows' scores, one after another, under this positive spread."""
-    n_models, prior = rows.odds.shape[1], Prior(context=spread)
-    correlations = np.array(
-        [correlation_of(rows.rates, h.correlation(n_models)) for h in prior.hypotheses]
-    )
-    return Filter(rows.contexts, n_models, prior, correlations).study(rows.contexts, rows.rates)
+    return warm(rows.contexts, rows.contexts, rows.rates, Prior(context=spread))[1]
 
 
-def worlds(data: str, seeds: Iterable[int] = range(42, 52), T: int = 2000) -> Study:
+def worlds(data: str, seeds: Iterable[int], T: int) -> Study:
     """Every policy in every scenario with every seed."""
+    which = product(SCENARIOS, seeds, POLICIES_COMPARED)
     return Study(
         f"beyond-worlds-{data}",
         1,
         data,
-        tuple(
-            ScenarioTask(name, policy, seed, T, 1000)
-            for name, seed, policy in product(SCENARIOS, seeds, POLICIES_COMPARED)
-        ),
+        tuple(ScenarioTask(name, policy, seed, T, 1000) for name, seed, policy in which),
         run,
         stratum=lambda task: task.scenario if task.policy in QUICK else task.policy,
-        cost=seconds,
+        cost=lambda task: 0.3 if task.policy in QUICK else 1.2,
     )
 
 
-def seconds(task: ScenarioTask) -> float:
-    """Rough CPU seconds of a task."""
-    fit = 1.0 if task.scenario in (HALF, FITTED) else 0.0
-    if task.policy in QUICK:
-        return 0.1 + fit
-    warm = 2.5 if task.policy in ("ACQB-MW", "ACQB-MW-query") else 0.0
-    return 0.6 * task.T / 1000 + warm + fit
-
-
-def spreads(data: str, seeds: Iterable[int] = range(42, 52)) -> Study:
+def spreads(data: str, seeds: Iterable[int]) -> Study:
     """Every scenario with every seed, but for the one whose refinement rows are another's."""
-    return Study(
-        f"beyond-spreads-{data}",
-        1,
-        data,
-        tuple(SpreadTask(name, seed, 1000) for name, seed in product(SCENARIOS[:-1], seeds)),
-        run_spreads,
-        stratum=lambda task: task.scenario,
-        cost=lambda task: 2.9 if task.scenario in (HALF, FITTED) else 1.7,
-    )
+    tasks = tuple(SpreadTask(name, seed, 1000) for name, seed in product(SCENARIOS[:-1], seeds))
+    return Study(f"beyond-spreads-{data}", 1, data, tasks, run_spreads, cost=lambda task: 2.0)
 
 
-STUDIES = {
-    study.name: study
-    for study in (
-        worlds("routerbench"),
-        worlds("persistence-standin", seeds=(42, 43), T=1000),
-        spreads("routerbench"),
-        spreads("persistence-standin", seeds=(42, 43)),
-    )
-}
+STUDIES = (
+    worlds("routerbench", range(42, 52), 2000),
+    worlds("persistence-standin", (42, 43), 1000),
+    spreads("routerbench", range(42, 52)),
+    spreads("persistence-standin", (42, 43)),
+)

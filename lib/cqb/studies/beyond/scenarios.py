@@ -10,21 +10,20 @@ which each attempt is a fresh draw. A blend of the two lies between.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
 
 import numpy as np
 
-from ...environment import Draws, Environment, draw, pooled_environment
+from ...environment import Draws, Environment, pooled_environment
 from ...mnl import BlockHistory, ridge_mle
 from ...policies import LearnerSettings, Service
-from ...policies.offline import ScoredRows
-from ...routing_table import RoutingTable, departure_odds, split_rows
-from ...runs import Cell
+from ...policies.base import ScoredRows, parts
+from ...routing_table import RoutingTable, departure_odds
+from ...runs import Cell, Task, World, play
 from ...simulate import Policy, Trajectory, simulate
 from ...streams import Streams
 
-ROWS = ("refinement", "rest")
 RECORDED = "recorded answers"
 HALF = "half recorded, half fitted linear"
 FITTED = "fitted linear"
@@ -32,99 +31,84 @@ LINEAR = "random linear"
 ONCE = "recorded answers, no prompt twice"
 RECORDED_SHARE = {RECORDED: 1.0, HALF: 0.5, FITTED: 0.0, ONCE: 1.0}
 SCENARIOS = (RECORDED, HALF, FITTED, LINEAR, ONCE)
+SPREAD = 2.5  # standard deviation of each model's random linear utilities
+RIDGE = 0.25  # of the fit of recorded rates
 
 
-class Scenario(NamedTuple):
-    """An environment, and scored rows outside its pool by the names of :mod:`cqb.policies.offline`."""
+@dataclass(frozen=True, eq=False)
+class Scenario:
+    """An environment, and the scored rows outside its pool by name (:func:`cqb.policies.base.parts`)."""
 
     environment: Environment
     rows: dict[str, ScoredRows]
+
+    def scored_rows(self, policy: str, which: str) -> ScoredRows:
+        """The rows that a policy is given, as :class:`cqb.policies.base.RunSource` gives them."""
+        return self.rows[which]
 
 
 @lru_cache(maxsize=2)  # successive tasks often share one, and a fit of rates takes a second
 def scenario(name: str, table: RoutingTable, seed: int, lam: float, pool_size: int) -> Scenario:
     """The scenario of this name in :data:`SCENARIOS`, on the job pool that the seed draws.
 
-    Raises KeyError for another name.
+    Of the data only the contexts are the table's where utilities are random. Raises KeyError for another
+    name.
     """
+    where = parts(table, seed, pool_size)
+    contexts = [table.embeddings[rows] for rows in where.values()]
     if name == LINEAR:
-        return random_linear(table, seed, pool_size=pool_size)
-    share = RECORDED_SHARE[name]
-    return blend(table, seed, lam, recorded_share=share, pool_size=pool_size)
+        odds = linear_odds(contexts, len(table.models), seed)
+    else:
+        odds = [departure_odds(table.utility(lam)[rows]) for rows in where.values()]
+        odds = blended(contexts, odds, RECORDED_SHARE[name])
+    found = [ScoredRows(*pair) for pair in zip(contexts, odds, strict=True)]
+    made_up = table.stand_in or name == LINEAR
+    title = f"{table.name}, {name}"
+    environment = pooled_environment(title, made_up, contexts[0], odds[0], where["pool"])
+    return Scenario(environment, dict(zip(where, found, strict=True)))
 
 
-def random_linear(
-    table: RoutingTable, seed: int, *, spread: float = 2.5, pool_size: int = 1000
-) -> Scenario:
-    """Linear utilities with random parameters: of the data only the contexts are the table's.
-
-    Each model's utilities have mean 0 and standard deviation `spread` over the seed's pool.
-    """
-    parts = _parts(table, seed, pool_size)
-    contexts = [table.embeddings[rows] for rows in parts]
-    odds = linear_odds(contexts, len(table.models), seed, spread)
-    environment = pooled_environment(f"{table.name}, linear utilities", True, contexts[0], odds[0])
-    return Scenario(environment, _scored(contexts, odds))
-
-
-def linear_odds(
-    contexts: list[np.ndarray], N: int, seed: int, spread: float = 2.5
-) -> list[np.ndarray]:
+def linear_odds(contexts: list[np.ndarray], N: int, seed: int) -> list[np.ndarray]:
     """Odds (n, N) of N models with random linear utilities, for each array of contexts (n, d).
 
-    Utilities are standardised over the first of them.
+    Each model's utilities have mean 0 and standard deviation :data:`SPREAD` over the first of them.
     """
     d = contexts[0].shape[1]
     normal = Streams(seed).generator("linear world").standard_normal((N, d))
     utilities = [x @ normal.T for x in contexts]
     mean, scale = utilities[0].mean(axis=0), utilities[0].std(axis=0)
-    return [np.exp(spread * (u - mean) / scale) for u in utilities]
+    return [np.exp(SPREAD * (u - mean) / scale) for u in utilities]
 
 
-def blend(
-    table: RoutingTable,
-    seed: int,
-    lam: float,
-    *,
-    recorded_share: float,
-    ridge: float = 0.25,
-    pool_size: int = 1000,
-) -> Scenario:
-    """Departure rates ``share * recorded + (1 - share) * linear``.
+def blended(
+    contexts: list[np.ndarray], odds: list[np.ndarray], recorded_share: float
+) -> list[np.ndarray]:
+    """Odds (n, N) of departure rates ``share * recorded + (1 - share) * linear``, for each array.
 
     The linear part is the ridge logistic fit of the recorded rates on the contexts, model by model. So
     both parts have about the same rates, and differ in how much of them the context explains.
 
-    Raises
-    ------
-    ValueError
-        `recorded_share` is outside [0, 1].
+    Parameters
+    ----------
+    contexts, odds : (n, d) and recorded (n, N), array by array; the fit is over all of them.
     """
-    if not 0.0 <= recorded_share <= 1.0:
-        raise ValueError(f"recorded_share: found {recorded_share}, expected a number in [0, 1]")
-    parts = _parts(table, seed, pool_size)
-    odds = [departure_odds(table.utility(lam)[rows]) for rows in parts]
-    contexts = [table.embeddings[rows] for rows in parts]
-    if recorded_share < 1.0:
-        rates = np.concatenate(odds)
-        rates /= 1.0 + rates
-        linear = fitted_rates(np.concatenate(contexts), rates, ridge)
-        mixed = recorded_share * rates + (1.0 - recorded_share) * linear
-        ends = np.cumsum([len(rows) for rows in parts])[:-1]
-        odds = np.split(mixed / (1.0 - mixed), ends)
-    name = f"{table.name}, {100 * recorded_share:g}% recorded"
-    environment = pooled_environment(name, table.stand_in, contexts[0], odds[0], parts[0])
-    return Scenario(environment, _scored(contexts, odds))
+    if recorded_share == 1.0:
+        return odds
+    rates = np.concatenate(odds)
+    rates /= 1.0 + rates
+    linear = fitted_rates(np.concatenate(contexts), rates)
+    mixed = recorded_share * rates + (1.0 - recorded_share) * linear
+    return np.split(mixed / (1.0 - mixed), np.cumsum([len(x) for x in contexts])[:-1])
 
 
-def fitted_rates(x: np.ndarray, rates: np.ndarray, ridge: float) -> np.ndarray:
+def fitted_rates(x: np.ndarray, rates: np.ndarray) -> np.ndarray:
     """Ridge logistic fit of each model's rates (n, N) on contexts (n, d) and an intercept: (n, N)."""
     features = np.hstack([x, np.ones((x.shape[0], 1))])
     n, ones = x.shape[0], np.ones(x.shape[0])
     fitted = np.empty_like(rates)
     for j in range(rates.shape[1]):
         history = BlockHistory(features, ones[:, None], rates[:, [j]], ones, np.zeros(n))
-        theta = ridge_mle(np.zeros((1, features.shape[1])), history, ridge, tolerance=1e-6)
+        theta = ridge_mle(np.zeros((1, features.shape[1])), history, RIDGE, tolerance=1e-6)
         fitted[:, j] = 1.0 / (1.0 + np.exp(-features @ theta[0]))
     return fitted
 
@@ -146,12 +130,11 @@ def once_each(draws: Draws, seed: int, pool_size: int) -> Draws:
     return Draws(draws.arrives, row, draws.outcome, draws.coin)
 
 
-def tuning_environment(table: RoutingTable, lam: float) -> Environment:
-    """An environment of the tuning rows, none of which is ever in a reported pool."""
-    rows = split_rows(table, 0, pool_size=1, refinement_size=0).tuning
-    odds = departure_odds(table.utility(lam)[rows])
-    name = f"{table.name}, tuning rows"
-    return pooled_environment(name, table.stand_in, table.embeddings[rows], odds, rows)
+def played(
+    world: World, cell: Cell, policy: str, seed: int, T: int, pool_size: int = 1000
+) -> Trajectory:
+    """A run of a policy with its default settings; `pool_size` is of a routing table only."""
+    return play(Task(cell, policy, seed, T, pool_size, LearnerSettings()), world).trajectory
 
 
 def serve(
@@ -159,31 +142,9 @@ def serve(
     build: Callable[[Service, Streams], Policy],
     cell: Cell,
     seed: int,
-    T: int,
-    *,
-    draws: Draws | None = None,
-    learner: LearnerSettings | None = None,
+    draws: Draws,
 ) -> Trajectory:
-    """Play the policy that `build` makes for T rounds; `draws` are the seed's own by default."""
-    service = Service(
-        environment.contexts,
-        environment.n_models,
-        cell.K,
-        T,
-        cell.arrival_rate,
-        learner or LearnerSettings(),
-    )
-    draws = draws or draw(Streams(seed), environment.pool_size, cell.arrival_rate, T)
+    """A run of the policy that `build` makes, for the rounds of `draws`."""
+    T = draws.arrives.size
+    service = Service(environment.contexts, environment.n_models, cell.K, T, cell.arrival_rate)
     return simulate(environment, build(service, Streams(seed)), cell.K, draws)
-
-
-def _parts(table: RoutingTable, seed: int, pool_size: int) -> list[np.ndarray]:
-    """Rows of the pool, of the refinement set, and all others."""
-    split = split_rows(table, seed, pool_size=pool_size)
-    used = np.concatenate([split.pool, split.refinement])
-    return [split.pool, split.refinement, np.setdiff1d(np.arange(len(table)), used)]
-
-
-def _scored(contexts: list[np.ndarray], odds: list[np.ndarray]) -> dict[str, ScoredRows]:
-    pairs = zip(contexts[1:], odds[1:], strict=True)
-    return {name: ScoredRows(x, o) for name, (x, o) in zip(ROWS, pairs, strict=True)}
