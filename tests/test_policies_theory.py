@@ -190,7 +190,7 @@ def test_a_learner_is_optimistic_about_a_truth_one_radius_up(K):
     settings = LearnerSettings(alpha_coef=1.0)
     service = Service(np.ones((1, 1)), K + 1, K, 10_000, 0.5, settings)
     policy = acqb(service, Streams(3))
-    policy._explore.coins[:] = 1.0
+    policy.coins[:] = 1.0
     alpha = lambda t: 2.0 * math.sqrt(math.log1p(t * K) + 4.0 * math.log(t)) + 4.0  # noqa: E731
     known = LazyInverse(1, 1.0)
     known.grow(np.ones(1), 1e14)

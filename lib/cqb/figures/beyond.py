@@ -18,10 +18,6 @@ from .kinds import around, dots, forest, lines, names_down, over_seeds, positive
 from .sheets import Panel, each, legend, panel, sheet
 from .style import AMBER, BLUE, DASHED, DOTTED, GREEN, INK, SOLID, WIDTH, Look, looks
 
-VALUES = {
-    "regret": ("final routing regret (departures)", "{:.0f}"),
-    "queue_mean": ("mean queue (queries)", "{:.1f}"),
-}
 BELIEFS = {
     "fresh": ("nothing persists", Look(BLUE)),
     "half": ("half persists", Look(GREEN, DASHED)),
@@ -33,18 +29,18 @@ SHORT = {"alpha_coef": "alpha", "exploration_rate": "expl.", "sampling": "samp."
 ONE = [("x", 1.0, {})]
 
 
-def final(tidy: pd.DataFrame, K: int, name: str, value: str = "regret") -> Figure:
-    """Final regret (or `queue_mean`) of every policy, a panel per cell: mean, 95% interval, number.
+def final(tidy: pd.DataFrame, K: int, name: str) -> Figure:
+    """Final regret of every policy, a panel per cell: mean, 95% interval, number.
 
     Rows of panels are arrival rates, columns lam. `name` says whose data they are.
     """
     last = select(after_last(tidy), K=K)
-    last = last[last["policy"] != REFERENCE] if value == "regret" else last
-    (what, form), look = VALUES[value], looks(last["policy"])
+    last = last[last["policy"] != REFERENCE]
+    what, look = "final routing regret (departures)", looks(last["policy"])
 
     def make(cell: Cell, here: pd.DataFrame) -> Panel:
-        rows = positive(over_seeds(here, "policy", value), 0.3)
-        notes = rows.set_index("policy")["mean"].map(form.format)
+        rows = positive(over_seeds(here, "policy", "regret"), 0.3)
+        notes = rows.set_index("policy")["mean"].map("{:.0f}".format)
         heading = f"lam = {cell.lam:g}, arrival rate {cell.arrival_rate:g}"
         return panel(forest, rows, look, notes=notes, title=heading, log="x")
 
@@ -130,10 +126,10 @@ def _laws(ax: Axes, rows: pd.DataFrame, names: list[str], look: dict[str, Look])
     ax.set_ylabel("")
 
 
-def worlds(table: pd.DataFrame, name: str, base: str = "ACQB-tuned") -> Figure:
-    """Final regret in each world as a share of `base` on the same seed: a panel per world."""
+def worlds(table: pd.DataFrame, name: str) -> Figure:
+    """Final regret in each world as a share of ACQB-tuned's on the same seed: a panel per world."""
     last = table[table["t"] == table.groupby("world")["t"].transform("max")]
-    own = select(last, policy=base).set_index(["world", "seed"])["regret"]
+    own = select(last, policy="ACQB-tuned").set_index(["world", "seed"])["regret"]
     same = pd.MultiIndex.from_frame(last[["world", "seed"]])
     last = last.assign(share=last["regret"] / own.reindex(same).to_numpy())
     look = looks(last["policy"])
@@ -142,7 +138,7 @@ def worlds(table: pd.DataFrame, name: str, base: str = "ACQB-tuned") -> Figure:
         rows = positive(over_seeds(here, "policy", "share"), 0.2)
         return panel(forest, rows, look, title=_broken(world), guides=ONE, log="x")
 
-    heading = f"{name}: regret as a share of {base}'s, by world"
+    heading = f"{name}: regret as a share of ACQB-tuned's, by world"
     caption = "mean of seeds, bar: 95% interval, paired by seed"
     panels = [each(last, "world", make)]
     return sheet(panels, 3.2, sharey=True, title=heading, caption=caption)

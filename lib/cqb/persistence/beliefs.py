@@ -87,18 +87,13 @@ def likelihoods(
     odds = np.stack([low / (1.0 - low), high / (1.0 - high)])
     result = np.zeros_like(odds)
     for states in product((0, 1), repeat=len(others)):
-        chance = np.ones_like(low)
-        total = np.ones_like(low)
-        for i, state in zip(others, states, strict=True):
-            chance = chance * (capable[:, i] if state else 1.0 - capable[:, i])
-            total = total + odds[state]
+        chance, total = 1.0, 1.0
+        for i, capable_i in zip(others, states, strict=True):
+            chance = chance * (capable[:, i] if capable_i else 1.0 - capable[:, i])
+            total = total + odds[capable_i]
         for own in (0, 1):
-            if pick == j:
-                chosen = odds[own]
-            elif pick < 0:
-                chosen = np.ones_like(low)
-            else:
-                chosen = odds[states[others.index(pick)]]
+            state = {**dict(zip(others, states, strict=True)), j: own}
+            chosen = 1.0 if pick < 0 else odds[state[pick]]
             result[own] += chance * chosen / (total + odds[own])
     return result[0], result[1]
 

@@ -39,33 +39,56 @@ INITIAL_TOLERANCE = 0.01
 SETTINGS = {"lambda0": 1.0 / 64.0, "alpha_coef": 1e-3}
 
 
-class ForcedExploration:
-    """Serves an arrival with the next assortment of the rotation when its coin says so.
+class Learner:
+    """What the learners of contexts share: forced exploration, an estimate, and its covariances.
+
+    An arrival is served with the next assortment of the rotation when its coin says so; in all other
+    rounds `_decide` decides.
 
     Parameters
     ----------
     coin : probability of forced exploration, by the round in which it is tossed. It acts in the
         next round, on the query that arrived in between.
+    radius : of confidence, by round. estimator : of theta, new.
     """
 
-    def __init__(self, service: Service, streams: Streams, coin: Schedule) -> None:
+    def __init__(
+        self,
+        service: Service,
+        streams: Streams,
+        coin: Schedule,
+        radius: Radius,
+        estimator: Estimator | OnlineEstimator,
+    ) -> None:
+        self._contexts = np.ascontiguousarray(service.contexts, float)
+        self._N, self._K, d = service.n_models, service.K, service.contexts.shape[1]
         self.coin, self.coins = coin, streams.uniforms("exploration", service.T)
-        self.rotation = ROTATIONS[service.learner.rotation](service.n_models, service.K)
+        self.rotation = ROTATIONS[service.learner.rotation](self._N, self._K)
+        self._radius, self._estimator = radius, estimator
+        self._covariance = [LazyInverse(d, service.learner.lambda0) for _ in range(self._N)]
 
-    def forced(self, t: int, waiting: Waiting) -> Decision | None:
-        """The forced decision of round t, or None."""
+    @property
+    def theta(self) -> np.ndarray:
+        """The current estimates, shape (N, d)."""
+        self._estimator.refine(range(self._N))
+        return self._estimator.theta
+
+    def choose(self, t: int, waiting: Waiting) -> Decision:
         if waiting.fresh and self.coins[t - 2] < self.coin(t - 1):
             return Decision(len(waiting.query) - 1, next(self.rotation), forced=True)
-        return None
+        return self._decide(t, waiting)
+
+    def observe(self, t: int, query: int, context: int, assortment: Assortment, pick: int) -> None:
+        x = self._contexts[context]
+        for j in assortment:
+            self._covariance[j].grow(x)
+        self._estimator.observe(context, x, assortment, pick)
 
 
-class ThompsonLearner:
+class ThompsonLearner(Learner):
     """Serves the (query, assortment) of largest optimistic sampled departure rate.
 
-    Parameters
-    ----------
-    coin : see :class:`ForcedExploration`. radius : the confidence radius alpha, by round.
-    estimator : by default the maximum likelihood of the full history.
+    `estimator` is by default the maximum likelihood of the full history.
     """
 
     def __init__(
@@ -76,35 +99,20 @@ class ThompsonLearner:
         radius: Radius,
         estimator: Estimator | OnlineEstimator | None = None,
     ) -> None:
-        settings = service.learner
-        N, d = service.n_models, service.contexts.shape[1]
-        self._contexts, self._K = np.ascontiguousarray(service.contexts, float), service.K
-        self._explore, self._radius = ForcedExploration(service, streams, coin), radius
+        initial_tolerance = INITIAL_TOLERANCE if service.K == 1 else 0.0
+        estimator = estimator or likelihood_estimator(service, initial_tolerance)
+        super().__init__(service, streams, coin, radius, estimator)
         self._normals = streams.rounds("posterior")
         self._draws = optimistic_draws(service.K)
-        initial_tolerance = INITIAL_TOLERANCE if service.K == 1 else 0.0
-        self._estimator = estimator or Estimator(
-            N, d, service.K, settings.lambda0, settings.tolerance, initial_tolerance
-        )
-        self._covariance = [LazyInverse(d, settings.lambda0) for _ in range(N)]
         # 1 / (an upper bound of the posterior variance), per context and model: draw_kernels.prospects.
         norms = np.einsum("cd,cd->c", service.contexts, service.contexts)
         self._longest = float(np.sqrt(norms.max()))
-        bound = settings.lambda0 / np.maximum(norms, 1e-300)
-        self._information = np.tile(bound[:, None], (1, N))
+        bound = service.learner.lambda0 / np.maximum(norms, 1e-300)
+        self._information = np.tile(bound[:, None], (1, self._N))
 
-    @property
-    def theta(self) -> np.ndarray:
-        """The current estimates, shape (N, d)."""
-        self._estimator.refine(range(self._information.shape[1]))
-        return self._estimator.theta
-
-    def choose(self, t: int, waiting: Waiting) -> Decision:
-        return self._explore.forced(t, waiting) or self._sampled_decision(t, waiting)
-
-    def _sampled_decision(self, t: int, waiting: Waiting) -> Decision:
+    def _decide(self, t: int, waiting: Waiting) -> Decision:
         ranks, ranked = _newest_first(waiting)
-        size = (len(waiting.query), self._information.shape[1], self._draws)
+        size = (len(waiting.query), self._N, self._draws)
         normals = self._normals.at(t).standard_normal(size)[ranks]
         place, assortment = self._sampled(t, ranked, normals)
         # The same vector may wait more than once: the earliest in the queue is served.
@@ -140,11 +148,8 @@ class ThompsonLearner:
         return thompson.Candidates(self._contexts, index, mean - penalty, deviation, normals)
 
     def observe(self, t: int, query: int, context: int, assortment: Assortment, pick: int) -> None:
-        x = self._contexts[context]
-        for j in assortment:
-            self._covariance[j].grow(x)
-            self._information[context, j] += 1.0
-        self._estimator.observe(context, x, assortment, pick)
+        self._information[context, list(assortment)] += 1.0
+        super().observe(t, query, context, assortment, pick)
 
 
 def _newest_first(waiting: Waiting) -> tuple[list[int], list[int]]:
@@ -158,6 +163,12 @@ def _newest_first(waiting: Waiting) -> tuple[list[int], list[int]]:
     for rank, (_, context) in enumerate(newest):
         first.setdefault(context, rank)
     return list(first.values()), list(first)
+
+
+def likelihood_estimator(service: Service, initial_tolerance: float = 0.0) -> Estimator:
+    """The maximum likelihood of the full history, with the service's settings."""
+    N, d, settings = service.n_models, service.contexts.shape[1], service.learner
+    return Estimator(N, d, service.K, settings.lambda0, settings.tolerance, initial_tolerance)
 
 
 def radius_rule(service: Service, fixed: int | None = None) -> Radius:

@@ -96,15 +96,11 @@ class MemoryLearner:
         left = max(0.0, 1.0 - self._sampling**2)
         variance = variance + left * own[:, None, :]
         chosen, retrial = self._assortments(at, live, weights, mean, variance)
-        place = int(np.argmin(retrial - self._gain(t, waiting)))
+        if self._ageing:
+            since = [self._since.setdefault(query, t) for query in waiting.query]
+            retrial = retrial - self._ageing * (t - np.array(since))
+        place = int(np.argmin(retrial))
         return Decision(place, tuple(sorted(chosen[place].tolist())))
-
-    def _gain(self, t: int, waiting: Waiting) -> np.ndarray | float:
-        """Priority that each query has gained by waiting, (q,)."""
-        if self._ageing == 0.0:
-            return 0.0
-        since = [self._since.setdefault(query, t) for query in waiting.query]
-        return self._ageing * (t - np.array(since))
 
     def _assortments(
         self,

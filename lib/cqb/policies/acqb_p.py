@@ -29,14 +29,14 @@ class PenalisedLearner(ThompsonLearner):
     def __init__(self, *service_and_more, penalty: float = PENALTY) -> None:
         super().__init__(*service_and_more)
         self._penalty = penalty
-        self._failures = Failures(self._information.shape[1])
+        self._failures = Failures(self._N)
 
-    def _sampled_decision(self, t: int, waiting: Waiting) -> Decision:
+    def _decide(self, t: int, waiting: Waiting) -> Decision:
         # Newest first, as in ACQB; but two queries of one context may differ in what failed them.
         order = np.argsort(-np.asarray(waiting.query))
         ranked = np.asarray(waiting.context)[order]
         failed = self._failures.of(waiting.query)[order]
-        size = (len(order), self._information.shape[1], self._draws)
+        size = (len(order), self._N, self._draws)
         normals = self._normals.at(t).standard_normal(size)
         place, assortment = self._sampled(t, ranked, normals, self._penalty * failed)
         return Decision(int(order[place]), assortment)

@@ -11,15 +11,19 @@ import pandas as pd
 from ..contrastive.refinement import refine_for, refined
 from ..contrastive.settings import RefinementSettings
 from ..environment import from_table
-from ..metrics import REFERENCE, measure
+from ..metrics import REFERENCE
 from ..policies import LearnerSettings
 from ..routing_table import RoutingTable
-from ..runs import Cell, Task, play
+from ..runs import Cell, Task, play, rows_of
 from ..stats import MEASURES, interval, intervals
 from ..study import Study
 from ..tables import select, spread, spreads, text
 
 POOL_SIZE = 1000
+COLUMNS = [
+    *("dataset", "stand_in", "factor", "value", "lam", "arrival_rate", "seed"),
+    *("rate", "capacity", "anchors", "regret", "gap", "queue_mean", "seconds"),
+]
 
 
 @dataclass(frozen=True)
@@ -32,33 +36,28 @@ class Factor:
     label: str
     values: tuple[float, ...]
     default: float | None
-    log: bool = False
     refined: bool = False
+
+    @property
+    def log(self) -> bool:
+        """Whether its values span more than a factor of ten."""
+        return 0 < 10 * min(self.values) < max(self.values)
 
 
 FACTORS: dict[str, Factor] = {
     "alpha_coef": Factor(
-        "alpha_coef: factor on the confidence radius", (1e-4, 1e-3, 3e-3, 1e-2, 3e-2), 1e-4, True
+        "alpha_coef: factor on the confidence radius", (1e-4, 1e-3, 3e-3, 1e-2, 3e-2), 1e-4
     ),
     "exploration_rate": Factor(
-        "exploration rate: share of rounds with forced exploration",
-        (0.001, 0.01, 0.03, 0.1),
-        0.01,
-        True,
+        "exploration rate: share of rounds with forced exploration", (1e-3, 0.01, 0.03, 0.1), 0.01
     ),
-    "lambda0": Factor(
-        "lambda0: ridge of the estimate", (1 / 64, 1 / 16, 1 / 4, 1.0, 4.0), 1.0, True
-    ),
-    "d_proj": Factor("d_proj: dimensions after refinement", (16, 64, 128, 384), 384, True, True),
+    "lambda0": Factor("lambda0: ridge of the estimate", (1 / 64, 1 / 16, 1 / 4, 1.0, 4.0), 1.0),
+    "d_proj": Factor("d_proj: dimensions after refinement", (16, 64, 128, 384), 384, True),
     "tau_pos": Factor(
-        "tau_pos: a positive's profile cosine is above it", (0.5, 0.7, 0.8, 0.9), 0.5, False, True
+        "tau_pos: a positive's profile cosine is above it", (0.5, 0.7, 0.8, 0.9), 0.5, True
     ),
     "tau_neg": Factor(
-        "tau_neg: a negative's profile cosine is below it",
-        (-0.5, -0.4, -0.1, 0.3),
-        0.3,
-        False,
-        True,
+        "tau_neg: a negative's profile cosine is below it", (-0.5, -0.4, -0.1, 0.3), 0.3, True
     ),
     "load": Factor(
         "arrival rate as a share of the oracle's capacity", (0.5, 0.7, 0.8, 0.9, 0.95), None
@@ -127,24 +126,16 @@ def run(task: PointTask, table: RoutingTable) -> pd.DataFrame:
     ours = Task(cell, "ACQB", task.seed, task.T, POOL_SIZE, change.learner)
     played = play(ours, world)
     oracle = play(replace(ours, policy=REFERENCE, learner=LearnerSettings()), table)
-    measures = measure(played.trajectory, np.array([task.T]), None)
-    row = {
-        "dataset": table.name,
-        "stand_in": table.stand_in,
-        "factor": change.factor,
-        "value": float(change.value),
-        "lam": cell.lam,
-        "arrival_rate": task.cell.arrival_rate,
-        "seed": task.seed,
-        "rate": rate,
-        "capacity": capacity,
-        "anchors": anchors,
-        "regret": measures["regret"][0],
-        "gap": float(measures["queue"][0] - oracle.trajectory.queue[-1]),
-        "queue_mean": measures["queue_mean"][0],
-        "seconds": played.seconds,
-    }
-    return pd.DataFrame([row])
+    row = rows_of(ours, played, table, np.array([task.T]))
+    return row.assign(
+        factor=change.factor,
+        value=float(change.value),
+        arrival_rate=task.cell.arrival_rate,
+        rate=rate,
+        capacity=capacity,
+        anchors=anchors,
+        gap=(row["queue"] - oracle.trajectory.queue[-1]).astype(float),
+    )[COLUMNS]
 
 
 def study(name: str, data: str, cells: tuple[Cell, ...], seeds: tuple[int, ...], T: int) -> Study:

@@ -182,22 +182,16 @@ def cell_report(tidy: pd.DataFrame, policy: str) -> pd.DataFrame:
     return by_cell(tidy, policy, "ACQB-tuned").assign(policy=policy)
 
 
-def _report(study: Study, of: Callable[[pd.DataFrame, str], pd.DataFrame]) -> pd.DataFrame:
+def _report(study: Study, of: Callable[[pd.DataFrame, str], pd.DataFrame] | None) -> pd.DataFrame:
     tidy = study.read()
+    if of is None:
+        return final_summary(tidy)
     return pd.concat([of(tidy, policy) for policy in REPORTED], ignore_index=True)
 
 
-def _summary(study: Study) -> pd.DataFrame:
-    return final_summary(study.read())
-
-
+BY_POLICY = {"summary": None, "ratios": ratio_report, "targets": judge, "cells": cell_report}
 REPORTS = {
-    f"{folder}beyond_{name}.csv": report
+    f"{folder}beyond_{name}.csv": functools.partial(_report, study, of)
     for folder, study in zip(("real/", ""), STUDIES, strict=True)
-    for name, report in {
-        "summary": functools.partial(_summary, study),
-        "ratios": functools.partial(_report, study, ratio_report),
-        "targets": functools.partial(_report, study, judge),
-        "cells": functools.partial(_report, study, cell_report),
-    }.items()
+    for name, of in BY_POLICY.items()
 }

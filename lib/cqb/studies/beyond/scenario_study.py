@@ -14,19 +14,18 @@ import numpy as np
 import pandas as pd
 
 from ...environment import draw
-from ...metrics import checkpoints
+from ...metrics import checkpoints, measure
 from ...persistence import Prior
 from ...persistence.filter import SPREADS, Filter, warm
-from ...policies import POLICIES, PolicyEntry, Service
+from ...policies import POLICIES, PolicyEntry
 from ...policies.acqb import acqb
 from ...policies.acqb_memory import MemoryLearner
-from ...policies.base import ScoredRows
 from ...routing_table import RoutingTable
 from ...runs import Cell
-from ...simulate import Decision, Policy, Waiting
+from ...simulate import Decision, Policy, Waiting, simulate
 from ...streams import Streams
 from ...study import Study
-from .scenarios import ONCE, SCENARIOS, once_each, scenario, serve
+from .scenarios import ONCE, SCENARIOS, once_each, scenario, service_of
 
 # ACQB with the settings that were chosen for it where utilities are linear (:mod:`.tuning`).
 ACQB_LINEAR = "ACQB-tuned (linear)"
@@ -80,26 +79,22 @@ def run(task: ScenarioTask, table: RoutingTable) -> pd.DataFrame:
     once = task.scenario == ONCE
     size = len(table) - len(table) // 5 - REFINEMENT if once else task.pool_size
     T = min(task.T, _rounds_of(size)) if once else task.T
-    made = scenario(task.scenario, table, task.seed, CELL.lam, size)
-    draws = draw(Streams(task.seed), size, CELL.arrival_rate, T)
+    made, streams = scenario(task.scenario, table, task.seed, CELL.lam, size), Streams(task.seed)
+    draws = draw(streams, size, CELL.arrival_rate, T)
     draws = once_each(draws, task.seed, size) if once else draws
-    at, recorders = checkpoints(T, CHECKPOINTS), []
-
-    def build(service: Service, streams: Streams) -> Policy:
-        policy = ENTRIES[task.policy].make(service, streams, made.environment, made)
-        recorders.append(BeliefRecorder(policy, at))
-        return recorders[0]
-
-    played = serve(made.environment, build, CELL, task.seed, draws)
+    at, service = checkpoints(T, CHECKPOINTS), service_of(made.environment, CELL, T)
+    policy = ENTRIES[task.policy].make(service, streams, made.environment, made)
+    recorder = BeliefRecorder(policy, at)
+    measured = measure(simulate(made.environment, recorder, CELL.K, draws), at, None)
     values = {
         "world": task.scenario,
         "policy": task.policy,
         "seed": task.seed,
         "t": at,
-        "regret": np.cumsum(played.regret)[at - 1],
-        "queue_mean": (np.cumsum(played.queue[1:]) / np.arange(1, T + 1))[at - 1],
+        "regret": measured["regret"],
+        "queue_mean": measured["queue_mean"],
     }
-    return pd.DataFrame(values).join(recorders[0].beliefs())
+    return pd.DataFrame(values).join(recorder.beliefs())
 
 
 def _rounds_of(prompts: int) -> int:
@@ -146,16 +141,16 @@ def beliefs_of(filter_: Filter) -> tuple[float, ...]:
 
 
 def run_spreads(task: SpreadTask, table: RoutingTable) -> pd.DataFrame:
-    """Columns `world` (the scenario), `seed`, `spread` and `evidence`, a row per spread."""
+    """Columns `world` (the scenario), `seed`, `spread` and `evidence`, a row per spread.
+
+    The evidence is the log probability (nats) of the rows' scores, one after another, under a spread.
+    """
     made = scenario(task.scenario, table, task.seed, CELL.lam, task.pool_size)
-    rows = made.rows["refinement"]
-    found = [(task.scenario, task.seed, spread, evidence(rows, spread)) for spread in SPREADS]
-    return pd.DataFrame(found, columns=["world", "seed", "spread", "evidence"])
-
-
-def evidence(rows: ScoredRows, spread: float) -> float:
-    """Log probability (nats) of the rows' scores, one after another, under this positive spread."""
-    return warm(rows.contexts, rows.contexts, rows.rates, Prior(context=spread))[1]
+    given = made.rows["refinement"]
+    priors = [Prior(context=spread) for spread in SPREADS]
+    found = [warm(given.contexts, given.contexts, given.rates, prior)[1] for prior in priors]
+    rows = {"world": task.scenario, "seed": task.seed, "spread": SPREADS, "evidence": found}
+    return pd.DataFrame(rows)
 
 
 def worlds(data: str, seeds: Iterable[int], T: int) -> Study:

@@ -9,7 +9,6 @@ which each attempt is a fresh draw. A blend of the two lies between.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -21,7 +20,7 @@ from ...policies import LearnerSettings, Service
 from ...policies.base import ScoredRows, parts
 from ...routing_table import RoutingTable, departure_odds
 from ...runs import Cell, Task, World, play
-from ...simulate import Policy, Trajectory, simulate
+from ...simulate import Trajectory
 from ...streams import Streams
 
 RECORDED = "recorded answers"
@@ -137,14 +136,6 @@ def played(
     return play(Task(cell, policy, seed, T, pool_size, LearnerSettings()), world).trajectory
 
 
-def serve(
-    environment: Environment,
-    build: Callable[[Service, Streams], Policy],
-    cell: Cell,
-    seed: int,
-    draws: Draws,
-) -> Trajectory:
-    """A run of the policy that `build` makes, for the rounds of `draws`."""
-    T = draws.arrives.size
-    service = Service(environment.contexts, environment.n_models, cell.K, T, cell.arrival_rate)
-    return simulate(environment, build(service, Streams(seed)), cell.K, draws)
+def service_of(environment: Environment, cell: Cell, T: int) -> Service:
+    """What a policy knows of T rounds in this environment, with the default settings."""
+    return Service(environment.contexts, environment.n_models, cell.K, T, cell.arrival_rate)

@@ -19,7 +19,6 @@ others failed, and a model tried again.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
@@ -38,10 +37,10 @@ from ...policies.acqb_p import PENALISED
 from ...policies.base import ScoredRows
 from ...routing_table import RoutingTable, departure_odds, split_rows
 from ...runs import Cell
-from ...simulate import Policy
+from ...simulate import Policy, simulate
 from ...streams import Streams
 from ...study import Study
-from .scenarios import linear_odds, played, serve
+from .scenarios import linear_odds, played, service_of
 
 RECORDED, LINEAR = "recorded", "linear"
 WARM = "ACQB-MW"  # starts from scored rows
@@ -130,10 +129,10 @@ def run(task: TuningTask, table: RoutingTable) -> pd.DataFrame:
     """One row: `policy`, `setting`, `world`, `K`, `lam`, `arrival_rate`, `seed` and final `regret`."""
     candidate, cell = task.candidate, task.cell
     environment, rows = place(table, task.kind, cell.lam, task.seed, candidate.policy == WARM)
-    prompts = environment.pool_size
-    draws = draw(Streams(task.seed), prompts, cell.arrival_rate, task.T or RECURRENCE * prompts)
-    made = functools.partial(build, candidate, rows)
-    regret = serve(environment, made, cell, task.seed, draws).regret.sum()
+    T, streams = task.T or RECURRENCE * environment.pool_size, Streams(task.seed)
+    policy = build(candidate, rows, service_of(environment, cell, T), streams)
+    draws = draw(streams, environment.pool_size, cell.arrival_rate, T)
+    regret = simulate(environment, policy, cell.K, draws).regret.sum()
     values = (task.kind, cell.K, cell.lam, cell.arrival_rate, task.seed, regret)
     row = (candidate.policy, candidate.setting, *values)
     return pd.DataFrame([row], columns=["policy", "setting", *PLACE, "seed", "regret"])
