@@ -12,22 +12,20 @@ from cqb.persistence import Persistence, Prior
 from cqb.persistence.filter import Filter, studied
 from cqb.policies.base import RunSource
 from cqb.streams import Streams
-from cqb.studies.beyond import scenario_study, summaries
-from cqb.studies.beyond.scenario_study import (
-    ACQB_LINEAR,
-    ScenarioTask,
-    SpreadTask,
-    beliefs_of,
-    run,
-    run_spreads,
-)
+from cqb.studies.beyond import scenarios, summaries
 from cqb.studies.beyond.scenarios import (
+    ACQB_LINEAR,
     FITTED,
     HALF,
     LINEAR,
     RECORDED,
     SCENARIOS,
+    ScenarioTask,
+    SpreadTask,
+    beliefs_of,
     once_each,
+    run,
+    run_spreads,
     scenario,
 )
 
@@ -97,7 +95,7 @@ def test_policies_and_scenarios_can_be_run_and_beliefs_add_up():
     pairs += [(name, "RANDOM") for name in SCENARIOS if name != RECORDED]
     tasks = [ScenarioTask(*pair, 1, 30, 30) for pair in pairs]
     table = pd.concat([run(task, TABLE) for task in tasks])
-    assert (table.groupby(["world", "policy"]).size() == scenario_study.CHECKPOINTS).all()
+    assert (table.groupby(["world", "policy"]).size() == scenarios.CHECKPOINTS).all()
     assert set(table["world"]) == set(SCENARIOS)
     with_memory = table["policy"].isin(["ACQB-M", "ACQB-MW"])
     total = table[["fresh", "half", "all"]].sum(axis=1)

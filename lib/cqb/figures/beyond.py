@@ -44,14 +44,12 @@ def final(tidy: pd.DataFrame, K: int, name: str) -> Figure:
         heading = f"lam = {cell.lam:g}, arrival rate {cell.arrival_rate:g}"
         return panel(forest, rows, look, notes=notes, title=heading, log="x")
 
-    return sheet(
-        by_cell(last, make, "arrival_rate"),
-        0.5 + 0.17 * len(look),
-        sharey=True,
-        title=f"{name}: {what}, K = {K}",
-        caption=f"{what} after {last['t'].max()} rounds; mean of up to {last['seed'].nunique()} "
-        "seeds, bar: 95% interval",
+    panels, height = by_cell(last, make, "arrival_rate"), 0.5 + 0.17 * len(look)
+    seeds, heading = last["seed"].nunique(), f"{name}: {what}, K = {K}"
+    caption = (
+        f"{what} after {last['t'].max()} rounds; mean of up to {seeds} seeds, bar: 95% interval"
     )
+    return sheet(panels, height, sharey=True, title=heading, caption=caption)
 
 
 def shares(ratios: pd.DataFrame, targets: Mapping[str, float], name: str) -> Figure:
@@ -72,8 +70,7 @@ def shares(ratios: pd.DataFrame, targets: Mapping[str, float], name: str) -> Fig
         "mean over cells, then over seeds; bar: 95% interval, paired by seed; upright mark: target"
     )
     heading = f"{name}: regret as a share of another policy's"
-    height = 0.5 + 0.24 * len(look)
-    panels = [each(rows, "policy", make)]
+    panels, height = [each(rows, "policy", make)], 0.5 + 0.24 * len(look)
     return sheet(panels, height, sharey=True, title=heading, caption=caption)
 
 
@@ -91,14 +88,11 @@ def survival(waits: pd.DataFrame, cells: Sequence[tuple[int, float, float]], nam
         here, heading = select(rows, K=K, lam=lam, arrival_rate=rate), str(Cell(K, lam, rate))
         return panel(lines, here, "wait", title=heading, guides=[("x", 100.0, {})], **about)
 
-    return sheet(
-        [[make(*cell) for cell in cells]],
-        3.3,
-        sharey=True,
-        ylabel="queries that wait longer (%)",
-        title=f"{name}: how long queries wait (Kaplan-Meier, mean of seeds)",
-        key=legend(looks(rows["policy"]), "line, marker", loc="outside right center", ncols=1),
-    )
+    heading = f"{name}: how long queries wait (Kaplan-Meier, mean of seeds)"
+    key = legend(looks(rows["policy"]), "line, marker", loc="outside right center", ncols=1)
+    label = "queries that wait longer (%)"
+    panels = [[make(*cell) for cell in cells]]
+    return sheet(panels, 3.3, sharey=True, ylabel=label, title=heading, key=key)
 
 
 def laws(scores: pd.DataFrame, name: str) -> Figure:
@@ -161,15 +155,11 @@ def beliefs(table: pd.DataFrame, name: str, policies: Sequence[str]) -> Figure:
         heading = _broken(world) if first else ""
         return panel(lines, here, "t", look, title=heading, axis=axis, **about)
 
-    return sheet(
-        [each(select(rows, policy=policy), "world", make) for policy in policies],
-        1.6,
-        extra=0.8,
-        sharey=True,
-        ylabel=[f"{policy}\nprobability" for policy in policies],
-        title=f"{name}: what is believed about persistence (mean of seeds)",
-        key=legend(dict(BELIEFS.values()), fontsize=8),
-    )
+    panels = [each(select(rows, policy=policy), "world", make) for policy in policies]
+    labels = [f"{policy}\nprobability" for policy in policies]
+    heading = f"{name}: what is believed about persistence (mean of seeds)"
+    key = legend(dict(BELIEFS.values()), fontsize=8)
+    return sheet(panels, 1.6, extra=0.8, sharey=True, ylabel=labels, title=heading, key=key)
 
 
 def stability(table: pd.DataFrame, marks: Sequence[float], name: str) -> Figure:

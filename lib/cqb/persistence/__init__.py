@@ -61,9 +61,7 @@ class Persistence:
 
     def correlation(self, n_models: int) -> np.ndarray:
         """R, (N, N): `agreement` off the diagonal."""
-        R = np.full((n_models, n_models), self.agreement)
-        np.fill_diagonal(R, 1.0)
-        return R
+        return np.where(np.eye(n_models, dtype=bool), 1.0, self.agreement)
 
 
 FRESH = Persistence()

@@ -153,10 +153,6 @@ class Slots:
         self.effect, self.spread = np.zeros((0, H, N)), np.zeros((0, H, N))
         self.covariance = np.zeros((0, H, N, N))
 
-    def at(self, queries: list[int]) -> np.ndarray:
-        """(q,) slots of the queries."""
-        return np.array([self.of[query] for query in queries])
-
     def open(
         self, query: int, context: int, phi: np.ndarray, known: tuple[np.ndarray, np.ndarray]
     ) -> None:

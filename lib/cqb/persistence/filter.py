@@ -15,7 +15,7 @@ import numpy as np
 from scipy.special import ndtr
 
 from . import Prior
-from .beliefs import Slots, Utilities, likelihoods, mix, moments, tempered
+from .beliefs import Moments, Slots, Utilities, likelihoods, mix, moments, tempered
 
 SLIP = 0.001  # the probability that a score contradicts the capability
 # Values of Prior.context, from uninformative contexts to nearly decisive ones.
@@ -49,10 +49,10 @@ class Filter:
         if correlations is None:
             correlations = np.array([h.correlation(n_models) for h in hypotheses])
         self.covariance = self.share[:, None, None] * correlations
-        self._by_prompt = np.array([h.unit == "prompt" for h in hypotheses])
+        by_prompt = np.array([h.unit == "prompt" for h in hypotheses])
         self.utilities = Utilities(n_models, contexts.shape[1] + 1)
         self.log_evidence = np.zeros(len(hypotheses))
-        self._slots = Slots(self.covariance, self._by_prompt, contexts.shape[1] + 1)
+        self._slots = Slots(self.covariance, by_prompt, contexts.shape[1] + 1)
 
     @property
     def weights(self) -> np.ndarray:
@@ -66,7 +66,7 @@ class Filter:
             if query not in self._slots.of:
                 phi = self._features(self._contexts[context])
                 self._slots.open(query, context, phi, self.utilities.of(phi))
-        return self._slots.at(queries)
+        return np.array([self._slots.of[query] for query in queries])
 
     def _features(self, x: np.ndarray) -> np.ndarray:
         return np.append(self._prior.context * x, self._prior.intercept)
@@ -92,19 +92,18 @@ class Filter:
         order = sorted(assortment, key=lambda j: j != pick)  # the picked model first
         weights = self.weights
         for rank, j in enumerate(order):
-            Z, slope, curvature = self._moments(slot, j, pick, [i for i in order if i != j])
-            joint = weights * Z
-            self._move(slot, j, slope, curvature, joint / joint.sum())
+            found = self._moments(slot, j, pick, [i for i in order if i != j])
+            chance = self._learn(slot, j, weights, found)
             if rank == 0:
                 # The others are summed over, so this is the probability of the whole round.
-                total, first = float(joint.sum()), np.log(Z)
+                total, first = chance, np.log(found[0])
         self.log_evidence += first
         self._slots.share_prompt(slot)
         if pick >= 0:
             self._slots.close(query)
         return float(np.log(total))
 
-    def _moments(self, slot: int, j: int, pick: int, others: list[int]) -> tuple[np.ndarray, ...]:
+    def _moments(self, slot: int, j: int, pick: int, others: list[int]) -> Moments:
         s = self._slots
         mean = s.utility[slot] + s.effect[slot]
         variance = s.spread[slot] + (s.doubt[slot] + (1.0 - self.share)[:, None])
@@ -112,15 +111,19 @@ class Filter:
         l0, l1 = likelihoods(j, pick, others, capable, self.low, self.high)
         return moments(mean[:, j], variance[:, j], l0, l1)
 
-    def _move(
-        self, slot: int, j: int, slope: np.ndarray, curvature: np.ndarray, weight: np.ndarray
-    ) -> None:
-        """Move the query's effect in every hypothesis, and the parameters by their mixture."""
+    def _learn(self, slot: int, j: int, weights: np.ndarray, found: Moments) -> float:
+        """Move the query's effect in every hypothesis, and the parameters by their mixture.
+
+        Returns the probability of the observation: the mean over the hypotheses.
+        """
+        Z, slope, curvature = found
+        joint = weights * Z
+        total = float(joint.sum())
         self._slots.move_effect(slot, j, slope, curvature)
-        a, b = mix(weight, slope, curvature)
-        phi = self._slots.features[slot]
-        covariance, b = self.utilities.observe(j, phi, a, b)
+        a, b = mix(joint / total, slope, curvature)
+        covariance, b = self.utilities.observe(j, self._slots.features[slot], a, b)
         self._slots.move_utilities(j, covariance, a, b)
+        return total
 
     def study(self, contexts: np.ndarray, rates: np.ndarray) -> float:
         """Learn the parameters from fully scored rows; returns their log probability (nats).
@@ -152,15 +155,10 @@ class Filter:
         slot, s = self._slots.of[query], self._slots
         mean = s.utility[slot, j] + s.effect[slot, :, j]
         variance = s.spread[slot, :, j] + s.doubt[slot, j] + 1.0 - self.share
-        Z, slope, curvature = tempered(
-            rate,
-            moments(mean, variance, SLIP, 1.0 - SLIP),
-            moments(mean, variance, 1.0 - SLIP, SLIP),
-        )
-        joint = self.weights * Z
-        total = float(joint.sum())
-        self._move(slot, j, slope, curvature, joint / total)
-        self.log_evidence += np.log(Z)
+        capable, incapable = (moments(mean, variance, low, 1.0 - low) for low in (SLIP, 1.0 - SLIP))
+        found = tempered(rate, capable, incapable)
+        total = self._learn(slot, j, self.weights, found)
+        self.log_evidence += np.log(found[0])
         return float(np.log(total))
 
 

@@ -49,14 +49,12 @@ class FifoBandit:
 
 def q_ucb(service: Service, streams: Streams) -> FifoBandit:
     """Index: ``mean + sqrt(log(t)^2 / (2 n))``."""
-
     return FifoBandit(service, streams, lambda t, p, n: p / n + np.sqrt(math.log(t) ** 2 / (2 * n)))
 
 
 def q_ths(service: Service, streams: Streams) -> FifoBandit:
     """Index: a draw from Beta(picks + 1, retrials + 1)."""
     rounds = streams.rounds("beta draws")
-
     return FifoBandit(service, streams, lambda t, p, n: rounds.at(t).beta(p + 1.0, n - p + 1.0))
 
 

@@ -78,13 +78,11 @@ class FirstTries:
 def ts_memory(service: Service, streams: Streams) -> FirstTries:
     """Ranks by a draw from Beta(successes + 1, failures + 1) per model and round."""
     rounds = streams.rounds("memory draws")
-
     return FirstTries(service, lambda t, won, lost: rounds.at(t).beta(won + 1.0, lost + 1.0))
 
 
 def cycle(service: Service, streams: Streams) -> FirstTries:
     """Ranks by the mean success, (successes + 1) / (tries + 2)."""
-
     return FirstTries(service, lambda t, won, lost: (won + 1.0) / (won + lost + 2.0))
 
 

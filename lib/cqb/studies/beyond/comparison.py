@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable
+from dataclasses import asdict
 from itertools import product
 from typing import Any
 
@@ -69,19 +70,13 @@ def waits(run: Trajectory) -> tuple[np.ndarray, np.ndarray]:
 def wait_rows(task: Task, run: Run, world: World) -> pd.DataFrame:
     """The distribution of the waits in a run, a row for each of :data:`WAITS`."""
     wait, left = waits(run.trajectory)
-    rows = {
-        "dataset": world.name,
-        "stand_in": world.stand_in,
-        "K": task.cell.K,
-        "lam": task.cell.lam,
-        "arrival_rate": task.cell.arrival_rate,
-        "policy": task.policy,
-        "seed": task.seed,
-        "wait": WAITS,
-        "longer": kaplan_meier(wait, left, WAITS),
-        "censored": float(np.mean(~left)) if left.size else np.nan,
-    }
-    return pd.DataFrame(rows)
+    about = {"dataset": world.name, "stand_in": world.stand_in, **asdict(task.cell)}
+    about |= {"policy": task.policy, "seed": task.seed}
+    longer, censored = (
+        kaplan_meier(wait, left, WAITS),
+        float(np.mean(~left)) if left.size else np.nan,
+    )
+    return pd.DataFrame({**about, "wait": WAITS, "longer": longer, "censored": censored})
 
 
 def waiting_table(rows: pd.DataFrame) -> pd.DataFrame:

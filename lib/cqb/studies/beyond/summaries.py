@@ -12,7 +12,7 @@ from ...metrics import LONG_WAIT
 from ...stats import final, half_width, interval
 from ...tables import spread, text
 from .comparison import CELL, by_cell, judge
-from .scenario_study import ACQB_LINEAR
+from .scenarios import ACQB_LINEAR
 from .tuning import LINEAR, PLACE, chosen
 
 

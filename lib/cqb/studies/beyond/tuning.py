@@ -248,24 +248,15 @@ def kinds(rounds: Sequence[Round]) -> np.ndarray:
     return np.array(KINDS)[found]
 
 
-def prequential(
-    rounds: Sequence[Round], contexts: np.ndarray, n_models: int, prior: Prior
-) -> np.ndarray:
-    """Log probability given to each round before it was seen, float64 (n,)."""
-    filter_ = Filter(contexts, n_models, prior)
-    found = []
-    for round_ in rounds:
-        filter_.arrive([round_.query], [round_.context])
-        found.append(filter_.observe(round_.query, round_.assortment, round_.pick))
-    return np.array(found)
-
-
 def scores(
     environment: Environment, rounds: Sequence[Round], law: tuple[Persistence, ...]
 ) -> list[tuple[str, int, float]]:
     """Kind, number of rounds and mean log score of a law (nats a round), for each kind and for "all"."""
-    prior = Prior(hypotheses=law)
-    found = prequential(rounds, environment.contexts, environment.n_models, prior)
+    filter_ = Filter(environment.contexts, environment.n_models, Prior(hypotheses=law))
+    found = np.empty(len(rounds))
+    for i, round_ in enumerate(rounds):
+        filter_.arrive([round_.query], [round_.context])
+        found[i] = filter_.observe(round_.query, round_.assortment, round_.pick)
     kind = kinds(rounds)
     parts = {**{name: found[kind == name] for name in KINDS}, "all": found}
     return [(name, part.size, part.mean()) for name, part in parts.items() if part.size]
