@@ -143,7 +143,7 @@ def test_models_are_told_apart_by_what_they_did_only(linear_world, K):
     plain = acqb(_service(world, K, T, 0.5, **settings), Streams(2))
     renamed = acqb(_service(world, K, T, 0.5, **settings), Streams(2))
     renamed._normals = _Permuted(renamed._normals, order)
-    renamed._explore.rotation = (
+    renamed.rotation = (
         tuple(sorted(new_name[list(s)].tolist())) for s in combinations_for_ever(5, K)
     )
     both = _Twins(plain, renamed, new_name)

@@ -10,10 +10,10 @@ from cqb.environment import draw
 from cqb.persistence import FRESH, Persistence, Prior
 from cqb.policies import POLICIES, LearnerSettings, Service
 from cqb.policies.acqb import acqb
-from cqb.policies.acqb_memory import MemorySettings, acqb_memory, acqb_memory_warm, acqb_warm
+from cqb.policies.acqb_memory import NO_MEMORY, MemorySettings, acqb_memory
 from cqb.policies.acqb_p import PenalisedLearner, acqb_penalised
+from cqb.policies.base import RunSource, ScoredRows
 from cqb.policies.informed import Informed
-from cqb.policies.offline import ScoredRows, scored_rows
 from cqb.policies.ts_memory import Failures, cycle
 from cqb.routing_table import split_rows
 from cqb.simulate import RETRY, Decision, Waiting, simulate
@@ -94,7 +94,7 @@ def test_acqb_p_without_a_penalty_is_acqb(linear_world, K):
     service = _service(world, K, T, 0.6, alpha_coef=0.1, exploration_rate=0.1)
     draws = draw(Streams(7), world.pool_size, 0.6, T)
     plain = acqb(service, Streams(7))
-    coin, radius = plain._explore.coin, plain._radius
+    coin, radius = plain.coin, plain._radius
     free = PenalisedLearner(service, Streams(7), coin, radius, penalty=0.0)
     one, other = simulate(world, plain, K, draws), simulate(world, free, K, draws)
     np.testing.assert_array_equal(one.query, other.query)
@@ -132,14 +132,13 @@ def test_informed_by_hand():
 def test_scored_rows_lie_outside_the_pool():
     table = tiny.table()
     split = split_rows(table, 3, 20, 110)
-    rest, refinement = (scored_rows(table, which, 3, 0.0, 20) for which in ("rest", "refinement"))
+    source = RunSource(table, 3, 0.0, 20)
+    rest, refinement = (source.scored_rows("test", which) for which in ("rest", "refinement"))
     np.testing.assert_array_equal(refinement.contexts, table.embeddings[split.refinement])
     kept_out = np.concatenate([split.pool, split.refinement])
     np.testing.assert_array_equal(
         rest.contexts, table.embeddings[np.setdiff1d(np.arange(len(table)), kept_out)]
     )
-    with pytest.raises(ValueError, match="rows: found 'pool', expected 'refinement' or 'rest'"):
-        scored_rows(table, "pool", 3, 0.0, 20)
 
 
 @pytest.mark.parametrize("name", ["INFORMED", "ACQB-W", "ACQB-MW"])
@@ -182,7 +181,7 @@ def test_the_second_model_of_an_assortment_complements_the_first():
     # sibling of the first is the better model by itself.
     world = Persistence("query", 0.99, 0.0, 0.1, 0.99)
     settings = MemorySettings(Prior(1e-6, 1e-6, hypotheses=(world,)), sampling=0.0)
-    policy = acqb_memory(Service(np.eye(2), 4, 2, 9, 0.5), Streams(0), settings)
+    policy = acqb_memory(Service(np.eye(2), 4, 2, 9, 0.5), Streams(0), settings=settings)
     block = np.array([[1, 0.97, 0, 0], [0.97, 1, 0, 0], [0, 0, 1, 0.97], [0, 0, 0.97, 1]])
     policy.filter.covariance[:] = 0.99 * block
     at = policy.filter.arrive([0], [0])
@@ -214,18 +213,18 @@ def test_a_warm_start_knows_the_better_model_at_once():
     x /= np.linalg.norm(x, axis=1, keepdims=True)
     odds = np.where(rng.random((120, 3)) < [0.2, 0.8, 0.5], 99.0, 1 / 9)
     service, rows = Service(x[:20], 3, 1, 9, 0.5), ScoredRows(x[20:], odds[20:])
-    for make in (acqb_memory_warm, acqb_warm):
-        policy = make(service, Streams(0), rows, MemorySettings(Prior(0.1, 1.0), sampling=0.0))
+    for prior in (Prior(0.1, 1.0), Prior(0.1, 1.0, hypotheses=(FRESH,))):
+        settings = MemorySettings(prior, sampling=0.0)
+        policy = acqb_memory(service, Streams(0), rows, settings)
         assert policy.choose(1, Waiting([0], [0], [0], False)).assortment == (1,)
-    warm = acqb_warm(service, Streams(0), rows)
-    assert warm.filter.share.tolist() == [FRESH.share]
+    assert NO_MEMORY.prior.hypotheses == (FRESH,)
 
 
 def test_a_priority_that_grows_serves_the_longest_waiting_first_in_the_end():
     # With a gain of 1 a round nothing else counts: first come, first served until it departs.
     world = hidden_fit(4, 0.99, 0.1, 0.38).environment
     service, streams = _service(world, 1, 300, 0.45), Streams(3)
-    policy = acqb_memory(service, streams, MemorySettings(ageing=1.0))
+    policy = acqb_memory(service, streams, settings=MemorySettings(ageing=1.0))
     run = simulate(world, policy, 1, draw(Streams(3), world.pool_size, 0.45, 300))
     served = run.query[run.query >= 0]
     assert (np.diff(served) >= 0).all()

@@ -96,7 +96,6 @@ def test_default_phases_by_value():
     assert plan == Phases(tau=43, eta=0.05, cutoff=5_000 - math.ceil(200 * math.log(5_000)))
     assert phases(5, 1_000, 0.1).cutoff == 500
     assert phases(5, 100, 0.4) == Phases(tau=24, eta=0.1, cutoff=50)
-    assert phases(5, 5_000, 0.1, tau=7, eta=0.2, tail=1.0) == Phases(7, 0.2, 5_000 - 9)
     with pytest.raises(ValueError, match="slackness"):
         phases(5, 100, 0.0)
 
@@ -192,7 +191,7 @@ def test_a_learner_is_optimistic_about_a_truth_one_radius_up(K):
     settings = LearnerSettings(alpha_coef=1.0)
     service = Service(np.ones((1, 1)), K + 1, K, 10_000, 0.5, settings)
     policy = acqb(service, Streams(3))
-    policy._explore.coins[:] = 1.0
+    policy.coins[:] = 1.0
     alpha = lambda t: 2.0 * math.sqrt(math.log1p(t * K) + 4.0 * math.log(t)) + 4.0  # noqa: E731
     known = LazyInverse(1, 1.0)
     known.grow(np.ones(1), 1e14)

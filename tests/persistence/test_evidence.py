@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
-from cqb.persistence.evidence import likelihoods, mix, moments, tempered
+from cqb.persistence.beliefs import likelihoods, mix, moments, tempered
 
 CASES = [(0.3, 1.4, 0.1, 0.99), (-1.2, 0.7, 0.9, 0.01), (2.0, 3.0, 0.82, 0.005)]
 

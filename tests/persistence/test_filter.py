@@ -7,7 +7,8 @@ import pytest
 from scipy import integrate, stats
 
 from cqb.environment import draw
-from cqb.persistence import FRESH, HYPOTHESES, Filter, Persistence, Prior
+from cqb.persistence import FRESH, HYPOTHESES, Persistence, Prior
+from cqb.persistence.filter import Filter
 from cqb.policies import POLICIES, Service
 from cqb.simulate import simulate
 from cqb.streams import Streams
@@ -100,7 +101,7 @@ def test_a_query_that_fails_for_ever_does_not_dominate_theta():
 def test_the_waiting_queries_are_kept_up_to_date():
     rng = np.random.default_rng(3)
     x = rng.normal(size=(30, 5))
-    filter_ = Filter(x, 3, Prior(0.7, 0.5, 2.0))
+    filter_ = Filter(x, 3, Prior(0.7, 0.5))
     for n in range(25):
         filter_.arrive([n], [n % 30])
         for _ in range(3):
@@ -108,10 +109,9 @@ def test_the_waiting_queries_are_kept_up_to_date():
                 filter_.observe(n, (int(rng.integers(3)),), int(rng.integers(-1, 0)))
     at = filter_.arrive(list(range(25)), list(range(25)))
     for slot, n in zip(at, range(25), strict=True):
-        mean, own, common = filter_.utilities.of(np.append(0.7 * x[n], 0.5))
+        mean, variance = filter_.utilities.of(np.append(0.7 * x[n], 0.5))
         np.testing.assert_allclose(filter_._slots.utility[slot], mean, atol=1e-9)
-        np.testing.assert_allclose(filter_._slots.own[slot], own, atol=1e-9)
-        assert filter_._slots.common[slot] == pytest.approx(common, abs=1e-9)
+        np.testing.assert_allclose(filter_._slots.doubt[slot], variance, atol=1e-9)
         diagonal = np.einsum("hjj->hj", filter_._slots.covariance[slot])
         np.testing.assert_allclose(filter_._slots.spread[slot], diagonal, atol=1e-12)
 

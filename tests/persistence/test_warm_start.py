@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cqb.persistence import Filter, Prior
-from cqb.persistence.warm_start import SPREADS, correlation_of, studied
+from cqb.persistence import Prior
+from cqb.persistence.filter import SPREADS, Filter, correlation_of, studied
 
 
 def test_scored_rows_give_the_correlation_of_effects():

@@ -17,7 +17,6 @@ from cqb.studies.beyond.capacity import (
     HiddenTask,
     StabilityTask,
     growth,
-    mean_closed_form,
     run,
     run_hidden,
     waiting_work,
@@ -76,12 +75,11 @@ def test_bisection_finds_the_closed_form_of_rules_that_do_not_learn():
         for policy in ("ORACLE", "RANDOM")
         for seed in (1, 2, 3)
     ]
-    table = mean_closed_form(pd.concat([run(task, TABLE) for task in tasks], ignore_index=True))
+    table = pd.concat([run(task, TABLE) for task in tasks], ignore_index=True)
     assert set(CLOSED_FORM) >= set(table["policy"])
     means = table.groupby("policy")[["rate", "closed"]].mean()
     # The grid's step is .025; 3,000 rounds resolve a growth of .01 to about .02 in the rate.
     np.testing.assert_allclose(means["rate"], means["closed"], atol=0.06)
-    assert (table.groupby("policy")["closed"].nunique() == 1).all()
 
 
 def test_the_hidden_instance_separates_memory_from_none():

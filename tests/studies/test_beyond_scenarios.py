@@ -8,26 +8,24 @@ import pytest
 
 import tiny
 from cqb.environment import draw, from_table
-from cqb.persistence import Filter, Persistence, Prior
-from cqb.persistence.warm_start import studied
-from cqb.policies.offline import scored_rows
+from cqb.persistence import Persistence, Prior
+from cqb.persistence.filter import Filter, studied
+from cqb.policies.base import RunSource
 from cqb.streams import Streams
-from cqb.studies.beyond import scenario_study, summaries
-from cqb.studies.beyond.scenario_study import (
-    ACQB_LINEAR,
-    ScenarioTask,
-    SpreadTask,
-    beliefs_of,
-    run,
-    run_spreads,
-)
+from cqb.studies.beyond import scenarios, summaries
 from cqb.studies.beyond.scenarios import (
+    ACQB_LINEAR,
+    FITTED,
+    HALF,
     LINEAR,
     RECORDED,
     SCENARIOS,
-    blend,
+    ScenarioTask,
+    SpreadTask,
+    beliefs_of,
     once_each,
-    random_linear,
+    run,
+    run_spreads,
     scenario,
 )
 
@@ -37,8 +35,7 @@ TABLE = tiny.table()
 def test_the_blend_goes_from_linear_to_recorded():
     truth = from_table(TABLE, 3, 0.0, 40)
     whole, none, half = (
-        blend(TABLE, 3, 0.0, recorded_share=share, pool_size=40).environment
-        for share in (1.0, 0.0, 0.5)
+        scenario(name, TABLE, 3, 0.0, 40).environment for name in (RECORDED, FITTED, HALF)
     )
     rates = [world.odds / (1 + world.odds) for world in (whole, none, half)]
     np.testing.assert_array_equal(whole.odds, truth.odds)
@@ -50,12 +47,10 @@ def test_the_blend_goes_from_linear_to_recorded():
         np.log(none.odds) - features @ np.linalg.lstsq(features, np.log(none.odds), rcond=None)[0]
     )
     np.testing.assert_allclose(left, 0.0, atol=1e-8)
-    with pytest.raises(ValueError, match=r"recorded_share: found 1\.5"):
-        blend(TABLE, 3, 0.0, recorded_share=1.5, pool_size=40)
 
 
 def test_random_linear_utilities_are_linear_and_spread_as_asked():
-    made = random_linear(TABLE, 3, spread=2.5, pool_size=40)
+    made = scenario(LINEAR, TABLE, 3, 0.0, 40)
     world = made.environment
     utilities = np.log(world.odds)
     np.testing.assert_allclose(utilities.mean(axis=0), 0.0, atol=1e-9)
@@ -64,9 +59,8 @@ def test_random_linear_utilities_are_linear_and_spread_as_asked():
     features = np.hstack([x, np.ones((40, 1))])
     left = utilities - features @ np.linalg.lstsq(features, utilities, rcond=None)[0]
     np.testing.assert_allclose(left, 0.0, atol=1e-8)
-    assert not np.allclose(
-        np.log(random_linear(TABLE, 4, pool_size=40).environment.odds), utilities
-    )
+    other = scenario(LINEAR, TABLE, 4, 0.0, 40).environment
+    assert not np.allclose(np.log(other.odds), utilities)
     # Rows outside the pool follow the same parameters, so that they can be learned from.
     both = np.vstack([x, made.rows["refinement"].contexts])
     all_ = np.vstack([utilities, np.log(made.rows["refinement"].odds)])
@@ -78,7 +72,7 @@ def test_random_linear_utilities_are_linear_and_spread_as_asked():
 def test_scored_rows_of_the_recorded_scenario_are_those_of_the_table():
     world = scenario(RECORDED, TABLE, 3, 0.0, 40)
     for which, rows in world.rows.items():
-        wanted = scored_rows(TABLE, which, 3, 0.0, 40)
+        wanted = RunSource(TABLE, 3, 0.0, 40).scored_rows("test", which)
         np.testing.assert_array_equal(rows.contexts, wanted.contexts)
         np.testing.assert_array_equal(rows.odds, wanted.odds)
 
@@ -101,7 +95,7 @@ def test_policies_and_scenarios_can_be_run_and_beliefs_add_up():
     pairs += [(name, "RANDOM") for name in SCENARIOS if name != RECORDED]
     tasks = [ScenarioTask(*pair, 1, 30, 30) for pair in pairs]
     table = pd.concat([run(task, TABLE) for task in tasks])
-    assert (table.groupby(["world", "policy"]).size() == scenario_study.CHECKPOINTS).all()
+    assert (table.groupby(["world", "policy"]).size() == scenarios.CHECKPOINTS).all()
     assert set(table["world"]) == set(SCENARIOS)
     with_memory = table["policy"].isin(["ACQB-M", "ACQB-MW"])
     total = table[["fresh", "half", "all"]].sum(axis=1)

@@ -6,12 +6,11 @@ import itertools
 
 import numpy as np
 import pandas as pd
-import pytest
 
 from cqb.figures import beyond as plots
 from cqb.studies.beyond import summaries as text
 from cqb.studies.beyond.comparison import WAITS
-from cqb.studies.beyond.laws import KINDS
+from cqb.studies.beyond.tuning import KINDS
 
 POLICIES = ("ACQB", "ACQB-tuned", "ACQB-M", "TS-memory", "INFORMED", "ACQB-P-tuned")
 RNG = np.random.default_rng(4)
@@ -61,31 +60,15 @@ def test_repeats_are_means_over_cells_with_the_interval_of_seeds():
     assert lines[2].split() == ["ACQB", "30", "±", "127", "30", "±", "127"]
 
 
-@pytest.mark.parametrize("K", [1, 2])
-def test_every_policy_is_in_the_figure_of_final_regret(K):
-    figure = plots.final(FULL, K, "made up")
-    names = {label.get_text() for label in figure.axes[0].get_yticklabels()}
-    assert names == set(POLICIES)
-    assert [ax.get_title(loc="left") for ax in figure.axes] == [
-        f"lam = {lam}, arrival rate {0.5 if K == 1 else 0.6}" for lam in (0, 5)
-    ]
-
-
-def test_waits_are_drawn_for_every_policy():
+def test_long_waits_are_told_with_the_share_that_still_waits():
     waits = pd.DataFrame(
         [
             (1, 0.0, 0.5, policy, seed, wait, 1.0 / wait, 0.01)
-            for policy in POLICIES
-            for seed in (1, 2)
-            for wait in WAITS
+            for policy, seed, wait in itertools.product(POLICIES, (1, 2), WAITS)
         ],
         columns=["K", "lam", "arrival_rate", "policy", "seed", "wait", "longer", "censored"],
     )
-    figure = plots.survival(waits, [(1, 0.0, 0.5)], "made up")
-    assert len([line for line in figure.axes[0].lines if len(line.get_xdata()) > 2]) == len(
-        POLICIES
-    )
-    assert "1.0 (1.0)" in text.long_waits(waits)
+    assert text.long_waits(waits).count("1.0 (1.0)") == len(POLICIES)
 
 
 def test_worlds_are_set_against_the_better_tuned_acqb():
@@ -104,8 +87,6 @@ def test_worlds_are_set_against_the_better_tuned_acqb():
     assert "ACQB-tuned 52; ACQB-M -5 ± 0" in one
     assert "ACQB-tuned (linear) 42; ACQB-M +5 ± 0" in two
     assert "ACQB-M 46; ACQB-tuned +5 ± 0" in text.worlds(table, ("ACQB-tuned",), "ACQB-M")
-    figure = plots.worlds(table, "made up")
-    assert len(figure.axes) == 2
 
 
 def test_the_price_of_learning_the_law_is_taken_over_whole_logs():

@@ -49,7 +49,7 @@ def test_e1_oracle_and_learner_offer_it():
     )
     service = Service(environment.contexts, 6, 3, 10, 0.5, LearnerSettings(alpha_coef=1e-12))
     policy = acqb(service, Streams(1))
-    policy._explore.coins[:] = 1.0
+    policy.coins[:] = 1.0
     policy._estimator.theta[:] = world.theta
     for row in range(0, 40, 5):
         context = int(environment.context_of[row])

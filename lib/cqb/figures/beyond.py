@@ -18,10 +18,6 @@ from .kinds import around, dots, forest, lines, names_down, over_seeds, positive
 from .sheets import Panel, each, legend, panel, sheet
 from .style import AMBER, BLUE, DASHED, DOTTED, GREEN, INK, SOLID, WIDTH, Look, looks
 
-VALUES = {
-    "regret": ("final routing regret (departures)", "{:.0f}"),
-    "queue_mean": ("mean queue (queries)", "{:.1f}"),
-}
 BELIEFS = {
     "fresh": ("nothing persists", Look(BLUE)),
     "half": ("half persists", Look(GREEN, DASHED)),
@@ -33,29 +29,27 @@ SHORT = {"alpha_coef": "alpha", "exploration_rate": "expl.", "sampling": "samp."
 ONE = [("x", 1.0, {})]
 
 
-def final(tidy: pd.DataFrame, K: int, name: str, value: str = "regret") -> Figure:
-    """Final regret (or `queue_mean`) of every policy, a panel per cell: mean, 95% interval, number.
+def final(tidy: pd.DataFrame, K: int, name: str) -> Figure:
+    """Final regret of every policy, a panel per cell: mean, 95% interval, number.
 
     Rows of panels are arrival rates, columns lam. `name` says whose data they are.
     """
     last = select(after_last(tidy), K=K)
-    last = last[last["policy"] != REFERENCE] if value == "regret" else last
-    (what, form), look = VALUES[value], looks(last["policy"])
+    last = last[last["policy"] != REFERENCE]
+    what, look = "final routing regret (departures)", looks(last["policy"])
 
     def make(cell: Cell, here: pd.DataFrame) -> Panel:
-        rows = positive(over_seeds(here, "policy", value), 0.3)
-        notes = rows.set_index("policy")["mean"].map(form.format)
+        rows = positive(over_seeds(here, "policy", "regret"), 0.3)
+        notes = rows.set_index("policy")["mean"].map("{:.0f}".format)
         heading = f"lam = {cell.lam:g}, arrival rate {cell.arrival_rate:g}"
         return panel(forest, rows, look, notes=notes, title=heading, log="x")
 
-    return sheet(
-        by_cell(last, make, "arrival_rate"),
-        0.5 + 0.17 * len(look),
-        sharey=True,
-        title=f"{name}: {what}, K = {K}",
-        caption=f"{what} after {last['t'].max()} rounds; mean of up to {last['seed'].nunique()} "
-        "seeds, bar: 95% interval",
+    panels, height = by_cell(last, make, "arrival_rate"), 0.5 + 0.17 * len(look)
+    seeds, heading = last["seed"].nunique(), f"{name}: {what}, K = {K}"
+    caption = (
+        f"{what} after {last['t'].max()} rounds; mean of up to {seeds} seeds, bar: 95% interval"
     )
+    return sheet(panels, height, sharey=True, title=heading, caption=caption)
 
 
 def shares(ratios: pd.DataFrame, targets: Mapping[str, float], name: str) -> Figure:
@@ -76,8 +70,7 @@ def shares(ratios: pd.DataFrame, targets: Mapping[str, float], name: str) -> Fig
         "mean over cells, then over seeds; bar: 95% interval, paired by seed; upright mark: target"
     )
     heading = f"{name}: regret as a share of another policy's"
-    height = 0.5 + 0.24 * len(look)
-    panels = [each(rows, "policy", make)]
+    panels, height = [each(rows, "policy", make)], 0.5 + 0.24 * len(look)
     return sheet(panels, height, sharey=True, title=heading, caption=caption)
 
 
@@ -95,14 +88,11 @@ def survival(waits: pd.DataFrame, cells: Sequence[tuple[int, float, float]], nam
         here, heading = select(rows, K=K, lam=lam, arrival_rate=rate), str(Cell(K, lam, rate))
         return panel(lines, here, "wait", title=heading, guides=[("x", 100.0, {})], **about)
 
-    return sheet(
-        [[make(*cell) for cell in cells]],
-        3.3,
-        sharey=True,
-        ylabel="queries that wait longer (%)",
-        title=f"{name}: how long queries wait (Kaplan-Meier, mean of seeds)",
-        key=legend(looks(rows["policy"]), "line, marker", loc="outside right center", ncols=1),
-    )
+    heading = f"{name}: how long queries wait (Kaplan-Meier, mean of seeds)"
+    key = legend(looks(rows["policy"]), "line, marker", loc="outside right center", ncols=1)
+    label = "queries that wait longer (%)"
+    panels = [[make(*cell) for cell in cells]]
+    return sheet(panels, 3.3, sharey=True, ylabel=label, title=heading, key=key)
 
 
 def laws(scores: pd.DataFrame, name: str) -> Figure:
@@ -130,10 +120,10 @@ def _laws(ax: Axes, rows: pd.DataFrame, names: list[str], look: dict[str, Look])
     ax.set_ylabel("")
 
 
-def worlds(table: pd.DataFrame, name: str, base: str = "ACQB-tuned") -> Figure:
-    """Final regret in each world as a share of `base` on the same seed: a panel per world."""
+def worlds(table: pd.DataFrame, name: str) -> Figure:
+    """Final regret in each world as a share of ACQB-tuned's on the same seed: a panel per world."""
     last = table[table["t"] == table.groupby("world")["t"].transform("max")]
-    own = select(last, policy=base).set_index(["world", "seed"])["regret"]
+    own = select(last, policy="ACQB-tuned").set_index(["world", "seed"])["regret"]
     same = pd.MultiIndex.from_frame(last[["world", "seed"]])
     last = last.assign(share=last["regret"] / own.reindex(same).to_numpy())
     look = looks(last["policy"])
@@ -142,7 +132,7 @@ def worlds(table: pd.DataFrame, name: str, base: str = "ACQB-tuned") -> Figure:
         rows = positive(over_seeds(here, "policy", "share"), 0.2)
         return panel(forest, rows, look, title=_broken(world), guides=ONE, log="x")
 
-    heading = f"{name}: regret as a share of {base}'s, by world"
+    heading = f"{name}: regret as a share of ACQB-tuned's, by world"
     caption = "mean of seeds, bar: 95% interval, paired by seed"
     panels = [each(last, "world", make)]
     return sheet(panels, 3.2, sharey=True, title=heading, caption=caption)
@@ -165,21 +155,18 @@ def beliefs(table: pd.DataFrame, name: str, policies: Sequence[str]) -> Figure:
         heading = _broken(world) if first else ""
         return panel(lines, here, "t", look, title=heading, axis=axis, **about)
 
-    return sheet(
-        [each(select(rows, policy=policy), "world", make) for policy in policies],
-        1.6,
-        extra=0.8,
-        sharey=True,
-        ylabel=[f"{policy}\nprobability" for policy in policies],
-        title=f"{name}: what is believed about persistence (mean of seeds)",
-        key=legend(dict(BELIEFS.values()), fontsize=8),
-    )
+    panels = [each(select(rows, policy=policy), "world", make) for policy in policies]
+    labels = [f"{policy}\nprobability" for policy in policies]
+    heading = f"{name}: what is believed about persistence (mean of seeds)"
+    key = legend(dict(BELIEFS.values()), fontsize=8)
+    return sheet(panels, 1.6, extra=0.8, sharey=True, ylabel=labels, title=heading, key=key)
 
 
 def stability(table: pd.DataFrame, marks: Sequence[float], name: str) -> Figure:
-    """The largest rate each policy sustains, with a 95% interval; a cross is the closed form."""
+    """The largest rate each policy sustains, with a 95% interval; a cross is the closed form, the
+    mean over the seeds' pools."""
     rows = over_seeds(table, "policy", "rate")
-    rows["closed"] = rows["policy"].map(table.groupby("policy")["closed"].first())
+    rows["closed"] = rows["policy"].map(table.groupby("policy")["closed"].mean())
     guides = [("x", mark, {"ls": ":"}) for mark in marks]
     axis = {"xlabel": "arrival rate (queries per round); dotted: the rates of the comparison"}
     heading = f"{name}: largest rate sustained (cross: closed form)"

@@ -36,24 +36,16 @@ def factor(runs: pd.DataFrame, name: str) -> Figure:
     if about.refined:
         caption += "; pale: ACQB on raw vectors"
 
+    axis = {"ylim": (0, None), "xscale": "log" if about.log else "linear"}
+    how = {"by": "service", "error": "bars", "markers": True, "ticks": rows["value"], "axis": axis}
+
     def make(value: str) -> Panel:
         pale = [
             ("y", raw.at[service, f"{value}_mean"], {"color": one.colour, "lw": 3, "alpha": 0.25})
             for service, one in (look.items() if about.refined else ())
         ]
-        return panel(
-            lines,
-            estimates(rows, value),
-            "value",
-            look,
-            by="service",
-            error="bars",
-            markers=True,
-            title=NAMES[value],
-            guides=[*guides, *pale],
-            ticks=rows["value"],
-            axis={"ylim": (0, None), "xscale": "log" if about.log else "linear"},
-        )
+        means_of, marks = estimates(rows, value), [*guides, *pale]
+        return panel(lines, means_of, "value", look, title=NAMES[value], guides=marks, **how)
 
     key = legend(look, "line, marker", title=caption, fontsize=8, alignment="center")
     heading = title(runs, f"{'ACQB-CL' if about.refined else 'ACQB'} and its {name}")

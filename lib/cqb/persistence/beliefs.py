@@ -1,64 +1,130 @@
-"""What the filter believes: about the models' parameters, and about each waiting query.
+"""What the filter believes about the models' parameters and each waiting query, and how that moves.
+
+An observation has probability l1 if the model is capable of the query and l0 if not, and it is
+capable with probability ``Phi(m / sqrt(s))``. Derivatives of ``log Z``, ``Z = l0 + (l1 - l0) Phi(m /
+sqrt(s))``, in the mean m are all that moment matching needs (assumed-density filtering; Minka, 2001): a
+belief ``N(m, v)`` in any direction with covariance c to the latent number moves by ``c slope`` and its
+variance falls by ``c^2 curvature``.
 
 :class:`Utilities` is a Gaussian posterior of every model's parameters. The utility of model j is
-``<phi(x), theta_j + w>``: phi adds an intercept to the context, and all models share w, so that one
-model's outcome on a query also informs the others. Each posterior moves by moment matching
-(:mod:`.evidence`), at d^2 operations a round whatever the history; the correlation between theta_j and w
-that a round creates is ignored.
-
-:class:`Slots` holds the beliefs about the waiting queries, in arrays that are reused as queries come and
-go.
+``<phi(x), theta_j>``, where phi adds an intercept to the context. An update costs d^2 operations a round
+whatever the history. :class:`Slots` holds the beliefs about the waiting queries, in arrays that are
+reused as queries come and go.
 """
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
+from scipy.special import ndtr
 
 from ..learner.lazy_inverse import LazyInverse
 
+ROOT_2PI = np.sqrt(2.0 * np.pi)
+
 MOST = 0.999  # largest share of a utility's variance that one round may remove
 # The arrays of Slots with one row per slot.
-ARRAYS = ("_context", "utility", "own", "common", "features", "effect", "spread", "covariance")
+ARRAYS = ("_context", "utility", "doubt", "features", "effect", "spread", "covariance")
+
+# Z, d log Z / d mean, -d^2 log Z / d mean^2.
+Moments = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
-class Utilities:
-    """Posterior means and covariances of theta (N, D) and w (D,), and the utilities they imply.
+def moments(mean: np.ndarray, variance: np.ndarray, l0: np.ndarray, l1: np.ndarray) -> Moments:
+    """``Z``, ``d log Z / d mean`` and ``-d^2 log Z / d mean^2``; all arrays broadcast.
 
     Parameters
     ----------
-    n_models : N. D : dimension of the features.
-    shared : prior variance of w's coordinates; theta's is 1. 0 leaves w out.
+    mean, variance : of the latent number, the noise of the attempt included.
+    l0, l1 : probability of the observation if the model is incapable, and if it is capable.
+    """
+    root = np.sqrt(variance)
+    ratio = mean / root
+    Z = l0 + (l1 - l0) * ndtr(ratio)
+    slope = (l1 - l0) * np.exp(-0.5 * ratio * ratio) / (ROOT_2PI * root * Z)
+    return Z, slope, slope * (slope + ratio / root)
+
+
+def tempered(share: float, one: Moments, other: Moments) -> Moments:
+    """Moments of ``share log Z + (1 - share) log Z'``: an observation made in part of two.
+
+    Parameters
+    ----------
+    share : in [0, 1]. one, other : as :func:`moments` returns them; all arrays broadcast.
+    """
+    (Z, *first), (Z_other, *second) = one, other
+    slope, curvature = (share * a + (1.0 - share) * b for a, b in zip(first, second, strict=True))
+    return Z**share * Z_other ** (1.0 - share), slope, curvature
+
+
+def mix(weight: np.ndarray, slope: np.ndarray, curvature: np.ndarray) -> tuple[float, float]:
+    """Slope and curvature of ``log sum_h w_h Z_h`` from those of each ``log Z_h``.
+
+    `weight` (H,) is proportional to ``w_h Z_h`` and sums to one.
+    """
+    mean = float(weight @ slope)
+    return mean, float(weight @ curvature - (weight @ (slope * slope) - mean * mean))
+
+
+def likelihoods(
+    j: int, pick: int, others: list[int], capable: np.ndarray, low: np.ndarray, high: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """(l0, l1) of one round for model j of the assortment, the others summed over.
+
+    In the multinomial logit a capable model has odds ``high / (1 - high)`` and an incapable one
+    ``low / (1 - low)`` (arXiv 2602.02061, section 2).
+
+    Parameters
+    ----------
+    pick : the model picked, or negative. others : the rest of the assortment.
+    capable : (H, N) probability that a model is capable, by hypothesis. low, high : (H,).
+
+    Returns
+    -------
+    Two arrays of shape (H,).
+    """
+    odds = np.stack([low / (1.0 - low), high / (1.0 - high)])
+    result = np.zeros_like(odds)
+    for states in product((0, 1), repeat=len(others)):
+        chance, total = 1.0, 1.0
+        for i, capable_i in zip(others, states, strict=True):
+            chance = chance * (capable[:, i] if capable_i else 1.0 - capable[:, i])
+            total = total + odds[capable_i]
+        for own in (0, 1):
+            state = {**dict(zip(others, states, strict=True)), j: own}
+            chosen = 1.0 if pick < 0 else odds[state[pick]]
+            result[own] += chance * chosen / (total + odds[own])
+    return result[0], result[1]
+
+
+class Utilities:
+    """Posterior means and covariances of theta (N, D), and the utilities they imply.
+
+    The prior variance of theta's coordinates is 1. D is the dimension of the features.
     """
 
-    def __init__(self, n_models: int, D: int, shared: float) -> None:
+    def __init__(self, n_models: int, D: int) -> None:
         self.theta = np.zeros((n_models, D))
-        self.w = np.zeros(D)
         self._spread = [LazyInverse(D, 1.0) for _ in range(n_models)]
-        self._spread_w = LazyInverse(D, 1.0 / shared) if shared > 0 else None
 
-    def of(self, phi: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
-        """Means (N,), variances of the models' own parts (N,), and of the shared part, at `phi`."""
-        own = np.array([phi @ spread.dot(phi) for spread in self._spread])
-        common = float(phi @ self._spread_w.dot(phi)) if self._spread_w else 0.0
-        return self.theta @ phi + self.w @ phi, own, common
+    def of(self, phi: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Means and variances of the utilities at `phi`, (N,) each."""
+        return self.theta @ phi, np.array([phi @ spread.dot(phi) for spread in self._spread])
 
     def observe(
         self, j: int, phi: np.ndarray, slope: float, curvature: float
-    ) -> tuple[np.ndarray, np.ndarray | None, float]:
-        """Move theta_j and w; returns their covariances with the utility at `phi`, and the curvature
-        used (0 where the observation would widen the posterior)."""
-        own = self._spread[j].dot(phi)
-        common = self._spread_w.dot(phi) if self._spread_w else None
-        total = float(phi @ own) + (float(phi @ common) if common is not None else 0.0)
-        curvature = min(max(curvature, 0.0), MOST / total)
-        self.theta[j] += slope * own
-        if common is not None:
-            self.w += slope * common
+    ) -> tuple[np.ndarray, float]:
+        """Move theta_j; returns its covariance with the utility at `phi`, and the curvature used.
+
+        The curvature is 0 where the observation would widen the posterior.
+        """
+        covariance = self._spread[j].dot(phi)
+        curvature = min(max(curvature, 0.0), MOST / float(phi @ covariance))
+        self.theta[j] += slope * covariance
         if curvature > 0.0:
-            self._spread[j].append(np.sqrt(curvature) * own, -1.0)
-            if common is not None:
-                self._spread_w.append(np.sqrt(curvature) * common, -1.0)
-        return own, common, curvature
+            self._spread[j].append(np.sqrt(curvature) * covariance, -1.0)
+        return covariance, curvature
 
 
 class Slots:
@@ -66,8 +132,7 @@ class Slots:
 
     Attributes (first axis: slots)
     ----------
-    utility, own : (n, N) posterior mean of the utilities, variance of the models' own parts.
-    common : (n,) variance of the shared part. features : (n, D).
+    utility, doubt : (n, N) posterior mean and variance of the utilities. features : (n, D).
     effect, spread : (n, H, N) mean and variance of the query's effect, by hypothesis.
     covariance : (n, H, N, N) of which `spread` is the diagonal.
 
@@ -84,17 +149,12 @@ class Slots:
         self._free: list[int] = []
         self._prompts: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         self._context = np.zeros(0, np.int64)
-        self.utility, self.own = np.zeros((0, N)), np.zeros((0, N))
-        self.common, self.features = np.zeros(0), np.zeros((0, D))
+        self.utility, self.doubt, self.features = (np.zeros((0, n)) for n in (N, N, D))
         self.effect, self.spread = np.zeros((0, H, N)), np.zeros((0, H, N))
         self.covariance = np.zeros((0, H, N, N))
 
-    def at(self, queries: list[int]) -> np.ndarray:
-        """(q,) slots of the queries."""
-        return np.array([self.of[query] for query in queries])
-
     def open(
-        self, query: int, context: int, phi: np.ndarray, known: tuple[np.ndarray, np.ndarray, float]
+        self, query: int, context: int, phi: np.ndarray, known: tuple[np.ndarray, np.ndarray]
     ) -> None:
         """Open a slot for a new query, with the belief about its prompt if there is one."""
         if not self._free:
@@ -102,7 +162,7 @@ class Slots:
         slot = self._free.pop()
         self.of[query] = slot
         self._context[slot], self.features[slot] = context, phi
-        self.utility[slot], self.own[slot], self.common[slot] = known
+        self.utility[slot], self.doubt[slot] = known
         self.effect[slot], self.covariance[slot] = 0.0, self._prior
         if context in self._prompts:
             mean, covariance = self._prompts[context]
@@ -111,7 +171,7 @@ class Slots:
         self.spread[slot] = np.einsum("hjj->hj", self.covariance[slot])
 
     def _grow(self) -> None:
-        used = self.common.size
+        used = self._context.size
         more = max(16, used)
         for name in ARRAYS:
             array = getattr(self, name)
@@ -126,10 +186,6 @@ class Slots:
         self._context[slot] = np.iinfo(np.int64).min
         self._free.append(slot)
 
-    def forget(self, context: int) -> None:
-        """Drop the belief about a prompt."""
-        self._prompts.pop(context, None)
-
     def move_effect(self, slot: int, j: int, slope: np.ndarray, curvature: np.ndarray) -> None:
         """Rank-one update of one query's effect in every hypothesis, `slope`, `curvature` (H,)."""
         column = self.covariance[slot, :, :, j].copy()
@@ -139,16 +195,12 @@ class Slots:
         self.spread[slot] -= scaled * column
 
     def move_utilities(
-        self, j: int, own: np.ndarray, common: np.ndarray | None, slope: float, curvature: float
+        self, j: int, covariance: np.ndarray, slope: float, curvature: float
     ) -> None:
-        """Apply a step of theta_j (and w) to every waiting query; covariances (D,)."""
-        seen = self.features @ own
+        """Apply a step of theta_j to every waiting query; `covariance` (D,)."""
+        seen = self.features @ covariance
         self.utility[:, j] += slope * seen
-        self.own[:, j] -= curvature * seen * seen
-        if common is not None:
-            seen = self.features @ common
-            self.utility += slope * seen[:, None]
-            self.common -= curvature * seen * seen
+        self.doubt[:, j] -= curvature * seen * seen
 
     def share_prompt(self, slot: int) -> None:
         """Copy the belief of this slot to its prompt and the prompt's other waiting arrivals."""

@@ -8,34 +8,20 @@ so hard queries, which are served often, do not dominate it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from scipy.special import ndtr
 
-from .beliefs import Slots, Utilities
-from .evidence import likelihoods, mix, moments, tempered
-from .hypotheses import HYPOTHESES, Persistence
+from . import Prior
+from .beliefs import Moments, Slots, Utilities, likelihoods, mix, moments, tempered
 
-# The probability that a score contradicts the capability.
-SLIP = 0.001
-
-
-@dataclass(frozen=True)
-class Prior:
-    """Standard deviations of the latent utilities' parts, in units of an attempt's total noise.
-
-    Attributes
-    ----------
-    context : of a model's own part at a unit context. intercept : of its intercept.
-    shared : variance of the part that all models share, relative to their own; 0 for none.
-    hypotheses : of persistence, with equal prior weights.
-    """
-
-    context: float = 1.0
-    intercept: float = 1.0
-    shared: float = 0.0
-    hypotheses: tuple[Persistence, ...] = HYPOTHESES
+SLIP = 0.001  # the probability that a score contradicts the capability
+# Values of Prior.context, from uninformative contexts to nearly decisive ones.
+SPREADS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0)
+PRIOR_ROWS = 30.0  # weight of the prior correlation, in rows
+SMALLEST = 0.02  # eigenvalue of the shrunk correlation
 
 
 class Filter:
@@ -44,7 +30,7 @@ class Filter:
     Parameters
     ----------
     contexts : (C, d) float64; only rows of queries that have arrived are read.
-    n_models : N. prior : see :class:`Prior`.
+    n_models : N. prior : of the utilities, and the hypotheses.
     correlations : (H, N, N) correlation of the effects by hypothesis; by default each hypothesis's own.
     """
 
@@ -63,10 +49,10 @@ class Filter:
         if correlations is None:
             correlations = np.array([h.correlation(n_models) for h in hypotheses])
         self.covariance = self.share[:, None, None] * correlations
-        self._by_prompt = np.array([h.unit == "prompt" for h in hypotheses])
-        self.utilities = Utilities(n_models, contexts.shape[1] + 1, prior.shared)
+        by_prompt = np.array([h.unit == "prompt" for h in hypotheses])
+        self.utilities = Utilities(n_models, contexts.shape[1] + 1)
         self.log_evidence = np.zeros(len(hypotheses))
-        self._slots = Slots(self.covariance, self._by_prompt, contexts.shape[1] + 1)
+        self._slots = Slots(self.covariance, by_prompt, contexts.shape[1] + 1)
 
     @property
     def weights(self) -> np.ndarray:
@@ -80,7 +66,7 @@ class Filter:
             if query not in self._slots.of:
                 phi = self._features(self._contexts[context])
                 self._slots.open(query, context, phi, self.utilities.of(phi))
-        return self._slots.at(queries)
+        return np.array([self._slots.of[query] for query in queries])
 
     def _features(self, x: np.ndarray) -> np.ndarray:
         return np.append(self._prior.context * x, self._prior.intercept)
@@ -92,9 +78,9 @@ class Filter:
         variance = s.spread[at][:, live] + (1.0 - self.share[live])[:, None]
         return mean, variance
 
-    def uncertainty(self, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Variances of the utilities' own parts (q, N) and shared parts (q,)."""
-        return np.maximum(self._slots.own[at], 0.0), np.maximum(self._slots.common[at], 0.0)
+    def uncertainty(self, at: np.ndarray) -> np.ndarray:
+        """Variances of the utilities at the slots, (q, N)."""
+        return np.maximum(self._slots.doubt[at], 0.0)
 
     def effects(self, at: np.ndarray, live: np.ndarray, models: np.ndarray) -> np.ndarray:
         """Covariances of the effects with that of one model per slot: (q, H, N)."""
@@ -106,36 +92,38 @@ class Filter:
         order = sorted(assortment, key=lambda j: j != pick)  # the picked model first
         weights = self.weights
         for rank, j in enumerate(order):
-            Z, slope, curvature = self._moments(slot, j, pick, [i for i in order if i != j])
-            joint = weights * Z
-            self._move(slot, j, slope, curvature, joint / joint.sum())
+            found = self._moments(slot, j, pick, [i for i in order if i != j])
+            chance = self._learn(slot, j, weights, found)
             if rank == 0:
                 # The others are summed over, so this is the probability of the whole round.
-                total, first = float(joint.sum()), np.log(Z)
+                total, first = chance, np.log(found[0])
         self.log_evidence += first
         self._slots.share_prompt(slot)
         if pick >= 0:
             self._slots.close(query)
         return float(np.log(total))
 
-    def _moments(self, slot: int, j: int, pick: int, others: list[int]) -> tuple[np.ndarray, ...]:
+    def _moments(self, slot: int, j: int, pick: int, others: list[int]) -> Moments:
         s = self._slots
         mean = s.utility[slot] + s.effect[slot]
-        noise = s.own[slot] + s.common[slot] + (1.0 - self.share)[:, None]
-        variance = s.spread[slot] + noise
+        variance = s.spread[slot] + (s.doubt[slot] + (1.0 - self.share)[:, None])
         capable = ndtr(mean / np.sqrt(variance))
         l0, l1 = likelihoods(j, pick, others, capable, self.low, self.high)
         return moments(mean[:, j], variance[:, j], l0, l1)
 
-    def _move(
-        self, slot: int, j: int, slope: np.ndarray, curvature: np.ndarray, weight: np.ndarray
-    ) -> None:
-        """Move the query's effect in every hypothesis, and the parameters by their mixture."""
+    def _learn(self, slot: int, j: int, weights: np.ndarray, found: Moments) -> float:
+        """Move the query's effect in every hypothesis, and the parameters by their mixture.
+
+        Returns the probability of the observation: the mean over the hypotheses.
+        """
+        Z, slope, curvature = found
+        joint = weights * Z
+        total = float(joint.sum())
         self._slots.move_effect(slot, j, slope, curvature)
-        a, b = mix(weight, slope, curvature)
-        phi = self._slots.features[slot]
-        own, common, b = self.utilities.observe(j, phi, a, b)
-        self._slots.move_utilities(j, own, common, a, b)
+        a, b = mix(joint / total, slope, curvature)
+        covariance, b = self.utilities.observe(j, self._slots.features[slot], a, b)
+        self._slots.move_utilities(j, covariance, a, b)
+        return total
 
     def study(self, contexts: np.ndarray, rates: np.ndarray) -> float:
         """Learn the parameters from fully scored rows; returns their log probability (nats).
@@ -154,7 +142,6 @@ class Filter:
             for j, rate in enumerate(scores.tolist()):
                 total += self.observe_score(name, j, rate)
             self._slots.close(name)
-            self._slots.forget(name)
         self.log_evidence = evidence
         return total
 
@@ -167,14 +154,65 @@ class Filter:
         """
         slot, s = self._slots.of[query], self._slots
         mean = s.utility[slot, j] + s.effect[slot, :, j]
-        variance = s.spread[slot, :, j] + s.own[slot, j] + s.common[slot] + 1.0 - self.share
-        Z, slope, curvature = tempered(
-            rate,
-            moments(mean, variance, SLIP, 1.0 - SLIP),
-            moments(mean, variance, 1.0 - SLIP, SLIP),
-        )
-        joint = self.weights * Z
-        total = float(joint.sum())
-        self._move(slot, j, slope, curvature, joint / total)
-        self.log_evidence += np.log(Z)
+        variance = s.spread[slot, :, j] + s.doubt[slot, j] + 1.0 - self.share
+        capable, incapable = (moments(mean, variance, low, 1.0 - low) for low in (SLIP, 1.0 - SLIP))
+        found = tempered(rate, capable, incapable)
+        total = self._learn(slot, j, self.weights, found)
+        self.log_evidence += np.log(found[0])
         return float(np.log(total))
+
+
+def studied(
+    contexts: np.ndarray,
+    rows: np.ndarray,
+    rates: np.ndarray,
+    prior: Prior,
+    spreads: Sequence[float] = SPREADS,
+) -> Filter:
+    """A filter that has learned from scored rows, with the spread under which they are most probable.
+
+    The probability of the rows is the product of the filter's probabilities of each score before
+    learning from it, so a prior is judged by its predictions (empirical Bayes).
+
+    Parameters
+    ----------
+    contexts : (C, d) of the queries to come. rows : (n, d). rates : (n, N) departure rates, in [0, 1].
+    prior : its spread of the contexts' part is replaced by each of `spreads`. spreads : positive.
+    """
+    found = [warm(contexts, rows, rates, replace(prior, context=spread)) for spread in spreads]
+    return max(found, key=lambda pair: pair[1])[0]
+
+
+def warm(
+    contexts: np.ndarray, rows: np.ndarray, rates: np.ndarray, prior: Prior
+) -> tuple[Filter, float]:
+    """A filter that has learned from scored rows, and their log probability (nats) under the prior.
+
+    Parameters are those of :func:`studied`. The rows also give the correlations of the effects.
+    """
+    n_models = rates.shape[1]
+    correlations = [correlation_of(rates, h.correlation(n_models)) for h in prior.hypotheses]
+    filter_ = Filter(contexts, n_models, prior, np.array(correlations))
+    return filter_, filter_.study(rows, rates)
+
+
+def correlation_of(rates: np.ndarray, prior: np.ndarray) -> np.ndarray:
+    """Latent correlation (N, N) of departure rates (n, N), shrunk towards `prior` and made definite.
+
+    Recorded rates are nearly two-valued. ``sin(pi/2 r)`` turns the correlation r of two signs into that
+    of the normals behind them (Sheppard, 1899: exact where both signs are equally likely, close to it
+    elsewhere). A model with a constant column has the prior correlation.
+    """
+    n = rates.shape[0]
+    signs = rates - rates.mean(axis=0)
+    scale = np.sqrt((signs * signs).mean(axis=0))
+    varies = scale > 0
+    r = (signs.T @ signs) / n / np.outer(np.where(varies, scale, 1.0), np.where(varies, scale, 1.0))
+    known = np.outer(varies, varies)
+    latent = np.where(known, np.sin(0.5 * np.pi * r), prior)
+    mixed = (n * latent + PRIOR_ROWS * prior) / (n + PRIOR_ROWS)
+    np.fill_diagonal(mixed, 1.0)
+    values, vectors = np.linalg.eigh(mixed)
+    definite = (vectors * np.maximum(values, SMALLEST)) @ vectors.T
+    root = np.sqrt(np.diagonal(definite))
+    return definite / np.outer(root, root)

@@ -16,9 +16,7 @@ ACQB-tuned   as ACQB                            t, anytime     as ACQB, with :da
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
-from typing import Protocol
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -40,49 +38,17 @@ INITIAL_TOLERANCE = 0.01
 SETTINGS = {"lambda0": 1.0 / 64.0, "alpha_coef": 1e-3}
 
 
-class ThetaEstimator(Protocol):
-    """The interface of an estimator: parameters (N, d), moved by every round.
+class Learner:
+    """What the learners of contexts share: forced exploration, an estimate, and its covariances.
 
-    The theta of a model is within `error_bound` (Euclidean) of its estimate, and equal once refined.
-    """
-
-    theta: np.ndarray
-    error_bound: float
-
-    def refine(self, models: Iterable[int]) -> None:
-        """Move theta of these models to the estimate."""
-
-    def observe(self, context: int, x: np.ndarray, assortment: Assortment, pick: int) -> None:
-        """Learn from one round."""
-
-
-class ForcedExploration:
-    """Serves an arrival with the next assortment of the rotation when its coin says so.
+    An arrival is served with the next assortment of the rotation when its coin says so; in all other
+    rounds `_decide` decides.
 
     Parameters
     ----------
     coin : probability of forced exploration, by the round in which it is tossed. It acts in the
         next round, on the query that arrived in between.
-    """
-
-    def __init__(self, service: Service, streams: Streams, coin: Schedule) -> None:
-        self.coin, self.coins = coin, streams.uniforms("exploration", service.T)
-        self.rotation = ROTATIONS[service.learner.rotation](service.n_models, service.K)
-
-    def forced(self, t: int, waiting: Waiting) -> Decision | None:
-        """The forced decision of round t, or None."""
-        if waiting.fresh and self.coins[t - 2] < self.coin(t - 1):
-            return Decision(len(waiting.query) - 1, next(self.rotation), forced=True)
-        return None
-
-
-class ThompsonLearner:
-    """Serves the (query, assortment) of largest optimistic sampled departure rate.
-
-    Parameters
-    ----------
-    coin : see :class:`ForcedExploration`. radius : the confidence radius alpha, by round.
-    estimator : by default the maximum likelihood of the full history.
+    radius : of confidence, by round. estimator : of theta, new.
     """
 
     def __init__(
@@ -91,37 +57,61 @@ class ThompsonLearner:
         streams: Streams,
         coin: Schedule,
         radius: Radius,
-        estimator: ThetaEstimator | None = None,
+        estimator: Estimator | OnlineEstimator,
     ) -> None:
-        settings = service.learner
-        N, d = service.n_models, service.contexts.shape[1]
-        self._contexts, self._K = np.ascontiguousarray(service.contexts, float), service.K
-        self._explore, self._radius = ForcedExploration(service, streams, coin), radius
-        self._normals = streams.rounds("posterior")
-        self._draws = optimistic_draws(service.K)
-        initial_tolerance = INITIAL_TOLERANCE if service.K == 1 else 0.0
-        self._estimator = estimator or Estimator(
-            N, d, service.K, settings.lambda0, settings.tolerance, initial_tolerance
-        )
-        self._covariance = [LazyInverse(d, settings.lambda0) for _ in range(N)]
-        # 1 / (an upper bound of the posterior variance), per context and model: draw_kernels.prospects.
-        norms = np.einsum("cd,cd->c", service.contexts, service.contexts)
-        self._longest = float(np.sqrt(norms.max()))
-        bound = settings.lambda0 / np.maximum(norms, 1e-300)
-        self._information = np.tile(bound[:, None], (1, N))
+        self._contexts = np.ascontiguousarray(service.contexts, float)
+        self._N, self._K, d = service.n_models, service.K, service.contexts.shape[1]
+        self.coin, self.coins = coin, streams.uniforms("exploration", service.T)
+        self.rotation = ROTATIONS[service.learner.rotation](self._N, self._K)
+        self._radius, self._estimator = radius, estimator
+        self._covariance = [LazyInverse(d, service.learner.lambda0) for _ in range(self._N)]
 
     @property
     def theta(self) -> np.ndarray:
         """The current estimates, shape (N, d)."""
-        self._estimator.refine(range(self._information.shape[1]))
+        self._estimator.refine(range(self._N))
         return self._estimator.theta
 
     def choose(self, t: int, waiting: Waiting) -> Decision:
-        return self._explore.forced(t, waiting) or self._sampled_decision(t, waiting)
+        if waiting.fresh and self.coins[t - 2] < self.coin(t - 1):
+            return Decision(len(waiting.query) - 1, next(self.rotation), forced=True)
+        return self._decide(t, waiting)
 
-    def _sampled_decision(self, t: int, waiting: Waiting) -> Decision:
+    def observe(self, t: int, query: int, context: int, assortment: Assortment, pick: int) -> None:
+        x = self._contexts[context]
+        for j in assortment:
+            self._covariance[j].grow(x)
+        self._estimator.observe(context, x, assortment, pick)
+
+
+class ThompsonLearner(Learner):
+    """Serves the (query, assortment) of largest optimistic sampled departure rate.
+
+    `estimator` is by default the maximum likelihood of the full history.
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        streams: Streams,
+        coin: Schedule,
+        radius: Radius,
+        estimator: Estimator | OnlineEstimator | None = None,
+    ) -> None:
+        initial_tolerance = INITIAL_TOLERANCE if service.K == 1 else 0.0
+        estimator = estimator or likelihood_estimator(service, initial_tolerance)
+        super().__init__(service, streams, coin, radius, estimator)
+        self._normals = streams.rounds("posterior")
+        self._draws = optimistic_draws(service.K)
+        # 1 / (an upper bound of the posterior variance), per context and model: draw_kernels.prospects.
+        norms = np.einsum("cd,cd->c", service.contexts, service.contexts)
+        self._longest = float(np.sqrt(norms.max()))
+        bound = service.learner.lambda0 / np.maximum(norms, 1e-300)
+        self._information = np.tile(bound[:, None], (1, self._N))
+
+    def _decide(self, t: int, waiting: Waiting) -> Decision:
         ranks, ranked = _newest_first(waiting)
-        size = (len(waiting.query), self._information.shape[1], self._draws)
+        size = (len(waiting.query), self._N, self._draws)
         normals = self._normals.at(t).standard_normal(size)[ranks]
         place, assortment = self._sampled(t, ranked, normals)
         # The same vector may wait more than once: the earliest in the queue is served.
@@ -157,11 +147,8 @@ class ThompsonLearner:
         return thompson.Candidates(self._contexts, index, mean - penalty, deviation, normals)
 
     def observe(self, t: int, query: int, context: int, assortment: Assortment, pick: int) -> None:
-        x = self._contexts[context]
-        for j in assortment:
-            self._covariance[j].grow(x)
-            self._information[context, j] += 1.0
-        self._estimator.observe(context, x, assortment, pick)
+        self._information[context, list(assortment)] += 1.0
+        super().observe(t, query, context, assortment, pick)
 
 
 def _newest_first(waiting: Waiting) -> tuple[list[int], list[int]]:
@@ -177,7 +164,13 @@ def _newest_first(waiting: Waiting) -> tuple[list[int], list[int]]:
     return list(first.values()), list(first)
 
 
-def radius_rule(service: Service, fixed: int | None) -> Radius:
+def likelihood_estimator(service: Service, initial_tolerance: float = 0.0) -> Estimator:
+    """The maximum likelihood of the full history, with the service's settings."""
+    N, d, settings = service.n_models, service.contexts.shape[1], service.learner
+    return Estimator(N, d, service.K, settings.lambda0, settings.tolerance, initial_tolerance)
+
+
+def radius_rule(service: Service, fixed: int | None = None) -> Radius:
     """The confidence radius by round, or that of round `fixed` at every round."""
     s, d = service.learner, service.contexts.shape[1]
 
@@ -193,16 +186,24 @@ def exploration_constant(service: Service) -> float:
     return solve_c1(service.learner.exploration_rate, fresh, service.T)
 
 
-def acqb(service: Service, streams: Streams) -> ThompsonLearner:
-    """ACQB with the anytime radius; T enters only through c1, as in the paper's experiments."""
+def acqb(
+    service: Service,
+    streams: Streams,
+    kind: Callable[..., ThompsonLearner] = ThompsonLearner,
+    fixed: int | None = None,
+    **about: object,
+) -> ThompsonLearner:
+    """A learner with ACQB's coin and, unless `fixed` names a round, its anytime radius.
+
+    T enters only through c1, as in the paper's experiments. `about` are further arguments of `kind`.
+    """
     coin = decaying(exploration_constant(service))
-    return ThompsonLearner(service, streams, coin, radius_rule(service, None))
+    return kind(service, streams, coin, radius_rule(service, fixed), **about)
 
 
 def acqb_fixed_horizon(service: Service, streams: Streams) -> ThompsonLearner:
     """ACQB as its authors ran it: the radius of the last round at every round."""
-    coin = decaying(exploration_constant(service))
-    return ThompsonLearner(service, streams, coin, radius_rule(service, service.T))
+    return acqb(service, streams, fixed=service.T)
 
 
 def cqb_epsilon(service: Service, streams: Streams) -> ThompsonLearner:
@@ -217,19 +218,13 @@ def acqb_online(service: Service, streams: Streams) -> ThompsonLearner:
     The confidence radius is ACQB's too: the estimator's own radius (Lee and Oh, 2024) differs by a
     constant, which `alpha_coef` covers.
     """
-    d = service.contexts.shape[1]
-    estimator = OnlineEstimator(service.n_models, d, service.K, service.learner.lambda0)
-    coin = decaying(exploration_constant(service))
-    return ThompsonLearner(service, streams, coin, radius_rule(service, None), estimator)
+    N, d = service.n_models, service.contexts.shape[1]
+    estimator = OnlineEstimator(N, d, service.K, service.learner.lambda0)
+    return acqb(service, streams, estimator=estimator)
 
 
-def acqb_tuned(service: Service, streams: Streams) -> ThompsonLearner:
-    """ACQB with :data:`SETTINGS` in place of the service's own learner settings."""
-    return acqb(replace(service, learner=service.learner.with_(**SETTINGS)), streams)
-
-
-ACQB = PolicyEntry("ACQB", factory=acqb)
-ACQB_T = PolicyEntry("ACQB-T", factory=acqb_fixed_horizon)
-CQB_EPS = PolicyEntry("CQB-eps", factory=cqb_epsilon)
-ACQB_ONLINE = PolicyEntry("ACQB-online", factory=acqb_online)
-ACQB_TUNED = PolicyEntry("ACQB-tuned", factory=acqb_tuned)
+ACQB = PolicyEntry("ACQB", acqb)
+ACQB_T = PolicyEntry("ACQB-T", acqb_fixed_horizon)
+CQB_EPS = PolicyEntry("CQB-eps", cqb_epsilon)
+ACQB_ONLINE = PolicyEntry("ACQB-online", acqb_online)
+ACQB_TUNED = PolicyEntry("ACQB-tuned", acqb, settings=SETTINGS)

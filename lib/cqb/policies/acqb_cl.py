@@ -36,7 +36,7 @@ class RefinedEntry(PolicyEntry):
         ValueError
             It needs a refinement set, and there is no routing table to take one from.
         """
-        table = source.table(self.name, "to refine on")
+        table = source.table(self.name)
         settings = self.refinement
         for name, (tau_pos, tau_neg) in THRESHOLDS.items():
             if table.name.startswith(name):
@@ -45,6 +45,6 @@ class RefinedEntry(PolicyEntry):
         return refined(source.environment(), refinement)
 
 
-ACQB_CL = RefinedEntry("ACQB-CL", factory=acqb)
+ACQB_CL = RefinedEntry("ACQB-CL", acqb)
 # As published: vectors of the length that the layer norm leaves.
-ACQB_CL_LN = RefinedEntry("ACQB-CL-LN", factory=acqb, refinement=EQUAL.with_(scale=None))
+ACQB_CL_LN = RefinedEntry("ACQB-CL-LN", acqb, refinement=EQUAL.with_(scale=None))

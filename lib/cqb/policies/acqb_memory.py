@@ -22,20 +22,18 @@ priority that grows by :data:`AGEING` per round of waiting.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
 from scipy.special import ndtr
 
-from ..persistence.evidence import moments
-from ..persistence.filter import Filter, Prior
-from ..persistence.hypotheses import FRESH, HYPOTHESES
-from ..persistence.warm_start import SPREADS, studied
+from ..persistence import FRESH, HYPOTHESES, Prior
+from ..persistence.beliefs import moments
+from ..persistence.filter import SPREADS, Filter, studied
 from ..simulate import Assortment, Decision, Waiting
 from ..streams import Streams
-from .base import PolicyEntry, Service
-from .offline import OfflineEntry, ScoredRows
+from .base import PolicyEntry, ScoredRows, Service
 
 # Hypotheses below this weight take no part in a choice.
 NEGLIGIBLE = 1e-4
@@ -64,6 +62,8 @@ class MemorySettings:
     ageing: float = 0.0
 
 
+DEFAULT = MemorySettings()
+NO_MEMORY = MemorySettings(Prior(hypotheses=(FRESH,)))
 QUERY_ALONE = MemorySettings(Prior(hypotheses=tuple(h for h in HYPOTHESES if h.unit == "query")))
 
 
@@ -89,22 +89,18 @@ class MemoryLearner:
         live = weights > NEGLIGIBLE
         weights = weights[live] / weights[live].sum()
         mean, variance = self.filter.latent(at, live)
-        own, common = self.filter.uncertainty(at)
-        z = self._sampling * self._normals.at(t).standard_normal(self._N + 1)
+        own = self.filter.uncertainty(at)
+        z = self._sampling * self._normals.at(t).standard_normal(self._N)
         # One draw per model moves all its utilities together, each by its own deviation.
-        mean = mean + (np.sqrt(own) * z[:-1] + np.sqrt(common)[:, None] * z[-1])[:, None, :]
+        mean = mean + (np.sqrt(own) * z)[:, None, :]
         left = max(0.0, 1.0 - self._sampling**2)
-        variance = variance + left * (own + common[:, None])[:, None, :]
+        variance = variance + left * own[:, None, :]
         chosen, retrial = self._assortments(at, live, weights, mean, variance)
-        place = int(np.argmin(retrial - self._gain(t, waiting)))
+        if self._ageing:
+            since = [self._since.setdefault(query, t) for query in waiting.query]
+            retrial = retrial - self._ageing * (t - np.array(since))
+        place = int(np.argmin(retrial))
         return Decision(place, tuple(sorted(chosen[place].tolist())))
-
-    def _gain(self, t: int, waiting: Waiting) -> np.ndarray | float:
-        """Priority that each query has gained by waiting, (q,)."""
-        if self._ageing == 0.0:
-            return 0.0
-        since = [self._since.setdefault(query, t) for query in waiting.query]
-        return self._ageing * (t - np.array(since))
 
     def _assortments(
         self,
@@ -146,46 +142,31 @@ class MemoryLearner:
 
 
 def acqb_memory(
-    service: Service, streams: Streams, settings: MemorySettings | None = None
-) -> MemoryLearner:
-    """ACQB-M."""
-    settings = settings or MemorySettings()
-    filter_ = Filter(service.contexts, service.n_models, settings.prior)
-    return MemoryLearner(service, streams, settings, filter_)
-
-
-def acqb_memory_warm(
     service: Service,
     streams: Streams,
-    rows: ScoredRows,
-    settings: MemorySettings | None = None,
+    rows: ScoredRows | None = None,
+    settings: MemorySettings = DEFAULT,
     spreads: Sequence[float] = SPREADS,
 ) -> MemoryLearner:
-    """ACQB-MW: the parameters, their spread and the correlation of effects start from scored rows.
+    """A policy with memory, which starts from scored rows if it is given any.
 
-    Of `spreads` the one is used under which the rows are most probable, whatever `settings` says.
+    The parameters, their spread and the correlation of effects then come from the rows. Of `spreads` the
+    one is used under which the rows are most probable, whatever `settings` says.
     """
-    settings = settings or MemorySettings()
-    filter_ = studied(service.contexts, rows.contexts, rows.rates, settings.prior, spreads)
+    if rows is None:
+        filter_ = Filter(service.contexts, service.n_models, settings.prior)
+    else:
+        filter_ = studied(service.contexts, rows.contexts, rows.rates, settings.prior, spreads)
     return MemoryLearner(service, streams, settings, filter_)
 
 
-def acqb_warm(
-    service: Service, streams: Streams, rows: ScoredRows, settings: MemorySettings | None = None
-) -> MemoryLearner:
-    """ACQB-W: the same start without memory; every attempt is a fresh draw given the context."""
-    settings = settings or MemorySettings()
-    settings = replace(settings, prior=replace(settings.prior, hypotheses=(FRESH,)))
-    return acqb_memory_warm(service, streams, rows, settings)
+def _entry(name: str, settings: MemorySettings = DEFAULT, rows: str | None = None) -> PolicyEntry:
+    return PolicyEntry(name, partial(acqb_memory, settings=settings), rows=rows)
 
 
-ACQB_M = PolicyEntry("ACQB-M", factory=acqb_memory)
-ACQB_MW = OfflineEntry("ACQB-MW", factory=acqb_memory_warm)
-ACQB_W = OfflineEntry("ACQB-W", factory=acqb_warm)
-ACQB_M_QUERY = PolicyEntry("ACQB-M-query", factory=partial(acqb_memory, settings=QUERY_ALONE))
-ACQB_MW_QUERY = OfflineEntry(
-    "ACQB-MW-query", factory=partial(acqb_memory_warm, settings=QUERY_ALONE)
-)
-ACQB_M_AGED = PolicyEntry(
-    "ACQB-M-aged", factory=partial(acqb_memory, settings=MemorySettings(ageing=AGEING))
-)
+ACQB_M = _entry("ACQB-M")
+ACQB_MW = _entry("ACQB-MW", rows="refinement")
+ACQB_W = _entry("ACQB-W", NO_MEMORY, rows="refinement")
+ACQB_M_QUERY = _entry("ACQB-M-query", QUERY_ALONE)
+ACQB_MW_QUERY = _entry("ACQB-MW-query", QUERY_ALONE, rows="refinement")
+ACQB_M_AGED = _entry("ACQB-M-aged", MemorySettings(ageing=AGEING))

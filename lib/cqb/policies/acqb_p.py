@@ -10,19 +10,16 @@ which is served, so runs agree between versions and machines only up to such tie
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
-from ..exploration import decaying
 from ..simulate import Assortment, Decision, Waiting
 from ..streams import Streams
-from .acqb import ThompsonLearner, exploration_constant, radius_rule
+from .acqb import ThompsonLearner, acqb
 from .base import PolicyEntry, Service
 from .ts_memory import Failures
 
 PENALTY = 6.0  # in units of utility (log odds): after one failure, odds fall by a factor of 403
-# ACQB-P-tuned: chosen with ACQB-tuned's settings (:mod:`.acqb`), over one grid, and the penalty too.
+# ACQB-P-tuned: chosen over one grid with ACQB-tuned's (:mod:`.acqb`); PENALTY was the best of three.
 PENALISED = {"lambda0": 1.0 / 16.0, "alpha_coef": 1e-4}
 
 
@@ -32,14 +29,14 @@ class PenalisedLearner(ThompsonLearner):
     def __init__(self, *service_and_more, penalty: float = PENALTY) -> None:
         super().__init__(*service_and_more)
         self._penalty = penalty
-        self._failures = Failures(self._information.shape[1])
+        self._failures = Failures(self._N)
 
-    def _sampled_decision(self, t: int, waiting: Waiting) -> Decision:
+    def _decide(self, t: int, waiting: Waiting) -> Decision:
         # Newest first, as in ACQB; but two queries of one context may differ in what failed them.
         order = np.argsort(-np.asarray(waiting.query))
         ranked = np.asarray(waiting.context)[order]
         failed = self._failures.of(waiting.query)[order]
-        size = (len(order), self._information.shape[1], self._draws)
+        size = (len(order), self._N, self._draws)
         normals = self._normals.at(t).standard_normal(size)
         place, assortment = self._sampled(t, ranked, normals, self._penalty * failed)
         return Decision(int(order[place]), assortment)
@@ -52,16 +49,9 @@ class PenalisedLearner(ThompsonLearner):
 def acqb_penalised(
     service: Service, streams: Streams, penalty: float = PENALTY
 ) -> PenalisedLearner:
-    """ACQB-P with ACQB's own coin and anytime radius."""
-    coin = decaying(exploration_constant(service))
-    return PenalisedLearner(service, streams, coin, radius_rule(service, None), penalty=penalty)
+    """ACQB-P, with ACQB's own coin and anytime radius."""
+    return acqb(service, streams, PenalisedLearner, penalty=penalty)
 
 
-def acqb_penalised_tuned(service: Service, streams: Streams) -> PenalisedLearner:
-    """ACQB-P with :data:`PENALISED` and its usual penalty, which was the best of three."""
-    learner = service.learner.with_(**PENALISED)
-    return acqb_penalised(replace(service, learner=learner), streams)
-
-
-ACQB_P = PolicyEntry("ACQB-P", factory=acqb_penalised)
-ACQB_P_TUNED = PolicyEntry("ACQB-P-tuned", factory=acqb_penalised_tuned)
+ACQB_P = PolicyEntry("ACQB-P", acqb_penalised)
+ACQB_P_TUNED = PolicyEntry("ACQB-P-tuned", acqb_penalised, settings=PENALISED)

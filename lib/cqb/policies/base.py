@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import ClassVar
 
 import numpy as np
 
 from ..environment import Environment, from_table
 from ..exploration import ROTATIONS
-from ..routing_table import RoutingTable
+from ..routing_table import RoutingTable, departure_odds, split_rows
 from ..simulate import Policy
 from ..streams import Streams
 
@@ -73,6 +72,35 @@ class Service:
 
 
 @dataclass(frozen=True, eq=False)
+class ScoredRows:
+    """Queries on which every model's answer was scored.
+
+    Attributes
+    ----------
+    contexts : (n, d) float64. odds : (n, N) float64, departure odds of each model offered alone.
+    """
+
+    contexts: np.ndarray
+    odds: np.ndarray
+
+    @property
+    def rates(self) -> np.ndarray:
+        """(n, N) departure rates of each model offered alone."""
+        return self.odds / (1.0 + self.odds)
+
+
+def parts(table: RoutingTable, seed: int, pool_size: int) -> dict[str, np.ndarray]:
+    """Rows of the job "pool", of the "refinement" set (the 110 after it), and the "rest", int arrays.
+
+    ACQB-CL uses the refinement set too (arXiv 2602.02061). No online policy would have the rest.
+    """
+    split = split_rows(table, seed, pool_size=pool_size)
+    used = np.concatenate([split.pool, split.refinement])
+    rest = np.setdiff1d(np.arange(len(table)), used)
+    return {"pool": split.pool, "refinement": split.refinement, "rest": rest}
+
+
+@dataclass(frozen=True, eq=False)
 class RunSource:
     """What the environment of a run is made from; hidden from the policy.
 
@@ -93,7 +121,7 @@ class RunSource:
             return self.world
         return from_table(self.world, self.seed, self.lam, self.pool_size)
 
-    def table(self, policy: str, purpose: str) -> RoutingTable:
+    def table(self, policy: str) -> RoutingTable:
         """The routing table behind the run.
 
         Raises
@@ -103,31 +131,41 @@ class RunSource:
         """
         if isinstance(self.world, Environment):
             raise ValueError(
-                f"{policy}: {self.world.name} has no rows outside its pool {purpose}; "
+                f"{policy}: {self.world.name} has no rows outside its pool to learn from; "
                 "expected a routing table"
             )
         return self.world
 
-
-Factory = Callable[[Service, Streams], Policy]
-TruthFactory = Callable[[Environment, int], Policy]
+    def scored_rows(self, policy: str, which: str) -> ScoredRows:
+        """The rows "refinement" or "rest" of :func:`parts`; utilities are stretched over them alone."""
+        table = self.table(policy)
+        rows = parts(table, self.seed, self.pool_size)[which]
+        return ScoredRows(table.embeddings[rows], departure_odds(table.utility(self.lam)[rows]))
 
 
 @dataclass(frozen=True)
 class PolicyEntry:
     """A policy's printed name, how to build it, and where it applies.
 
-    `factory` takes (service, streams); `from_truth` builds a reference policy from the environment
-    itself and K. Exactly one of the two is given. An entry whose policy gets more than its service
-    overrides one of the two methods.
+    Attributes
+    ----------
+    factory : takes (service, streams), and scored rows if `rows` names some.
+    from_truth : in place of a factory, builds a reference policy from the environment itself and K.
+    rows : the policy is given the rows "refinement" or "rest" (:func:`parts`), scored.
+    settings : learner settings that replace the service's.
     """
 
     name: str
-    factory: Factory | None = None
-    from_truth: TruthFactory | None = None
+    factory: Callable[..., Policy] | None = None
+    from_truth: Callable[[Environment, int], Policy] | None = None
     k1_only: bool = False
-    # Whether it needs rows of a routing table outside the pool.
-    needs_table: ClassVar[bool] = False
+    rows: str | None = None
+    settings: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def needs_table(self) -> bool:
+        """Whether it needs rows of a routing table outside the pool."""
+        return self.rows is not None
 
     def environment(self, source: RunSource) -> Environment:
         """The environment that the policy is run on."""
@@ -149,10 +187,16 @@ class PolicyEntry:
         Raises
         ------
         ValueError
-            The policy is defined for K = 1 only and the service offers more.
+            The policy is defined for K = 1 only and the service offers more; or it needs scored rows
+            and there is no source, its world is not a routing table, or too few rows are left.
         """
         if self.k1_only and service.K != 1:
             raise ValueError(f"{self.name}: defined for K = 1 only, found K = {service.K}")
         if self.from_truth is not None:
             return self.from_truth(truth, service.K)
-        return self.factory(service, streams)
+        service = replace(service, learner=service.learner.with_(**self.settings))
+        if self.rows is None:
+            return self.factory(service, streams)
+        if source is None:
+            raise ValueError(f"{self.name}: found no source, expected one to take scored rows from")
+        return self.factory(service, streams, source.scored_rows(self.name, self.rows))

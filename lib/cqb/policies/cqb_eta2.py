@@ -41,24 +41,16 @@ class Phases:
         return self.eta if t + 1 <= self.cutoff else 0.0
 
 
-def phases(
-    d: int,
-    T: int,
-    slackness: float = SLACKNESS,
-    *,
-    tau: int | None = None,
-    eta: float | None = None,
-    tail: float | None = None,
-) -> Phases:
+def phases(d: int, T: int, slackness: float = SLACKNESS) -> Phases:
     """Phases for horizon T in d dimensions.
+
+    Pure exploration takes ``ceil(d log T)`` rounds, at most T/4. Then eta is ``min(0.1, epsilon/2)``, so
+    that exploration uses half of the slackness. The last ``20 log T / epsilon`` rounds, at most half of
+    all, do not explore.
 
     Parameters
     ----------
     slackness : epsilon > 0, what the arrival rate leaves of the capacity.
-    tau : default ``ceil(d log T)``, at most T/4.
-    eta : default ``min(0.1, epsilon/2)``, so that exploration uses half of the slackness.
-    tail : C; the last ``C log T`` rounds (at most half of all) do not explore; default
-        ``20 / epsilon``.
 
     Raises
     ------
@@ -68,11 +60,10 @@ def phases(
     if not slackness > 0:
         raise ValueError(f"slackness: found {slackness}, expected a positive number")
     log_T = math.log(max(T, 2))
-    tail = 20.0 / slackness if tail is None else tail
     return Phases(
-        tau=min(T // 4, math.ceil(d * log_T)) if tau is None else tau,
-        eta=min(0.1, slackness / 2.0) if eta is None else eta,
-        cutoff=max(T // 2, T - math.ceil(tail * log_T)),
+        tau=min(T // 4, math.ceil(d * log_T)),
+        eta=min(0.1, slackness / 2.0),
+        cutoff=max(T // 2, T - math.ceil(20.0 / slackness * log_T)),
     )
 
 
@@ -83,4 +74,4 @@ def cqb_eta2(service: Service, streams: Streams, plan: Phases | None = None) -> 
     return OptimisticLearner(service, streams, plan.coin, radius, pure=plan.tau)
 
 
-CQB_ETA2 = PolicyEntry("CQB-eta-2", factory=cqb_eta2)
+CQB_ETA2 = PolicyEntry("CQB-eta-2", cqb_eta2)

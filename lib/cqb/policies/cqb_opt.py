@@ -13,20 +13,19 @@ from __future__ import annotations
 import numpy as np
 
 from ..exploration import Schedule, explore_then_rarely, pure_rounds
-from ..learner.lazy_inverse import LazyInverse
-from ..learner.refit import Estimator
+from ..mnl import best_assortment
 from ..simulate import Assortment, Decision, Waiting
 from ..streams import Streams
-from .acqb import ForcedExploration, Radius, exploration_constant, radius_rule
+from .acqb import Learner, Radius, exploration_constant, likelihood_estimator, radius_rule
 from .base import PolicyEntry, Service
 
 
-class OptimisticLearner:
+class OptimisticLearner(Learner):
     """Serves the (query, assortment) of largest upper confidence bound.
 
     Parameters
     ----------
-    coin : see :class:`.acqb.ForcedExploration`. radius : beta, by round.
+    coin, radius : see :class:`.acqb.Learner`; the radius is beta.
     pure : up to this round every round is forced exploration: the query that arrived last, with
         the next assortment of the rotation.
     """
@@ -34,28 +33,19 @@ class OptimisticLearner:
     def __init__(
         self, service: Service, streams: Streams, coin: Schedule, radius: Radius, pure: int = 0
     ) -> None:
-        settings = service.learner
-        N, (C, d) = service.n_models, service.contexts.shape
-        self._contexts, self._K = service.contexts, service.K
-        self._explore, self._radius = ForcedExploration(service, streams, coin), radius
+        super().__init__(service, streams, coin, radius, likelihood_estimator(service))
         self._pure = pure
-        self._estimator = Estimator(N, d, service.K, settings.lambda0, settings.tolerance)
-        self._covariance = [LazyInverse(d, settings.lambda0) for _ in range(N)]
         # |x|^2 in the norm of V_j^{-1}, right for the contexts in `_tracked` and no others.
-        self._squared = np.empty((C, N))
+        self._squared = np.empty((len(service.contexts), self._N))
         self._tracked: dict[int, None] = {}
 
-    @property
-    def theta(self) -> np.ndarray:
-        """The current estimates, shape (N, d)."""
-        return self._estimator.theta
-
     def choose(self, t: int, waiting: Waiting) -> Decision:
-        if t <= self._pure:
-            newest = max(range(len(waiting.query)), key=waiting.query.__getitem__)
-            return Decision(newest, next(self._explore.rotation), forced=True)
-        if forced := self._explore.forced(t, waiting):
-            return forced
+        if t > self._pure:
+            return super().choose(t, waiting)
+        newest = max(range(len(waiting.query)), key=waiting.query.__getitem__)
+        return Decision(newest, next(self.rotation), forced=True)
+
+    def _decide(self, t: int, waiting: Waiting) -> Decision:
         widths = np.sqrt(self._squared_widths(waiting.context))
         utilities = self._contexts[waiting.context] @ self._estimator.theta.T
         place, assortment = best_upper_bound(utilities, widths, self._radius(t), self._K)
@@ -77,8 +67,7 @@ class OptimisticLearner:
             k = self._covariance[j].dot(x)
             seen = self._contexts[tracked] @ k
             self._squared[tracked, j] -= seen * seen / (1.0 + x @ k)
-            self._covariance[j].grow(x)
-        self._estimator.observe(context, x, assortment, pick)
+        super().observe(t, query, context, assortment, pick)
 
 
 def best_upper_bound(
@@ -101,8 +90,7 @@ def best_upper_bound(
     optimistic = utilities + beta * widths
     top = np.partition(optimistic, -K, axis=1)[:, -K:]
     place = int(np.argmax(np.exp(top - top.max()).sum(axis=1)))
-    best = np.argsort(-optimistic[place], kind="stable")[:K]
-    return place, tuple(sorted(best.tolist()))
+    return place, tuple(best_assortment(optimistic[place], K).tolist())
 
 
 def cqb_opt(service: Service, streams: Streams) -> OptimisticLearner:
@@ -132,5 +120,5 @@ def cqb_epsilon_ucb(
     return OptimisticLearner(service, streams, coin, radius_rule(service, T), pure=tau)
 
 
-CQB_OPT = PolicyEntry("CQB-Opt", factory=cqb_opt)
-CQB_EPS_UCB = PolicyEntry("CQB-eps-UCB", factory=cqb_epsilon_ucb)
+CQB_OPT = PolicyEntry("CQB-Opt", cqb_opt)
+CQB_EPS_UCB = PolicyEntry("CQB-eps-UCB", cqb_epsilon_ucb)

@@ -49,22 +49,14 @@ class FifoBandit:
 
 def q_ucb(service: Service, streams: Streams) -> FifoBandit:
     """Index: ``mean + sqrt(log(t)^2 / (2 n))``."""
-
-    def index(t: int, picks: np.ndarray, serves: np.ndarray) -> np.ndarray:
-        return picks / serves + np.sqrt(math.log(t) ** 2 / (2.0 * serves))
-
-    return FifoBandit(service, streams, index)
+    return FifoBandit(service, streams, lambda t, p, n: p / n + np.sqrt(math.log(t) ** 2 / (2 * n)))
 
 
 def q_ths(service: Service, streams: Streams) -> FifoBandit:
     """Index: a draw from Beta(picks + 1, retrials + 1)."""
     rounds = streams.rounds("beta draws")
-
-    def index(t: int, picks: np.ndarray, serves: np.ndarray) -> np.ndarray:
-        return rounds.at(t).beta(picks + 1.0, serves - picks + 1.0)
-
-    return FifoBandit(service, streams, index)
+    return FifoBandit(service, streams, lambda t, p, n: rounds.at(t).beta(p + 1.0, n - p + 1.0))
 
 
-Q_UCB = PolicyEntry("Q-UCB", factory=q_ucb, k1_only=True)
-Q_THS = PolicyEntry("Q-ThS", factory=q_ths, k1_only=True)
+Q_UCB = PolicyEntry("Q-UCB", q_ucb, k1_only=True)
+Q_THS = PolicyEntry("Q-ThS", q_ths, k1_only=True)

@@ -12,8 +12,7 @@ import numpy as np
 
 from ..simulate import RETRY, Assortment, Decision, Waiting
 from ..streams import Streams
-from .base import Service
-from .offline import OfflineEntry, ScoredRows
+from .base import PolicyEntry, ScoredRows, Service
 
 TEMPERATURE = 0.1
 
@@ -50,4 +49,4 @@ class Informed:
         self._rates[query] = weight @ self._rows.rates / weight.sum()
 
 
-INFORMED = OfflineEntry("INFORMED", factory=Informed, rows="rest")
+INFORMED = PolicyEntry("INFORMED", Informed, rows="rest")

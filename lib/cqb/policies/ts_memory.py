@@ -78,21 +78,13 @@ class FirstTries:
 def ts_memory(service: Service, streams: Streams) -> FirstTries:
     """Ranks by a draw from Beta(successes + 1, failures + 1) per model and round."""
     rounds = streams.rounds("memory draws")
-
-    def ranking(t: int, successes: np.ndarray, failures: np.ndarray) -> np.ndarray:
-        return rounds.at(t).beta(successes + 1.0, failures + 1.0)
-
-    return FirstTries(service, ranking)
+    return FirstTries(service, lambda t, won, lost: rounds.at(t).beta(won + 1.0, lost + 1.0))
 
 
 def cycle(service: Service, streams: Streams) -> FirstTries:
     """Ranks by the mean success, (successes + 1) / (tries + 2)."""
-
-    def ranking(t: int, successes: np.ndarray, failures: np.ndarray) -> np.ndarray:
-        return (successes + 1.0) / (successes + failures + 2.0)
-
-    return FirstTries(service, ranking)
+    return FirstTries(service, lambda t, won, lost: (won + 1.0) / (won + lost + 2.0))
 
 
-TS_MEMORY = PolicyEntry("TS-memory", factory=ts_memory)
-CYCLE = PolicyEntry("CYCLE", factory=cycle)
+TS_MEMORY = PolicyEntry("TS-memory", ts_memory)
+CYCLE = PolicyEntry("CYCLE", cycle)

@@ -24,4 +24,4 @@ class Uniform:
         """Learns nothing."""
 
 
-RANDOM = PolicyEntry("RANDOM", factory=Uniform)
+RANDOM = PolicyEntry("RANDOM", Uniform)

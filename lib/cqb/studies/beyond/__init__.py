@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from ...study import Study
-from . import capacity, comparison, laws, scenario_study, tuning
+from . import capacity, comparison, scenarios, tuning
 
 STUDIES: dict[str, Study] = {
-    name: study
-    for module in (comparison, tuning, laws, scenario_study, capacity)
-    for name, study in module.STUDIES.items()
+    study.name: study
+    for module in (comparison, tuning, scenarios, capacity)
+    for study in module.STUDIES
 }
 REPORTS = comparison.REPORTS

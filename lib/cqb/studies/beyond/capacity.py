@@ -15,7 +15,6 @@ model; the posterior-greedy rule needs those of a recursion (:mod:`cqb.theory.la
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import product
 
@@ -23,29 +22,22 @@ import numpy as np
 import pandas as pd
 
 from ...environment import draw, from_table
-from ...policies import POLICIES, LearnerSettings
 from ...routing_table import RoutingTable
-from ...runs import Cell, Task, play
+from ...runs import Cell
 from ...simulate import Trajectory
 from ...streams import Streams
 from ...study import Study
 from ...synthetic import hidden_fit
 from ...theory import laws
-from .scenarios import serve
+from .scenarios import played
 
 POLICIES_COMPARED = (
     *("ORACLE", "ACQB", "ACQB-tuned", "ACQB-M", "ACQB-MW"),
     *("TS-memory", "CYCLE", "INFORMED", "RANDOM"),
 )
-QUICK = ("ORACLE", "TS-memory", "CYCLE", "INFORMED", "RANDOM")  # no model of the context to fit
 # Which closed form of :data:`cqb.theory.laws.RULES` belongs to a policy.
 CLOSED_FORM = {"ORACLE": "oracle", "RANDOM": "RANDOM", "CYCLE": "cycle by mean score"}
 GROWTH = 0.01  # serves a round by which the work of a sustained load may grow
-MEMORY_RULES = {
-    "same model for ever": laws.same_model_serves,
-    "random model": laws.random_model_serves,
-    "greedy memory": laws.greedy_memory_serves,
-}
 HIDDEN_POLICIES = ("ACQB", "ACQB-M", "ACQB-M-query", "TS-memory", "CYCLE", "RANDOM")
 
 
@@ -67,9 +59,6 @@ class StabilityTask:
     high: float
     steps: int
 
-    def __str__(self) -> str:
-        return f"{self.policy}, seed {self.seed}"
-
 
 @dataclass(frozen=True)
 class HiddenTask:
@@ -83,34 +72,33 @@ class HiddenTask:
     arrival_rate: float = 0.38
     T: int = 1500
 
-    def __str__(self) -> str:
-        return f"{self.policy}, seed {self.seed}"
-
     def predicted(self) -> dict[str, float]:
-        """Mean serves per query of the three rules of :data:`MEMORY_RULES`."""
-        return {name: rule(self.N, self.good, self.bad) for name, rule in MEMORY_RULES.items()}
+        """Mean serves per query of rules with and without memory."""
+        rules = {
+            "same model for ever": laws.same_model_serves,
+            "random model": laws.random_model_serves,
+            "greedy memory": laws.greedy_memory_serves,
+        }
+        return {name: rule(self.N, self.good, self.bad) for name, rule in rules.items()}
 
 
 def run(task: StabilityTask, table: RoutingTable) -> pd.DataFrame:
     """One row: `policy`, `seed`, the `rate` found, and `closed`, the closed form on the seed's pool."""
-    environment = from_table(table, task.seed, 0.0, task.pool_size)
+    policy, seed, T, size = task.policy, task.seed, task.T, task.pool_size
     # Which query would arrive does not depend on the rate, only whether it does.
-    arriving = draw(Streams(task.seed), task.pool_size, task.high, task.T).row
-    serves = 1.0 / environment.departure_rates(1)[arriving]
+    arriving = draw(Streams(seed), size, task.high, T).row
+    serves = 1.0 / from_table(table, seed, 0.0, size).departure_rates(1)[arriving]
     low, high = task.low, task.high
     for _ in range(task.steps):
         rate = 0.5 * (low + high)
-        one = Task(
-            Cell(1, 0.0, rate), task.policy, task.seed, task.T, task.pool_size, LearnerSettings()
-        )
-        sustained = growth(waiting_work(play(one, table).trajectory, serves)) <= GROWTH
-        low, high = (rate, high) if sustained else (low, rate)
+        work = waiting_work(played(table, Cell(1, 0.0, rate), policy, seed, T, size), serves)
+        low, high = (rate, high) if growth(work) <= GROWTH else (low, rate)
     closed = np.nan
-    if task.policy in CLOSED_FORM:
-        forms = laws.table_capacities(table, [(1, 0.0)], [task.seed], task.pool_size)
-        closed = forms[CLOSED_FORM[task.policy]].iloc[0]
-    row = (task.policy, task.seed, 0.5 * (low + high), closed)
-    return pd.DataFrame([row], columns=["policy", "seed", "rate", "closed"])
+    if policy in CLOSED_FORM:
+        forms = laws.table_capacities(table, [(1, 0.0)], [seed], size)
+        closed = forms[CLOSED_FORM[policy]].iloc[0]
+    row = {"policy": policy, "seed": seed, "rate": 0.5 * (low + high), "closed": closed}
+    return pd.DataFrame([row])
 
 
 def waiting_work(run: Trajectory, serves: np.ndarray) -> np.ndarray:
@@ -121,67 +109,43 @@ def waiting_work(run: Trajectory, serves: np.ndarray) -> np.ndarray:
     run : of a queue that starts empty.
     serves : (T,) the mean serves of the query that would arrive in each round, from the first attempt.
     """
-    change = np.zeros(run.queue.size)
-    weight = serves[run.arrived - 1]
-    np.add.at(change, run.arrived, weight)
-    gone = run.departed > 0
-    np.subtract.at(change, run.departed[gone], weight[gone])
-    return change.cumsum()
+    weight, gone, rounds = serves[run.arrived - 1], run.departed > 0, run.queue.size
+    come = np.bincount(run.arrived, weight, rounds)
+    return (come - np.bincount(run.departed[gone], weight[gone], rounds)).cumsum()
 
 
 def growth(series: np.ndarray) -> float:
     """The least-squares slope of a series over its second half, per round."""
-    late = series[series.size // 2 :].astype(float)
-    t = np.arange(late.size) - (late.size - 1) / 2.0
-    return float(t @ late / (t @ t))
-
-
-def mean_closed_form(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows with `closed` as the mean over the seeds' pools."""
-    return rows.assign(closed=rows.groupby("policy")["closed"].transform(np.mean))
+    late = series[series.size // 2 :]
+    return float(np.polyfit(np.arange(late.size), late, 1)[0])
 
 
 def run_hidden(task: HiddenTask, _: None = None) -> pd.DataFrame:
     """One row: `policy`, `seed` and `serves`, the mean serves per departed query."""
-    environment = hidden_fit(task.N, task.good, task.bad, task.arrival_rate).environment
-
-    def build(service, streams):
-        return POLICIES[task.policy].make(service, streams, environment)
-
-    played = serve(environment, build, Cell(1, 0.0, task.arrival_rate), task.seed, task.T)
-    serves = np.sum(played.query >= 0) / max(1, np.sum(played.departed > 0))
-    return pd.DataFrame({"policy": [task.policy], "seed": [task.seed], "serves": [float(serves)]})
+    world = hidden_fit(task.N, task.good, task.bad, task.arrival_rate).environment
+    cell = Cell(1, 0.0, task.arrival_rate)
+    run = played(world, cell, task.policy, task.seed, task.T)
+    serves = np.sum(run.query >= 0) / max(1, np.sum(run.departed > 0))
+    return pd.DataFrame([{"policy": task.policy, "seed": task.seed, "serves": float(serves)}])
 
 
-def stability(data: str, seeds: Iterable[int], T: int, steps: int) -> Study:
+def stability(data: str, seeds: tuple[int, ...], T: int, steps: int) -> Study:
     """A bisection for every policy and seed."""
-    pairs = product(POLICIES_COMPARED, seeds)
+    which = product(POLICIES_COMPARED, seeds)
     return Study(
         f"beyond-stability-{data}",
         1,
         data,
-        tuple(StabilityTask(*pair, T, 1000, 0.4, 0.96, steps) for pair in pairs),
+        tuple(StabilityTask(policy, seed, T, 1000, 0.4, 0.96, steps) for policy, seed in which),
         run,
-        derive=mean_closed_form,
-        stratum=lambda task: task.policy,
-        cost=lambda task: steps * T / 5000 * (0.3 if task.policy in QUICK else 2.0),
+        cost=lambda task: steps * T / 5000 * (2.0 if task.policy.startswith("ACQB") else 0.3),
     )
 
 
-HIDDEN = Study(
-    "beyond-hidden",
-    1,
-    None,
-    tuple(HiddenTask(*pair) for pair in product(HIDDEN_POLICIES, (1, 2, 3, 4, 5))),
-    run_hidden,
-    stratum=lambda task: task.policy,
-    cost=lambda task: 0.5,
+HIDDEN_TASKS = tuple(HiddenTask(*which) for which in product(HIDDEN_POLICIES, (1, 2, 3, 4, 5)))
+HIDDEN = Study("beyond-hidden", 1, None, HIDDEN_TASKS, run_hidden)
+STUDIES = (
+    stability("routerbench", (42, 43, 44, 45, 46), 5000, 5),
+    stability("persistence-standin", (42, 43), 1000, 4),
+    HIDDEN,
 )
-STUDIES = {
-    study.name: study
-    for study in (
-        stability("routerbench", (42, 43, 44, 45, 46), 5000, 5),
-        stability("persistence-standin", (42, 43), 1000, 4),
-        HIDDEN,
-    )
-}

@@ -8,8 +8,8 @@ intervals are unadjusted 95% t-intervals of the paired difference; a claim "in e
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
 from itertools import product
 from typing import Any
 
@@ -28,14 +28,6 @@ POLICIES_COMPARED = (
     *("ACQB-M", "ACQB-W", "ACQB-MW", "ACQB-M-query", "ACQB-MW-query", "ACQB-M-aged"),
     *("TS-memory", "CYCLE", "INFORMED", "RANDOM"),
 )
-# CPU seconds of 5,000 rounds at K = 1 and K = 2; the other policies take QUICK.
-SECONDS = {
-    **dict.fromkeys(("ACQB", "ACQB-P", "ACQB-P-tuned"), (1.3, 6.0)),
-    "ACQB-tuned": (2.3, 12.0),
-    **dict.fromkeys(("ACQB-M", "ACQB-M-query", "ACQB-M-aged"), (1.6, 3.8)),
-    **dict.fromkeys(("ACQB-W", "ACQB-MW", "ACQB-MW-query"), (3.7, 6.2)),
-}
-QUICK = (0.2, 0.2)
 CELLS = tuple(
     Cell(K, lam, rate)
     for K, rates in ((1, (0.5, 0.6, 0.7)), (2, (0.65, 0.75, 0.85)))
@@ -62,13 +54,7 @@ def comparison(data: str, **changes: Any) -> Study:
     small = data.endswith("-standin")
     sizes = {"cells": STAND_IN_CELLS, "T": 1500} if small else {"cells": CELLS}
     settings = {"policies": POLICIES_COMPARED, "seeds": tuple(range(42, 52)), **sizes, **changes}
-    study = Experiment(data, **settings).study(f"beyond-{data}", 1, more=wait_rows)
-    return replace(study, cost=seconds)
-
-
-def seconds(task: Task) -> float:
-    """Rough CPU seconds of a run."""
-    return SECONDS.get(task.policy, QUICK)[min(task.cell.K, 2) - 1] * task.T / 5000
+    return Experiment(data, **settings).study(f"beyond-{data}", 1, more=wait_rows)
 
 
 def waits(run: Trajectory) -> tuple[np.ndarray, np.ndarray]:
@@ -84,19 +70,13 @@ def waits(run: Trajectory) -> tuple[np.ndarray, np.ndarray]:
 def wait_rows(task: Task, run: Run, world: World) -> pd.DataFrame:
     """The distribution of the waits in a run, a row for each of :data:`WAITS`."""
     wait, left = waits(run.trajectory)
-    rows = {
-        "dataset": world.name,
-        "stand_in": world.stand_in,
-        "K": task.cell.K,
-        "lam": task.cell.lam,
-        "arrival_rate": task.cell.arrival_rate,
-        "policy": task.policy,
-        "seed": task.seed,
-        "wait": WAITS,
-        "longer": kaplan_meier(wait, left, WAITS),
-        "censored": float(np.mean(~left)) if left.size else np.nan,
-    }
-    return pd.DataFrame(rows)
+    about = {"dataset": world.name, "stand_in": world.stand_in, **asdict(task.cell)}
+    about |= {"policy": task.policy, "seed": task.seed}
+    longer, censored = (
+        kaplan_meier(wait, left, WAITS),
+        float(np.mean(~left)) if left.size else np.nan,
+    )
+    return pd.DataFrame({**about, "wait": WAITS, "longer": longer, "censored": censored})
 
 
 def waiting_table(rows: pd.DataFrame) -> pd.DataFrame:
@@ -137,8 +117,9 @@ def ratios(tidy: pd.DataFrame, policy: str, against: Iterable[str]) -> pd.DataFr
         found = interval(means[policy] / means[other])
         cells = both.groupby(level=CELL).ngroups
         rows.append((policy, other, cells, found.n, found.mean, found.low, found.high))
-    names = ["policy", "against", "cells", "seeds", "ratio", "low", "high"]
-    return pd.DataFrame(rows, columns=names)
+    return pd.DataFrame(
+        rows, columns=["policy", "against", "cells", "seeds", "ratio", "low", "high"]
+    )
 
 
 def by_cell(tidy: pd.DataFrame, policy: str, against: str) -> pd.DataFrame:
@@ -159,21 +140,14 @@ def by_cell(tidy: pd.DataFrame, policy: str, against: str) -> pd.DataFrame:
     return table.assign(significant=holm(table["p"].to_numpy()))
 
 
-@dataclass(frozen=True)
-class Target:
-    """At most `share` of the regret of `against`, on average over the cells."""
-
-    against: str
-    share: float
-
-
-TARGETS = (
-    Target("ACQB", 0.45),
-    Target("ACQB-tuned", 0.70),
-    Target("TS-memory", 0.55),
-    Target("INFORMED", 0.75),
-    Target("ACQB-P-tuned", 0.90),
-)
+# Largest share of another policy's regret that is aimed at, on average over the cells.
+TARGETS = {
+    "ACQB": 0.45,
+    "ACQB-tuned": 0.70,
+    "TS-memory": 0.55,
+    "INFORMED": 0.75,
+    "ACQB-P-tuned": 0.90,
+}
 
 
 def judge(tidy: pd.DataFrame, policy: str) -> pd.DataFrame:
@@ -182,53 +156,37 @@ def judge(tidy: pd.DataFrame, policy: str) -> pd.DataFrame:
     The verdict is `reached` or `missed`, or `open` where the interval holds the target.
     """
     there = set(tidy["policy"])
-    wanted = [target for target in TARGETS if target.against in there]
-    found = ratios(tidy, policy, [target.against for target in wanted])
-    shares = np.array([target.share for target in wanted])
-    verdict = np.where(
-        found["high"] <= shares, "reached", np.where(found["low"] > shares, "missed", "open")
-    )
-    return found.assign(target=shares, verdict=verdict)
+    found = ratios(tidy, policy, [name for name in TARGETS if name in there])
+    target = found["against"].map(TARGETS)
+    missed = np.where(found["low"] > target, "missed", "open")
+    return found.assign(target=target, verdict=np.where(found["high"] <= target, "reached", missed))
 
 
 REPORTED = ("ACQB-M", "ACQB-MW", "ACQB-M-query", "ACQB-MW-query")
-AGAINST = "ACQB-tuned"
+STUDIES = (comparison("routerbench"), comparison("persistence-standin"))
 
 
-def ratio_report(tidy: pd.DataFrame) -> pd.DataFrame:
-    """Each policy with memory against every other, over the cells."""
+def ratio_report(tidy: pd.DataFrame, policy: str) -> pd.DataFrame:
+    """A policy with memory against every other, over the cells."""
     others = [p for p in dict.fromkeys(tidy["policy"]) if p not in (REFERENCE, *REPORTED)]
-    return pd.concat([ratios(tidy, name, others) for name in REPORTED], ignore_index=True)
+    return ratios(tidy, policy, others)
 
 
-def target_report(tidy: pd.DataFrame) -> pd.DataFrame:
-    """The targets of each policy with memory."""
-    return pd.concat([judge(tidy, name) for name in REPORTED], ignore_index=True)
+def cell_report(tidy: pd.DataFrame, policy: str) -> pd.DataFrame:
+    """Paired differences to ACQB-tuned, with Holm's verdict."""
+    return by_cell(tidy, policy, "ACQB-tuned").assign(policy=policy)
 
 
-def cell_report(tidy: pd.DataFrame) -> pd.DataFrame:
-    """Paired differences of each policy with memory to ACQB-tuned, with Holm's verdict."""
-    frames = [by_cell(tidy, name, AGAINST).assign(policy=name) for name in REPORTED]
-    return pd.concat(frames, ignore_index=True)
+def _report(study: Study, of: Callable[[pd.DataFrame, str], pd.DataFrame] | None) -> pd.DataFrame:
+    tidy = study.read()
+    if of is None:
+        return final_summary(tidy)
+    return pd.concat([of(tidy, policy) for policy in REPORTED], ignore_index=True)
 
 
-STUDIES = {
-    study.name: study for study in (comparison("routerbench"), comparison("persistence-standin"))
-}
-
-
-def _report(study: str, what: str) -> pd.DataFrame:
-    derive = {
-        "summary": final_summary,
-        "ratios": ratio_report,
-        "targets": target_report,
-        "cells": cell_report,
-    }
-    return derive[what](STUDIES[study].read())
-
-
+BY_POLICY = {"summary": None, "ratios": ratio_report, "targets": judge, "cells": cell_report}
 REPORTS = {
-    f"{folder}beyond_{what}.csv": functools.partial(_report, study, what)
-    for folder, study in (("real/", "beyond-routerbench"), ("", "beyond-persistence-standin"))
-    for what in ("summary", "ratios", "targets", "cells")
+    f"{folder}beyond_{name}.csv": functools.partial(_report, study, of)
+    for folder, study in zip(("real/", ""), STUDIES, strict=True)
+    for name, of in BY_POLICY.items()
 }

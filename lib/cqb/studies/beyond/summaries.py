@@ -12,7 +12,7 @@ from ...metrics import LONG_WAIT
 from ...stats import final, half_width, interval
 from ...tables import spread, text
 from .comparison import CELL, by_cell, judge
-from .scenario_study import ACQB_LINEAR
+from .scenarios import ACQB_LINEAR
 from .tuning import LINEAR, PLACE, chosen
 
 
@@ -28,13 +28,9 @@ def seed_counts(tidy: pd.DataFrame) -> str:
     lines = []
     for K, rows in final(tidy).groupby("K"):
         counts = rows.groupby([*CELL, "policy"])["seed"].nunique().unstack("policy", fill_value=0)
-        low, high = counts.min(), counts.max()
-        parts = [
-            f"{policy} {high[policy]}"
-            if low[policy] == high[policy]
-            else f"{policy} {low[policy]} to {high[policy]}"
-            for policy in in_order(rows["policy"])
-        ]
+        low, high = counts.min().astype(str), counts.max().astype(str)
+        said = low.where(low == high, low + " to " + high)
+        parts = [f"{policy} {said[policy]}" for policy in in_order(rows["policy"])]
         lines.append(f"K = {K}, {len(counts)} cells; seeds: {', '.join(parts)}")
     return "\n".join(lines)
 
@@ -154,7 +150,7 @@ def spreads(table: pd.DataFrame) -> str:
 def stability(table: pd.DataFrame) -> str:
     """The largest rate each policy sustains ± half of the interval, and the closed form."""
     rates = spreads_over_seeds(table.groupby("policy")["rate"], 2)
-    closed = table.groupby("policy")["closed"].first()
+    closed = table.groupby("policy")["closed"].mean()
     return "\n".join(
         f"{policy:14} {rates[policy]}"
         + (f"   closed form {closed[policy]:.2f}" if np.isfinite(closed[policy]) else "")
@@ -176,11 +172,8 @@ def long_waits(waits: pd.DataFrame) -> str:
 def choices(scores: pd.DataFrame) -> str:
     """The settings chosen, for recorded and linear places and for all of them."""
     linear = scores["world"] == LINEAR
-    found = {
-        "recorded": chosen(scores[~linear]),
-        "linear": chosen(scores[linear]),
-        "all": chosen(scores),
-    }
+    parts = {"recorded": scores[~linear], "linear": scores[linear], "all": scores}
+    found = {where: chosen(part) for where, part in parts.items()}
     counts = scores.groupby("policy", sort=False)["setting"].nunique()
     lines = [
         f"{policy} ({count} settings): "
