@@ -3,8 +3,8 @@
 #   PYTHON=python3.12        the interpreter the environment is made from (3.11 or newer)
 #   WORKERS=2                test processes side by side
 #   SCHEDULER=tcp://...      a Dask cluster for the studies, instead of this machine's cores
-#   CQB_ROUTERBENCH_DIR=...  a folder of RouterBench CSV files: run on real rows, not the stand-in
-#   CQB_SPROUT_DIR=..., CQB_EMBEDLLM_DIR=...  likewise the published files of these sets
+#   CQB_ROUTERBENCH_DIR=...  a folder of RouterBench CSV files: run its studies too, from the start
+#   CQB_SPROUT_DIR=..., CQB_ZEROEVAL_DIR=...  likewise the files of other sets (data/README.md)
 
 SHELL       := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -28,7 +28,8 @@ export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 
 # Only real rows have prompts to encode, and only they need the large encoder packages.
-DATA_READY := $(READY) $(if $(CQB_ROUTERBENCH_DIR)$(CQB_SPROUT_DIR)$(CQB_EMBEDLLM_DIR),$(ENCODE))
+SETS       := ROUTERBENCH SPROUT EMBEDLLM ZEROEVAL LLMROUTER EVALPERF
+DATA_READY := $(READY) $(if $(strip $(foreach set,$(SETS),$(CQB_$(set)_DIR))),$(ENCODE))
 
 .PHONY: help
 help:  ## List the commands
@@ -47,7 +48,7 @@ verify: $(DATA_READY) $(INDEX)  ## Run tasks of every stored table again, compar
 test: lint  ## Check style, run the tests, execute the committed notebooks and compare their outputs
 	$(BIN)/python -m pytest -n $(WORKERS)
 	scratch=$$(mktemp -d); trap 'rm -rf "$$scratch"' EXIT; \
-	env -u CQB_ROUTERBENCH_DIR -u CQB_SPROUT_DIR -u CQB_EMBEDLLM_DIR CQB_FIGURES="$$scratch" $(BIN)/python -m pytest -n $(WORKERS) \
+	env $(foreach set,$(SETS),-u CQB_$(set)_DIR) CQB_FIGURES="$$scratch" $(BIN)/python -m pytest -n $(WORKERS) \
 	    --dist loadscope -p no:cacheprovider --nbval --nbval-current-env \
 	    --nbval-sanitize-with tests/nbval_sanitize.cfg notebooks
 
@@ -58,10 +59,6 @@ data: $(READY)  ## Download the real data sets at their pinned revisions and ver
 .PHONY: lab
 lab: $(READY)  ## Open the notebooks in JupyterLab
 	$(BIN)/jupyter lab notebooks
-
-.PHONY: realrows
-realrows: $(DATA_READY)  ## Execute the notebooks of the experiments on the real rows that are here
-	$(BIN)/python notebooks/execute.py --real
 
 .PHONY: bench
 bench: $(READY) $(INDEX)  ## Measure speed: the table figures/speed.json, its figure, and .benchmarks/bench.json

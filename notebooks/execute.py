@@ -1,11 +1,9 @@
 """Execute the project's notebooks with papermill: whole and current, or a clear failure.
 
-``python notebooks/execute.py [--refresh] [--real] [NAME ...]``
+``python notebooks/execute.py [--refresh] [NAME ...]``
 
 Executed copies go to ``figures/notebooks`` and figures to ``figures``. With ``--refresh`` the committed
 notebooks themselves are replaced, without what differs between two equal runs (times, paths, versions).
-With ``--real`` only the experiments on real rows whose files are here are executed; their figures go to
-``figures/real``.
 """
 
 from __future__ import annotations
@@ -23,11 +21,9 @@ from typing import Any
 
 from cqb import paths
 from cqb.files import write_text
-from cqb.study import data
 
 KERNEL = "python3"
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
-REAL = {"03_routerbench": "routerbench", "04_sprout": "sprout", "05_embedllm": "embedllm"}
 
 
 class NotebookError(RuntimeError):
@@ -41,7 +37,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help="of notebooks; by default all")
     parser.add_argument("--refresh", action="store_true", help="replace the committed notebooks")
-    parser.add_argument("--real", action="store_true", help="only the real rows that are here")
     options = parser.parse_args(arguments)
     os.environ["CQB_FIGURES"] = str(paths.figures_dir())  # whatever folder a kernel works in
     folder = paths.root() / "notebooks"
@@ -51,28 +46,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     chosen = [path for name, path in found.items() if not options.names or name in options.names]
     try:
-        if options.refresh:
-            _each(chosen, refresh)
-            return 0
-        if not options.real:
-            _each(chosen, _copy)
-        _each([path for path in chosen if _is_here(path)], _real)
+        for path in chosen:
+            began = time.monotonic()
+            (refresh if options.refresh else _copy)(path)
+            print(f"{path.stem}: executed in {time.monotonic() - began:.0f} s", flush=True)
     except (NotebookError, OSError, ImportError) as error:
         print(f"notebooks: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("\nnotebooks: interrupted", file=sys.stderr)
         return 130
-    print(f"figures: {paths.figures_dir()}\nexecuted notebooks: {_copies()}")
+    if not options.refresh:
+        print(f"figures: {paths.figures_dir()}\nexecuted notebooks: {_copies()}")
     return 0
-
-
-def _each(notebooks: Sequence[Path], act: Any) -> None:
-    """Act on every notebook, and report how long it took."""
-    for path in notebooks:
-        began = time.monotonic()
-        act(path)
-        print(f"{path.stem}: executed in {time.monotonic() - began:.0f} s", flush=True)
 
 
 def _copies() -> Path:
@@ -81,17 +67,6 @@ def _copies() -> Path:
 
 def _copy(path: Path) -> None:
     execute(path, _copies() / path.name, {})
-
-
-def _is_here(path: Path) -> bool:
-    """Whether the real rows that a notebook can show are here."""
-    return path.stem in REAL and data.identity(REAL[path.stem]) is not None
-
-
-def _real(path: Path) -> None:
-    folder = paths.figures_dir() / "real"
-    parameters = {"DATA": REAL[path.stem], "SEEDS": 10, "T": 5000, "FIGURES": str(folder)}
-    execute(path, _copies() / f"{path.stem}_real.ipynb", parameters)
 
 
 def execute(notebook: Path, output: Path, parameters: Mapping[str, Any]) -> None:

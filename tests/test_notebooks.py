@@ -30,9 +30,9 @@ MOST_LINES = 15
 TINY = {
     "00_start_here": {"ROUNDS": 6, "LONG": 20},
     "02_contrastive_refinement": {"EPOCHS": 2, "SEEDS": 2, "T": 60},
-    "03_routerbench": {"SEEDS": 2, "T": 60},
-    "04_sprout": {"SEEDS": 2, "T": 60},
-    "05_embedllm": {"SEEDS": 2, "T": 60},
+    "03_routerbench": {"DATA": "routerbench-standin", "SEEDS": 2, "T": 60},
+    "04_strong_models": {"SEEDS": 2, "T": 60},
+    "05_many_models": {"DATA": "embedllm-standin", "SEEDS": 2, "T": 60},
     "06_port_token_budgets": {"QUERIES": 120},
     "09_beyond_acqb": {"SEEDS": 2, "T": 60},
     "07_qos_edge_experts": {"REQUESTS": 40, "SEEDS": 2, "SMALL": 100, "RETRYING": 20},
@@ -148,11 +148,14 @@ def test_metadata_name_the_kernel_and_hold_nothing_that_changes(path):
         assert set(cell["metadata"]) <= {"tags"}
 
 
-def test_titles_say_what_is_made_up():
-    assert "stand-in" in source(read(FOLDER / "03_routerbench.ipynb")["cells"][0]).splitlines()[0]
-    for cell in code_cells(FOLDER / "03_routerbench.ipynb"):
-        if "table.name" in source(cell):
-            assert "stand-in" in printed(cell)
+@pytest.mark.parametrize("name", ["03_routerbench", "04_strong_models", "05_many_models"])
+def test_experiments_lead_with_real_rows_and_name_what_is_generated(name):
+    path = FOLDER / f"{name}.ipynb"
+    assert "(real rows)" in source(read(path)["cells"][0]).splitlines()[0]
+    first = [printed(cell) for cell in code_cells(path) if "stand-in" in source(cell)][1]
+    assert "(generated)" in first
+    described = next(cell for cell in code_cells(path) if "facts.describe" in source(cell))
+    assert "(real rows)" in printed(described)
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=IDS)
@@ -269,22 +272,16 @@ def checkout(tmp_path, monkeypatch) -> Path:
 
 
 @pytest.mark.slow
-def test_executed_copies_carry_the_outputs_and_the_sources_stay(checkout, monkeypatch, capsys):
+def test_executed_copies_carry_the_outputs_and_the_sources_stay(checkout, capsys):
     write_notebook(checkout / "notebooks" / "00_first.ipynb", "x = 1", "print(x)")
-    draw = '(__import__("pathlib").Path(FIGURES) / "drawn.txt").write_text(f"{DATA} {SEEDS} {T}");'
-    parameters = 'DATA = "x"\nSEEDS = 1\nT = 1\nFIGURES = "."'
-    path = write_notebook(checkout / "notebooks" / "03_routerbench.ipynb", parameters, draw)
-    (checkout / "figures" / "real").mkdir(parents=True)
-    here = {"routerbench": "hash of the rows"}
-    monkeypatch.setattr(runner.data, "identity", here.get)
+    draw = '__import__("pathlib").Path("drawn.txt").write_text(f"{T}");'
+    path = write_notebook(checkout / "notebooks" / "03_routerbench.ipynb", "T = 1", draw)
     before = path.read_bytes()
     assert runner.main([]) == 0
     assert path.read_bytes() == before
     copy = nbformat.read(checkout / "figures" / "notebooks" / "00_first.ipynb", as_version=4)
     assert copy.cells[1].outputs[0]["text"] == "1\n"
-    drawn = (checkout / "figures" / "real" / "drawn.txt").read_text()
-    assert drawn == "routerbench 10 5000"
-    assert (checkout / "notebooks" / "drawn.txt").read_text() == "x 1 1"
+    assert (checkout / "notebooks" / "drawn.txt").read_text() == "1"
     assert f"executed notebooks: {checkout / 'figures' / 'notebooks'}" in capsys.readouterr().out
 
 

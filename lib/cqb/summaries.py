@@ -131,7 +131,8 @@ def seconds_per_run(summary: pd.DataFrame) -> str:
 def published_comparison(tidy: pd.DataFrame, dataset: str = "") -> str:
     """The authors' own final regrets at lam = 5, next to ours for the same K and policy.
 
-    Means with standard deviations over seeds. Where these rows have no costs, ours are at lam = 0.
+    Means with standard deviations over seeds, at the arrival rate of theirs that is nearest to ours.
+    Where these rows have no costs, ours are at lam = 0.
 
     Parameters
     ----------
@@ -145,6 +146,8 @@ def published_comparison(tidy: pd.DataFrame, dataset: str = "") -> str:
     last = last[last["lam"] == last["lam"].max()]
     ours = last.groupby([*keys, "arrival_rate"])["regret"].agg(["mean", "std"]).reset_index()
     table = theirs.merge(ours, on=keys, suffixes=("", "_here"))
+    distance = (table["arrival_rate"] - table["arrival_rate_here"]).abs()
+    table = table.loc[distance.groupby([table["K"], table["policy"]]).idxmin()]
     columns = {"authors": ("authors_regret_mean", "authors_regret_sd"), "here": ("mean", "std")}
     for name, (mean, deviation) in columns.items():
         table[name] = list(map(spread, table[mean], table[deviation]))
