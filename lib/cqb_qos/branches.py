@@ -158,7 +158,7 @@ class BranchEnv(VecEnv):
         setattr(self, attr_name, value)
 
     def env_method(self, method_name: str, *arguments: Any, **named: Any) -> list[Any]:
-        raise NotImplementedError(f"{method_name}: no environment is an object of its own")
+        raise AttributeError(f"{method_name}: no environment is an object of its own")
 
     def env_is_wrapped(self, wrapper_class: type, indices: Any = None) -> list[bool]:
         return [False] * len(list(self._get_indices(indices)))
