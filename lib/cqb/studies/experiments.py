@@ -70,19 +70,20 @@ PAPER = {
     name: of.with_(cells=_cells(RATES[name]), policies=(*PAPER_POLICIES, LONG_VECTORS))
     for name, of in REAL.items()
 }
-EXPERIMENTS = {**STAND_INS, **REAL, **OTHERS}
+EXPERIMENTS = {**STAND_INS, **REAL, **OTHERS, "paretobandit-short": PARETOBANDIT.with_(**SHORT)}
+LONG = ("routerbench-standin", "paretobandit")  # here on every machine, and minutes of CPU
 
 
 def shown(dataset: str, **changes: Any) -> Study:
     """The study of a data set that its notebook shows; `changes` are settings of the experiment.
 
-    The default run makes all of them from the start whose data are here, but for the large stand-in.
+    The default run makes those from the start whose data are here, but for the :data:`LONG` ones.
 
     Parameters
     ----------
     dataset : a key of :data:`EXPERIMENTS`.
     """
-    default = dataset != "routerbench-standin"
+    default = dataset not in LONG
     return EXPERIMENTS[dataset].with_(**changes).study(dataset, VERSION, shares_of, default=default)
 
 
@@ -92,6 +93,7 @@ def further(dataset: str, **changes: Any) -> Study:
     return experiment.study(f"{dataset}-beyond", VERSION)
 
 
+MORE = tuple(f"{name}-beyond" for name in OTHERS)
 STUDIES: dict[str, Study] = {
     **{name: shown(name) for name in EXPERIMENTS},
     **{f"{name}-beyond": further(name) for name in OTHERS},
@@ -124,14 +126,13 @@ def results(name: str) -> pd.DataFrame:
 
 REPORTS = {
     "summary.csv": functools.partial(summary, tuple(STAND_INS)),
-    "real/summary.csv": functools.partial(summary, (*REAL, *OTHERS)),
+    "real/summary.csv": functools.partial(summary, (*REAL, *OTHERS, *MORE)),
     "claims.csv": functools.partial(paper_claims, tuple(STAND_INS)),
     "real/claims.csv": functools.partial(paper_claims, (*REAL, *OTHERS)),
     "real/paper_claims.csv": functools.partial(paper_claims, tuple(f"{s}-paper" for s in SETS)),
     **{f"{name}_results.csv": functools.partial(results, name) for name in STAND_INS},
     **{
         f"real/{name}_results.csv": functools.partial(results, name)
-        for name in STUDIES
-        if name not in STAND_INS
+        for name in (*REAL, *OTHERS, *(f"{name}-paper" for name in PAPER))
     },
 }

@@ -114,4 +114,4 @@ def _study(name: str, of: Experiment) -> Study:
     )
 
 
-STUDIES = {f"facts-{name}": _study(name, of) for name, of in EXPERIMENTS.items()}
+STUDIES = {f"facts-{of.dataset}": _study(of.dataset, of) for of in reversed(EXPERIMENTS.values())}
