@@ -1,8 +1,9 @@
 """The studies of the QoS system: every rule on every load, and the trained policies on the same.
 
-``python -m cqb run qos-sweep qos-learned`` runs them. A task is one policy in one system with one seed,
-its loads served side by side; episodes do not influence each other. The prices of the priced rules are
-chosen by the training rows of the sweep (:func:`best_prices`) and declared in :data:`PRICES`.
+``python -m cqb run 'qos-*'`` runs them; `qos-azure` needs the Azure trace of code requests. A task is
+one policy in one system with one seed, its loads served side by side; episodes do not influence each other.
+The prices of the priced rules are chosen by the training rows of the sweep (:func:`best_prices`) and
+declared in :data:`PRICES`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import pandas as pd
 
+from cqb.arrivals import Trace
 from cqb.study import Study
 from cqb.tables import select
 
@@ -23,12 +25,13 @@ from .simulator import Decision, Policy
 from .summaries import summarise
 from .system import System, default_system
 from .trained_models import JUDGED, MAIN, MODELS, load
-from .workloads import Load, batch_of
+from .workloads import RECORDED, Batch, Load, batch_of, replay, stack
 
 DEFAULT, TIGHT = "default", "tight memory"
 SYSTEMS = {DEFAULT: default_system(), TIGHT: default_system().with_(memory=1500)}
 POISSON = tuple(Load("Poisson", rate) for rate in (1.0, 2.0, 3.0, 4.0, 5.0, 6.0))
 GAMMA = tuple(Load("Gamma", rate) for rate in (2.0, 3.0, 4.0))
+AZURE = tuple(Load(RECORDED, rate) for rate in (1.0, 4.0, 16.0))
 ALL = POISSON + GAMMA
 # At the default memory no request is ever evicted. The loads of one entry are served side by side.
 TESTED = ((DEFAULT, ALL), (TIGHT, (POISSON[2],)), (TIGHT, (POISSON[5],)))
@@ -63,17 +66,25 @@ class Task:
         return f"{self.part}, {self.system}, {loads}: {self.policy}{price}, seed {self.seed}"
 
 
-def run(task: Task, data: None = None) -> pd.DataFrame:
+def run(task: Task, trace: Trace | None = None) -> pd.DataFrame:
     """The metrics of a task, a row for each load."""
     system = SYSTEMS[task.system]
-    batch = batch_of(task.loads, (task.seed,), task.requests, system.N)
+    batch = workloads(task, trace)
     outcome = serve(batch, system, router(task, len(task.loads), task.requests))
     about = {"part": task.part, "system": task.system, "policy": task.policy, "price": task.price}
     size = {"seed": task.seed, "requests": task.requests}
     rows = pd.DataFrame([about | asdict(load) | size for load in task.loads])
-    timed = task.part == "test" and task.system == DEFAULT
+    timed = task.part == "test" and task.system == DEFAULT and trace is None
     decision = decision_ms(task, system) if timed else np.nan
     return rows.join(measure(outcome)).assign(decision_ms=decision)
+
+
+def workloads(task: Task, trace: Trace | None) -> Batch:
+    """The workloads of a task: generated ones, or windows of the trace with its times and tokens."""
+    seed, T, N = task.seed, task.requests, SYSTEMS[task.system].N
+    if trace is None:
+        return batch_of(task.loads, (seed,), T, N)
+    return stack([replay(trace, load.rate, seed, T, N, tokens=True) for load in task.loads])
 
 
 def router(task: Task, B: int, T: int) -> Policy:
@@ -138,13 +149,26 @@ def trained(requests: int = REQUESTS, seeds: Sequence[int] = SEEDS) -> Study:
     return _study("qos-learned", tasks, tuple(model.file for model in MODELS.values()))
 
 
-def _study(name: str, tasks: tuple[Task, ...], artifacts: tuple[str, ...] = ()) -> Study:
+def recorded(requests: int = REQUESTS, seeds: Sequence[int] = SEEDS) -> Study:
+    """Every rule and the main trained policies on the Azure trace; prices are those of the sweep."""
+    models = {name: model for name, model in MODELS.items() if model in MAIN}
+    tasks = tuple(
+        Task("test", DEFAULT, policy, PRICES.get(policy, 0.0), AZURE, seed, requests)
+        for policy in (*POLICIES, *models)
+        for seed in seeds
+    )
+    return _study("qos-azure", tasks, tuple(model.file for model in models.values()), "azure")
+
+
+def _study(
+    name: str, tasks: tuple[Task, ...], artifacts: tuple[str, ...] = (), data: str | None = None
+) -> Study:
     def stratum(task: Task) -> str:
         """Tasks of one rule are alike, and those of trained models with one network."""
-        return MODELS[task.policy].network if artifacts else task.policy
+        return MODELS[task.policy].network if task.policy in MODELS else task.policy
 
     how = {"stratum": stratum, "cost": _cost, "volatile": ("decision_ms",)}
-    return Study(name, 1, None, tasks, run, artifacts=artifacts, **how)
+    return Study(name, 1, data, tasks, run, artifacts=artifacts, **how)
 
 
 def _cost(task: Task) -> float:
@@ -153,12 +177,13 @@ def _cost(task: Task) -> float:
     return task.requests * ms / 1000.0
 
 
-STUDIES = {study.name: study for study in (sweep(), trained())}
+STUDIES = {study.name: study for study in (sweep(), trained(), recorded())}
 
 
 def summary() -> pd.DataFrame:
     """The means of every policy under every load, with 95% intervals over seeds."""
-    return summarise(pd.concat([study.table() for study in STUDIES.values()], ignore_index=True))
+    tables = [study.table() for study in STUDIES.values() if study.is_stored()]
+    return summarise(pd.concat(tables, ignore_index=True))
 
 
 REPORTS = {"qos_summary.csv": summary}

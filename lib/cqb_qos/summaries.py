@@ -15,7 +15,7 @@ from cqb.tables import select, spreads
 from .episodes import DROPPED
 from .policies import POLICIES
 from .trained_models import MAIN, MODELS
-from .workloads import Load
+from .workloads import RECORDED, Load
 
 WORST = "DDQN (worst of 3)"  # the main policy of the lowest QoS, in comparisons with the rules
 CELL = ["system", "kind", "rate"]
@@ -30,15 +30,17 @@ def load_names(rows: pd.DataFrame) -> pd.Series:
 def summarise(rows: pd.DataFrame) -> pd.DataFrame:
     """Means over the seeds, a row per policy and setting (system, kind of arrivals, rate).
 
-    Columns: `workload` ("synthetic"), the setting, `policy`, `price`, `requests`, `seeds`, and for each
-    metric of :func:`.episodes.measure` `_mean`, `_low` and `_high`, the 95% t-interval for the mean (NaN
-    for one seed). `decision_ms` (the median time of one decision in one environment) has a mean only.
+    Columns: `workload` ("synthetic" or "recorded"), the setting, `policy`, `price`, `requests`, `seeds`,
+    and for each metric of :func:`.episodes.measure` `_mean`, `_low` and `_high`, the 95% t-interval for
+    the mean (NaN for one seed). `decision_ms` (the median time of one decision in one environment) has a
+    mean only.
     """
     groups = select(rows, part="test").groupby([*CELL, "policy", "price", "requests"], sort=False)
     seeds, metrics = groups["seed"].nunique(), list(rows.loc[:, "qos":"decision_ms"])
     table = pd.DataFrame({"seeds": seeds, **intervals(groups, metrics, seeds)}).reset_index()
     table = table.drop(columns=["decision_ms_low", "decision_ms_high"])
-    table.insert(0, "workload", "synthetic")
+    recorded = table["kind"] == RECORDED
+    table.insert(0, "workload", recorded.map({True: "recorded", False: "synthetic"}))
     return table
 
 

@@ -21,6 +21,7 @@ from cqb.streams import Streams
 from .system import NAMES, System
 
 KINDS = ("Poisson", "Gamma")
+RECORDED = "Azure code trace"  # times and tokens of a trace, see :func:`replay`
 BURSTINESS = 4.0  # squared coefficient of variation of Gamma gaps (1 for Poisson arrivals)
 TOPICS = 8
 MEAN_SCORES = np.linspace(0.74, 0.70, len(NAMES))
@@ -143,14 +144,14 @@ def stack(workloads: Sequence[Workload]) -> Batch:
 
 @dataclass(frozen=True)
 class Load:
-    """How requests arrive: "Poisson" or bursty "Gamma" gaps, at a mean rate in requests per second."""
+    """How requests arrive, and how many per second: "Poisson", bursty "Gamma" gaps, or as recorded."""
 
     kind: str
     rate: float
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise ValueError(f"kind: found {self.kind!r}, expected one of {', '.join(KINDS)}")
+        if self.kind not in (kinds := (*KINDS, RECORDED)):
+            raise ValueError(f"kind: found {self.kind!r}, expected one of {', '.join(kinds)}")
         if not 0.0 < self.rate < np.inf:
             raise ValueError(f"rate: found {self.rate}, expected a positive number per second")
 
