@@ -7,7 +7,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from cqb.environment import Environment, pooled_environment
+from cqb.environment import Environment, from_rates, pooled_environment
 
 
 def test_repeated_vectors_share_a_context(linear_world):
@@ -52,3 +52,15 @@ def test_capacity_is_a_harmonic_mean():
 def test_bad_worlds_are_named(contexts, context_of, odds, message):
     with pytest.raises(ValueError, match=message):
         Environment(contexts, context_of, odds, "test", True)
+
+
+def test_measured_rates_are_the_odds_of_a_fresh_draw():
+    rates = np.array([[0.0, 0.25], [1.0, 0.5]])
+    here = from_rates("attempts", np.eye(2), rates, attempts=100)
+    assert not here.stand_in
+    assert here.departure_rates(1) == pytest.approx([0.25, 0.995])
+    assert here.odds[0] == pytest.approx([0.005 / 0.995, 1 / 3])
+    with pytest.raises(
+        ValueError, match=r"rates: found 1.5 for entry 1, model 0, expected \[0, 1\]"
+    ):
+        from_rates("attempts", np.eye(2), np.array([[0.0, 0.25], [1.5, 0.5]]))

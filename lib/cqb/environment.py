@@ -84,6 +84,38 @@ def pooled_environment(
     return Environment(contexts, context_of.reshape(-1), odds, name, stand_in, rows)
 
 
+def from_rates(
+    name: str,
+    vectors: np.ndarray,
+    rates: np.ndarray,
+    *,
+    attempts: int = 100,
+    stand_in: bool = False,
+) -> Environment:
+    """An environment in which a model's chance of success is a measured share of repeated attempts.
+
+    Where recorded answers are stretched to odds (:func:`.departure_odds`), these are odds of fresh draws.
+    Shares of 0 and 1 are clipped to half a count, so that no odds are 0 or infinite.
+
+    Parameters
+    ----------
+    vectors : (P, d). rates : (P, N), in [0, 1]. attempts : how many there were of each.
+
+    Raises
+    ------
+    ValueError
+        A rate is outside [0, 1].
+    """
+    rates = np.asarray(rates, dtype=np.float64)
+    bad = ~((rates >= 0.0) & (rates <= 1.0))
+    if bad.any():
+        row, model = np.argwhere(bad)[0]
+        found = rates[row, model]
+        raise ValueError(f"rates: found {found} for entry {row}, model {model}, expected [0, 1]")
+    rates = np.clip(rates, 0.5 / attempts, 1.0 - 0.5 / attempts)
+    return pooled_environment(name, stand_in, vectors, rates / (1.0 - rates))
+
+
 def from_table(table: RoutingTable, seed: int, lam: float, pool_size: int = 1000) -> Environment:
     """The environment of one run on a routing table (arXiv 2602.02061, experiments).
 

@@ -1,9 +1,9 @@
 """The studies of the QoS system: every rule on every load, and the trained policies on the same.
 
 ``python -m cqb run 'qos-*'`` runs them; `qos-azure` needs the Azure trace of code requests. A task is
-one policy in one system with one seed, its loads served side by side; episodes do not influence each other.
-The prices of the priced rules are chosen by the training rows of the sweep (:func:`best_prices`) and
-declared in :data:`PRICES`.
+one policy in one system with one seed, its loads served side by side; episodes do not influence each
+other. The prices of the priced rules are chosen by the training rows of the sweep
+(:func:`best_prices`) and declared in :data:`PRICES`.
 """
 
 from __future__ import annotations
