@@ -94,8 +94,8 @@ def from_rates(
 ) -> Environment:
     """An environment in which a model's chance of success is a measured share of repeated attempts.
 
-    Recorded answers are stretched to odds (:func:`.departure_odds`); these are odds of fresh draws. Shares
-    of 0 and 1 are clipped to half a count, so that no odds are 0 or infinite.
+    Recorded answers are stretched to odds (:func:`.departure_odds`); these are odds of fresh draws.
+    Shares of 0 and 1 are clipped to half a count, so that no odds are 0 or infinite.
 
     Parameters
     ----------
