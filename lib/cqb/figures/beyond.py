@@ -209,3 +209,27 @@ def _settings(ax: Axes, rows: pd.DataFrame, look: dict[str, Look]) -> None:
 def _place(world: str, K: int, lam: float, rate: float) -> str:
     text = f"{world}, K = {K}, rate {rate:g}"
     return text + (f", lam = {lam:g}" if world == "recorded" else "")
+
+
+def attempts(rows: pd.DataFrame) -> Figure:
+    """How often an attempt succeeds after so many failures, by data set and by who tries again.
+
+    `rows` are those of the studies of repeated attempts (:func:`cqb.studies.attempts.rows`).
+    """
+    rows = rows.assign(mean=100 * rows["share"], low=100 * rows["low"], high=100 * rows["high"])
+    rows["line"] = rows["dataset"] + ", " + rows["who"]
+    colours = dict(zip(dict.fromkeys(rows["dataset"]), (BLUE, AMBER), strict=False))
+    look = {
+        name: Look(colours[name.split(",")[0]], SOLID, "D" if "another" in name else "o")
+        for name in dict.fromkeys(rows["line"])
+    }
+    axis = {"ylim": (0, 100), "xlabel": "failures of the model at this task so far"}
+    about = {"by": "line", "error": "bars", "markers": True, "axis": axis}
+    draw = panel(lines, rows, "failures", look, **about)
+    return sheet(
+        [[draw]],
+        2.6,
+        width=0.6 * WIDTH,
+        ylabel="next attempt succeeds (%)",
+        key=legend(look, "line, marker", ncols=3),
+    )
