@@ -95,7 +95,7 @@ def test_routerbench_takes_exactly_these_parameters():
         statement.targets[0].id: ast.literal_eval(statement.value)
         for statement in ast.parse(source(first)).body
     }
-    assert values == {"DATA": "routerbench-standin", "SEEDS": 10, "T": 5000, "FIGURES": ""}
+    assert values == {"DATA": "routerbench", "SEEDS": 10, "T": 5000, "FIGURES": ""}
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=IDS)
