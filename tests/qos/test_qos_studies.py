@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cqb.arrivals import Trace
 from cqb_qos import (
     POLICIES,
     Expert,
@@ -27,9 +28,11 @@ from cqb_qos.studies import (
     TIGHT,
     Task,
     best_prices,
+    recorded,
     run,
     sweep,
     trained,
+    workloads,
 )
 from cqb_qos.trained_models import MAIN, load
 
@@ -103,6 +106,20 @@ def test_a_short_replay_runs_every_rule_and_every_network():
     ):
         study = STUDIES[name]
         assert {study.stratum(study.tasks[n]) for n in sample(study, "")} == wanted
+
+
+def test_a_recorded_workload_is_served_as_the_trace_has_it():
+    rng = np.random.default_rng(0)
+    tokens = rng.integers(5, 60, 300)
+    trace = Trace("log", np.cumsum(rng.pareto(1.5, 300)), 10 * tokens, tokens)
+    (task,) = [t for t in recorded(60, (200,)).tasks if t.policy == "Feasible+drop"]
+    batch = workloads(task, trace)
+    assert (np.diff(batch.arrivals[:, -1]) < 0).all()  # a higher rate is the same window, shorter
+    assert (batch.prompts == 10 * batch.lengths[:, 0]).all()
+    rows = run(task, trace)
+    assert rows["rate"].tolist() == [1.0, 4.0, 16.0]
+    assert rows["decision_ms"].isna().all()
+    assert set(summaries.summarise(rows)["workload"]) == {"recorded"}
 
 
 def test_means_intervals_and_paired_differences(rows):
