@@ -88,7 +88,7 @@ def shown(dataset: str, **changes: Any) -> Study:
 
 
 def further(dataset: str, **changes: Any) -> Study:
-    """The same at K = 1 for the policies that go beyond the paper (:data:`BEYOND`); not run by default."""
+    """The same at K = 1 for policies beyond the paper (:data:`BEYOND`); not run by default."""
     cells = tuple(cell for cell in EXPERIMENTS[dataset].cells if cell.K == 1)
     experiment = EXPERIMENTS[dataset].with_(policies=BEYOND, cells=cells, **changes)
     return experiment.study(f"{dataset}-beyond", VERSION)
