@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .files import content_hash
 from .streams import Streams
-from .table_file import content_hash
 
 
 @dataclass(frozen=True, eq=False)
