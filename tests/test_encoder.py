@@ -85,7 +85,7 @@ def test_the_cache_answers_without_the_encoder(tmp_path):
         (PROMPTS, {"max_tokens": 9}),
     ],
 )
-def test_other_content_is_encoded_anew(tmp_path, prompts, changes):
+def test_other_content_is_encoded_again(tmp_path, prompts, changes):
     encode_table(table(), tmp_path, fake()[0])
     encoder, asked = fake(**changes)
     encode_table(table(prompts), tmp_path, encoder)
