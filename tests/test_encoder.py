@@ -8,9 +8,15 @@ import numpy as np
 import pytest
 
 from cqb import encoder as encoding
-from cqb.encoder import Encoder, RepeatedVectorsWarning, encode_table
+from cqb.encoder import (
+    DamagedCacheWarning,
+    Encoder,
+    RepeatedVectorsWarning,
+    cache_file,
+    cache_key,
+    encode_table,
+)
 from cqb.routing_table import RoutingTable
-from cqb.table_file import DamagedCacheWarning, cache_file, cache_key
 
 PROMPTS = ("one two", "three", "one two three four five", "six")
 
@@ -79,7 +85,7 @@ def test_the_cache_answers_without_the_encoder(tmp_path):
         (PROMPTS, {"max_tokens": 9}),
     ],
 )
-def test_other_content_is_encoded_anew(tmp_path, prompts, changes):
+def test_other_content_is_encoded_again(tmp_path, prompts, changes):
     encode_table(table(), tmp_path, fake()[0])
     encoder, asked = fake(**changes)
     encode_table(table(prompts), tmp_path, encoder)
@@ -88,19 +94,19 @@ def test_other_content_is_encoded_anew(tmp_path, prompts, changes):
 
 
 def test_keys_do_not_run_texts_together():
-    assert cache_key(["ab", "c"], "w", 8) != cache_key(["a", "bc"], "w", 8)
+    assert cache_key(["ab", "c"], fake()[0]) != cache_key(["a", "bc"], fake()[0])
 
 
 @pytest.mark.parametrize("damage", ["flip", "truncate", "empty", "text", "swap"])
 def test_a_damaged_cache_file_is_named_and_made_again(tmp_path, damage):
     first = encode_table(table(), tmp_path, fake()[0])
-    path = cache_file(tmp_path, cache_key(PROMPTS, "weights-1", 8))
+    path = cache_file(tmp_path, cache_key(PROMPTS, fake()[0]))
     content = bytearray(path.read_bytes())
     if damage == "flip":  # one bit of a number, where the archive's own checksum may not look
         content[content.index(np.float32(3.0).tobytes()) + 1] ^= 4
     elif damage == "swap":  # a whole file, but of other texts
         encode_table(table(PROMPTS[::-1]), tmp_path, fake()[0])
-        other = cache_file(tmp_path, cache_key(PROMPTS[::-1], "weights-1", 8))
+        other = cache_file(tmp_path, cache_key(PROMPTS[::-1], fake()[0]))
         content = other.read_bytes()
     else:
         content = {"truncate": content[:-20], "empty": b"", "text": b"not an archive"}[damage]
@@ -137,7 +143,7 @@ def test_a_vector_without_direction_is_an_error_that_names_the_row(tmp_path, bad
     vectors = np.ones((4, 3))
     vectors[2] = bad
     encoder, _ = fake(embed=lambda texts: vectors)
-    with pytest.raises(ValueError, match=r"row 2 \('row.2'\) a vector of length"):
+    with pytest.raises(ValueError, match=r"embedding of row 2 \('row.2'\) has norm nan"):
         encode_table(table(), tmp_path, encoder)
 
 

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from cqb.routing_table import RoutingTable, departure_odds, split_rows
-from cqb.table_file import write_arrays
 
 
 def table(rows=7, width=3, d=5, **changes):
@@ -95,72 +94,6 @@ def test_with_embeddings_adds_to_the_report():
     assert bare.embeddings is None
     assert full.report == {"rows_read": 7, "distinct_vectors": 7}
     assert full.data_hash() == table().data_hash()
-
-
-@pytest.mark.parametrize("changes", [{}, {"embeddings": None}])
-def test_save_and_load_give_the_same_table(tmp_path, changes):
-    path = tmp_path / "deep" / "table.npz"
-    saved = table(**changes)
-    saved.save(path)
-    loaded = RoutingTable.load(path)
-    assert loaded.data_hash() == saved.data_hash()
-    for field in ("name", "stand_in", "ids", "prompts", "families", "models", "report"):
-        assert getattr(loaded, field) == getattr(saved, field)
-    assert [entry.name for entry in path.parent.iterdir()] == ["table.npz"]
-
-
-@given(st.data())
-@settings(max_examples=60, deadline=None)
-def test_a_damaged_file_is_named_or_harmless(tmp_path_factory, data):
-    folder = tmp_path_factory.mktemp("damage")
-    path = folder / "table.npz"
-    table().save(path)
-    content = bytearray(path.read_bytes())
-    position = data.draw(st.integers(0, len(content) - 1))
-    content[position] ^= 1 << data.draw(st.integers(0, 7))
-    path.write_bytes(content)
-    try:
-        outcome = RoutingTable.load(path).data_hash()
-    except ValueError as error:
-        outcome = str(error)
-    # Where the bit was one of zip's own remarks, such as a date, the table is still whole.
-    assert outcome == table().data_hash() or str(path) in outcome
-
-
-@pytest.mark.parametrize("method", [12, 14])
-def test_content_that_claims_another_compression_is_damage(tmp_path, method):
-    """bzip2 (12) and LZMA (14) fail on foreign bytes in ways of their own, the first as OSError."""
-    path = tmp_path / "table.npz"
-    table().save(path)
-    content = bytearray(path.read_bytes())
-    content[content.index(b"PK\x01\x02") + 10] = method
-    path.write_bytes(content)
-    with pytest.raises(ValueError, match=r"table\.npz: not a readable \.npz file"):
-        RoutingTable.load(path)
-    with pytest.raises(FileNotFoundError):
-        RoutingTable.load(tmp_path / "none.npz")
-
-
-def test_other_files_are_not_taken_for_tables(tmp_path):
-    for name, content in {"text.npz": b"no archive", "empty.npz": b""}.items():
-        (tmp_path / name).write_bytes(content)
-        with pytest.raises(ValueError, match=f"{name}: not a readable .npz"):
-            RoutingTable.load(tmp_path / name)
-    np.savez(tmp_path / "plain.npz", scores=np.zeros(3))
-    with pytest.raises(ValueError, match=r"plain.npz: no sha256"):
-        RoutingTable.load(tmp_path / "plain.npz")
-    write_arrays(tmp_path / "other.npz", {"scores": np.zeros(3)})
-    with pytest.raises(ValueError, match=r"other.npz: not a file of format"):
-        RoutingTable.load(tmp_path / "other.npz")
-    with pytest.raises(FileNotFoundError):
-        RoutingTable.load(tmp_path / "absent.npz")
-
-
-def test_a_folder_that_cannot_be_written_is_named(tmp_path):
-    (tmp_path / "blocked").write_text("a file where a folder should be")
-    with pytest.raises(OSError, match=r"cannot write table.npz: the folder .*blocked"):
-        table().save(tmp_path / "blocked" / "table.npz")
-    assert [entry.name for entry in tmp_path.iterdir()] == ["blocked"]
 
 
 def test_utility_is_score_minus_priced_cost():

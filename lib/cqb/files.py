@@ -1,4 +1,4 @@
-"""Files that are either complete or absent: atomic writes and content hashes."""
+"""Files that are complete or absent: atomic writes, arrays with a hash of the whole, content hashes."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
+
+import numpy as np
 
 
 @contextlib.contextmanager
@@ -59,3 +61,45 @@ def sha256_file(path: Path | str) -> str:
     """The sha256 of a file's content, as 64 hex digits."""
     with open(path, "rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def write_arrays(path: Path | str, arrays: dict[str, np.ndarray], compress: bool = True) -> None:
+    """Write `arrays` to the .npz file `path` atomically, with the sha256 of their content."""
+    save = np.savez_compressed if compress else np.savez
+    with atomic_writer(path) as handle:
+        save(handle, **arrays, sha256=np.array(content_hash(arrays)))
+
+
+def read_arrays(path: Path | str) -> dict[str, np.ndarray]:
+    """The arrays that `write_arrays` wrote to `path`, verified, without their sha256.
+
+    Raises
+    ------
+    OSError
+        The file cannot be opened.
+    ValueError
+        It is not such a file, or is damaged; the message names it.
+    """
+    try:
+        with open(path, "rb") as handle, np.load(handle, allow_pickle=False) as archive:
+            arrays = {key: archive[key] for key in archive.files}
+    except Exception as error:  # zip, its codecs and array headers fail in too many ways to list
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # from the system; bz2 says OSError of bad content too
+        raise ValueError(f"{path}: not a readable .npz file ({error})") from error
+    if "sha256" not in arrays:
+        raise ValueError(f"{path}: no sha256 in it; not a file that cqb wrote")
+    if str(arrays.pop("sha256")) != content_hash(arrays):
+        raise ValueError(f"{path}: the content does not match its own sha256; the file is damaged")
+    return arrays
+
+
+def content_hash(arrays: dict[str, np.ndarray]) -> str:
+    """sha256 (hex) over names, dtypes, shapes and bytes, whatever the order of the names."""
+    digest = hashlib.sha256()
+    for key in sorted(arrays):
+        array = np.ascontiguousarray(arrays[key])
+        little = array.astype(array.dtype.newbyteorder("<"), copy=False)
+        digest.update(f"{key} {little.dtype.str} {array.shape}\n".encode())
+        digest.update(little.tobytes())
+    return digest.hexdigest()

@@ -14,12 +14,9 @@ import json
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-from cqb.table_file import read_table, write_table
 
 UNIT_TOLERANCE = 1e-6  # how far the norm of an embedding row may lie from 1
 
@@ -74,9 +71,10 @@ class RoutingTable:
         for field in ("ids", "prompts", "families", "models"):
             object.__setattr__(self, field, tuple(getattr(self, field)))
         for field in ("scores", "costs", "embeddings"):
-            value = getattr(self, field)
-            if value is not None:
-                object.__setattr__(self, field, _read_only(value))
+            if (value := getattr(self, field)) is not None:
+                array = np.array(value, dtype=np.float64, order="C")
+                array.setflags(write=False)
+                object.__setattr__(self, field, array)
         _check_names(self)
         _check_matrix(self, "scores", self.scores, high=1.0)
         if self.costs is not None:
@@ -105,7 +103,7 @@ class RoutingTable:
                 digest.update(array.astype("<f8").tobytes())
         return digest.hexdigest()
 
-    def with_embeddings(self, embeddings: np.ndarray, **found: Any) -> RoutingTable:
+    def with_embeddings(self, embeddings: np.ndarray | None, **found: Any) -> RoutingTable:
         """The same table with unit rows, shape (n, d), and `found` added to its report."""
         report = {**self.report, **found}
         return dataclasses.replace(self, embeddings=embeddings, report=report)
@@ -119,15 +117,6 @@ class RoutingTable:
                 raise ValueError(f"lam is {lam}, but {self.name} has no costs; expected 0")
             return self.scores
         return self.scores - lam * self.costs
-
-    def save(self, path: Path | str) -> None:
-        """Write the table to one .npz file, atomically and without pickle."""
-        write_table(path, vars(self))
-
-    @classmethod
-    def load(cls, path: Path | str) -> RoutingTable:
-        """Read a table that `save` wrote; a damaged file is a ValueError that names it."""
-        return cls(**read_table(path))
 
 
 @dataclass(frozen=True, eq=False)
@@ -217,12 +206,6 @@ def departure_odds(utility: np.ndarray, r_low: float = 0.1, r_high: float = 0.99
         raise ValueError(f"utility is {low} in every row and model; there is nothing to route by")
     departure = r_low + (r_high - r_low) * ((utility - low) / (high - low))
     return departure / (1.0 - departure)
-
-
-def _read_only(value: np.ndarray) -> np.ndarray:
-    array = np.array(value, dtype=np.float64, order="C")
-    array.setflags(write=False)
-    return array
 
 
 def _check_names(table: RoutingTable) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import threadpoolctl
 
-from .arrivals import Arrivals, queries_per_round
+from .arrivals import Arrivals, Trace
 from .environment import Environment, draw
 from .metrics import measure, shares
 from .policies import POLICIES
@@ -98,7 +98,9 @@ def play(task: Task, world: World, arrivals: Arrivals | None = None) -> Run:
     source = RunSource(world, task.seed, cell.lam, task.pool_size)
     with threadpoolctl.threadpool_limits(limits=1, user_api="blas"):
         environment = entry.environment(source)
-        per_round = queries_per_round(arrivals, cell.arrival_rate, task.T, streams)
+        per_round = arrivals
+        if isinstance(arrivals, Trace):
+            per_round = arrivals.per_round(cell.arrival_rate, task.T, streams)
         draws = draw(streams, environment.pool_size, cell.arrival_rate, task.T, per_round)
         service = Service(
             environment.contexts,

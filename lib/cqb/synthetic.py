@@ -86,8 +86,7 @@ def linear_world(
     d: int,
     K: int = 1,
     epsilon: float = 0.1,
-    contexts: str = "sphere",
-    parameters: str = "sphere",
+    law: str = "sphere",
     scale: float = 1.0,
     pool_size: int = POOL_SIZE,
 ) -> Scenario:
@@ -98,20 +97,19 @@ def linear_world(
     seed : the instance; parameters and pool come from their own named streams.
     N, d, K : models, context dimension, assortment size.
     epsilon : slackness; the arrival rate is ``1/E[1/p*] - epsilon``.
-    contexts, parameters : names of laws in :data:`LAWS`.
+    law : of contexts and parameters, a name in :data:`LAWS`.
     scale : factor on the parameters (their norm bound S, where the law has norm one).
 
     Raises
     ------
     ValueError
-        A law is unknown, or `epsilon` is not below the capacity.
+        The law is unknown, or `epsilon` is not below the capacity.
     """
-    for name in (contexts, parameters):
-        if name not in LAWS:
-            raise ValueError(f"law: found {name!r}, expected one of {', '.join(LAWS)}")
+    if law not in LAWS:
+        raise ValueError(f"law: found {law!r}, expected one of {', '.join(LAWS)}")
     streams = Streams(seed)
-    theta = scale * LAWS[parameters](streams.generator("world parameters"), N, d)
-    rows = LAWS[contexts](streams.generator("world contexts"), pool_size, d)
+    theta = scale * LAWS[law](streams.generator("world parameters"), N, d)
+    rows = LAWS[law](streams.generator("world contexts"), pool_size, d)
     title = f"synthetic, N = {N}, d = {d}, K = {K}"
     environment = pooled_environment(title, True, rows, np.exp(rows @ theta.T))
     return Scenario(environment, theta, K, 0.0).with_slackness(epsilon)
@@ -123,24 +121,20 @@ def predecessor(seed: int, epsilon: float = 0.1, *, published: bool = False) -> 
     As published the arrival rate is .7 for every `epsilon`, above the capacity of most such instances
     (theory: R10); by default the rate is ``1/E[1/p*] - epsilon`` instead.
     """
-    world = linear_world(seed, N=5, d=5, K=1, epsilon=epsilon, contexts="cube", parameters="cube")
+    world = linear_world(seed, N=5, d=5, K=1, epsilon=epsilon, law="cube")
     return replace(world, arrival_rate=0.7) if published else world
 
 
-def fixed_rates(
-    rates: Sequence[float], arrival_rate: float, *, N: int = 2, weights: Sequence[int] = ()
-) -> Scenario:
+def fixed_rates(rates: Sequence[float], arrival_rate: float, *, N: int = 2) -> Scenario:
     """Types of queries whose departure rate is the same whichever single model is offered.
 
     Parameters
     ----------
     rates : departure rate of each type, in (0, 1). One type gives the one-context queue of E3.
-    weights : how many pool entries each type has (one each by default).
     """
     if not all(0.0 < p < 1.0 for p in rates):
         raise ValueError(f"rates: found {list(rates)}, expected numbers inside (0, 1)")
-    types = np.repeat(np.arange(len(rates)), list(weights) or [1] * len(rates))
-    p = np.asarray(rates, float)[types]
+    p, types = np.asarray(rates, float), np.arange(len(rates))
     odds = np.repeat((p / (1.0 - p))[:, None], N, axis=1)
     environment = Environment(np.eye(len(rates)), types, odds, "synthetic, fixed rates", True)
     return Scenario(environment, None, 1, arrival_rate)

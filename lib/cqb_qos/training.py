@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 from stable_baselines3.common.callbacks import BaseCallback
 
+from cqb.files import read_arrays, write_arrays
 from cqb.study.provenance import digest, plain
-from cqb.table_file import read_arrays, write_arrays
 
 from .branches import BranchEnv, EpisodeSettings
 from .ddqn import BranchBuffer, BranchPolicy, DoubleDQN

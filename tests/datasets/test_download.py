@@ -8,15 +8,17 @@ import tomllib
 import pytest
 
 from cqb.datasets import download
-from cqb.datasets.download import ENTRIES, DownloadError, Entry, RemoteFile, fetch
+from cqb.datasets.download import ENTRIES, DownloadError, Entry, fetch
 
 CONTENT = bytes(range(256)) * 9000  # more than one piece of a download
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 
 
-def remote(path="deep/table.pkl", content=CONTENT, **changes):
-    fields = {"path": path, "sha256": hashlib.sha256(content).hexdigest()}
-    return RemoteFile(**(fields | changes))
+def pinned(path="deep/table.pkl", content=CONTENT):
+    return {path: hashlib.sha256(content).hexdigest()}
+
+
+UNPINNED = {"deep/table.pkl": ""}
 
 
 @pytest.fixture
@@ -24,8 +26,8 @@ def entry(monkeypatch, tmp_path):
     """Puts an entry called "set" in place of the real ones, and the data folder in `tmp_path`."""
     monkeypatch.setenv("CQB_DATA", str(tmp_path / "data"))
 
-    def put(*files, revision=REVISION, **changes):
-        made = Entry("datasets/someone/set", revision, files or (remote(),), **changes)
+    def put(files=None, revision=REVISION, **changes):
+        made = Entry("datasets/someone/set", files or pinned(), revision, **changes)
         monkeypatch.setattr(download, "ENTRIES", {"set": made})
         return made
 
@@ -93,12 +95,12 @@ def test_several_files_come_together(entry, host, tmp_path):
     contents = {"a.bin": b"one", "b.bin": b"two"}
     for name, content in contents.items():
         serve(host, name, content)
-    entry(*(remote(name, content) for name, content in contents.items()))
+    entry(pinned("a.bin", b"one") | pinned("b.bin", b"two"))
     assert [path.read_bytes() for path in fetch("set", tmp_path / "mine")] == [b"one", b"two"]
 
 
 def test_a_damaged_file_is_replaced(entry, host, tmp_path):
-    entry(remote("table.pkl"))
+    entry(pinned("table.pkl"))
     serve(host, "table.pkl")
     target = tmp_path / "table.pkl"
     target.write_bytes(CONTENT[:-1] + b"?")
@@ -109,7 +111,7 @@ def test_a_damaged_file_is_replaced(entry, host, tmp_path):
 @pytest.mark.parametrize("arrived", [CONTENT[:-1], b"", CONTENT + b"more", CONTENT[:-1] + b"?"])
 @pytest.mark.parametrize("before", [[], ["table.pkl"]])
 def test_a_wrong_download_leaves_what_was_there(entry, host, tmp_path, arrived, before):
-    entry(remote("table.pkl"))
+    entry(pinned("table.pkl"))
     serve(host, "table.pkl", arrived)
     for name in before:
         (tmp_path / name).write_bytes(b"older")
@@ -134,7 +136,7 @@ def test_without_a_network_it_says_what_is_missing_and_what_to_do(entry, tmp_pat
     with pytest.raises(DownloadError) as caught:
         fetch("set")
     message = str(caught.value)
-    assert made.url(made.files[0]) in message
+    assert made.url("deep/table.pkl") in message
     assert "refused" in message
     assert str(tmp_path / "data" / "raw" / "set" / "deep" / "table.pkl") in message
     assert "put the file at that path" in message
@@ -153,9 +155,9 @@ def test_a_folder_that_cannot_be_written_is_named(entry, tmp_path):
         fetch("set", tmp_path / "blocked")
 
 
-@pytest.mark.parametrize("changes", [{"revision": None}, {"files": (remote(sha256=None),)}])
+@pytest.mark.parametrize("changes", [{"revision": ""}, {"files": UNPINNED}])
 def test_an_unpinned_entry_is_refused_and_says_how_to_pin(entry, tmp_path, changes):
-    entry(*changes.get("files", ()), revision=changes.get("revision", REVISION))
+    entry(**changes)
     with pytest.raises(DownloadError) as caught:
         fetch("set", tmp_path)
     for words in ("nobody has pinned", "datasets/someone/set", "--pin FILE", "deep/table.pkl"):
@@ -167,8 +169,7 @@ def test_the_pin_command_prints_a_line_that_pins(tmp_path, capsys):
     path = tmp_path / "table.pkl"
     path.write_bytes(CONTENT)
     assert download.main(["--pin", str(path)]) == 0
-    (fields,) = tomllib.loads(f"files = [{capsys.readouterr().out}]")["files"]
-    assert RemoteFile(**fields) == remote("table.pkl")
+    assert tomllib.loads(capsys.readouterr().out) == pinned("table.pkl")
 
 
 def test_the_command_line_fetches_the_data_sets_by_default(entry, host, capsys):
@@ -182,7 +183,7 @@ def test_the_command_line_fetches_the_data_sets_by_default(entry, host, capsys):
 
 
 def test_the_command_line_reports_errors_with_a_status(entry, capsys, tmp_path):
-    entry(revision=None)
+    entry(revision="")
     assert download.main(["set"]) == 1
     assert "error: set: nobody has pinned" in capsys.readouterr().err
     assert download.main(["unknown"]) == 1
@@ -194,8 +195,8 @@ def test_the_command_line_reports_errors_with_a_status(entry, capsys, tmp_path):
 def test_unpinned_sets_do_not_stop_the_others(monkeypatch, host, tmp_path, capsys):
     monkeypatch.setenv("CQB_DATA", str(tmp_path))
     entries = {
-        "first": Entry("datasets/someone/first", None, (remote(sha256=None),)),
-        "second": Entry("datasets/someone/set", REVISION, (remote("table.pkl"),)),
+        "first": Entry("datasets/someone/first", UNPINNED),
+        "second": Entry("datasets/someone/set", pinned("table.pkl"), REVISION),
     }
     monkeypatch.setattr(download, "ENTRIES", entries)
     serve(host, "table.pkl")
@@ -209,7 +210,7 @@ def test_unpinned_sets_do_not_stop_the_others(monkeypatch, host, tmp_path, capsy
 
 
 def test_a_known_revision_is_told_to_whoever_pins(entry):
-    entry(remote(sha256=None))
+    entry(UNPINNED)
     with pytest.raises(DownloadError, match=f"take commit {REVISION} of"):
         fetch("set")
 
@@ -219,13 +220,13 @@ def test_the_entries_are_pinned_in_form(name):
     made = ENTRIES[name]
     assert made.pinned or name in ("sprout", "embedllm")
     assert re.fullmatch("[0-9a-f]{40}", made.revision or "0" * 40)
-    for file in made.files:
-        assert made.pinned == bool(file.sha256)
-        assert re.fullmatch("[0-9a-f]{64}", file.sha256 or "0" * 64)
+    for file, sha256 in made.files.items():
+        assert made.pinned == bool(sha256)
+        assert re.fullmatch("[0-9a-f]{64}", sha256 or "0" * 64)
         host = "https://huggingface.co/"
         if made.github:
             host = made.github
             assert re.fullmatch(r"https://(media|raw)\.githubusercontent\.com(/media)?", host)
             assert made.page.startswith("https://github.com/")
         assert made.url(file).startswith(host)
-        assert made.url(file).endswith(f"/{made.revision}/{file.path}")
+        assert made.url(file).endswith(f"/{made.revision}/{file}")

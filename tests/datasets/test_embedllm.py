@@ -195,7 +195,7 @@ def test_the_order_of_lines_and_the_size_of_blocks_change_nothing(
     write(folder, rows)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(embedllm, "BLOCK", 120 if small else 1 << 24)
-        found = embedllm.pivot(folder / "train.csv", MODELS).rows
+        found = embedllm.pivot(folder / "train.csv", MODELS)[0]
     expected = np.array([[-1 if x == "" else x for x in answers] for answers in labels])
     order = np.array([int(name) for name in found.text["id"]])
     assert sorted(order) == list(range(len(labels)))

@@ -6,7 +6,7 @@ import pytest
 import cqb.datasets
 from cqb.datasets import paretobandit
 from cqb.encoder import PACKAGE, encode_table
-from cqb.table_file import read_arrays, write_arrays
+from cqb.files import read_arrays, write_arrays
 
 
 @pytest.fixture(scope="module")

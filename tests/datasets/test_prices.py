@@ -98,9 +98,9 @@ def test_a_class_without_a_price_is_named(tmp_path):
     }
     path = write(tmp_path, table)
     assert prices.class_prices(["org__a"], path) == pytest.approx([1e-7])
-    with pytest.raises(ValueError, match="'org__b' is in class 'large', which has no price"):
+    with pytest.raises(ValueError, match="'price' of 'org__b, class large' is None"):
         prices.class_prices(["org__a", "org__b"], path)
-    with pytest.raises(ValueError, match="'price' of 'odd' is None"):
+    with pytest.raises(ValueError, match="'price' of 'org/c, class odd' is None"):
         prices.class_prices(["org/c"], path)
 
 

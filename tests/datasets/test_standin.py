@@ -9,17 +9,18 @@ from sklearn.metrics import roc_auc_score
 import cqb.datasets
 from cqb import paths
 from cqb.datasets import prices, standin
-from cqb.table_file import content_hash, read_arrays
+from cqb.datasets.reading import read_json
+from cqb.files import content_hash, read_arrays
 
 FOLDER = paths.root() / "data" / "standin"
 
-
+FILE, RECIPE = standin.FILES["routerbench"]
 OTHERS = ("sprout", "embedllm")
 
 
 @pytest.fixture(scope="module")
 def recipe():
-    return standin.read_recipe(FOLDER / standin.RECIPE)
+    return read_json(FOLDER / RECIPE, standin.FORMAT)
 
 
 @pytest.fixture(scope="module")
@@ -30,13 +31,13 @@ def table():
 @pytest.fixture(scope="module", params=OTHERS)
 def other(request):
     """The stand-in of another set, as (its set, its recipe, its table)."""
-    recipe = standin.read_recipe(FOLDER / standin.FILES[request.param][1])
+    recipe = read_json(FOLDER / standin.FILES[request.param][1], standin.FORMAT)
     return request.param, recipe, cqb.datasets.load(f"{request.param}-standin", FOLDER)
 
 
 @pytest.mark.parametrize(("file", "recipe_file"), standin.FILES.values(), ids=standin.FILES)
 def test_the_recipe_gives_the_committed_file(file, recipe_file):
-    generated = standin.generate(standin.read_recipe(FOLDER / recipe_file))
+    generated = standin.generate(read_json(FOLDER / recipe_file, standin.FORMAT))
     assert content_hash(generated) == content_hash(read_arrays(FOLDER / file))
 
 
@@ -111,27 +112,29 @@ def test_loading_twice_gives_the_same_bits(table):
 
 
 def test_damage_and_absence_are_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=f"{standin.FILE}: the stand-in is not there"):
+    with pytest.raises(
+        FileNotFoundError, match=f"{FILE}: not there; `python -m cqb.datasets.standin`"
+    ):
         standin.load(tmp_path)
-    for name in (standin.RECIPE, standin.FILE):
+    for name in (RECIPE, FILE):
         shutil.copy(FOLDER / name, tmp_path)
-    content = bytearray((tmp_path / standin.FILE).read_bytes())
+    content = bytearray((tmp_path / FILE).read_bytes())
     content[len(content) // 2] ^= 1
-    (tmp_path / standin.FILE).write_bytes(content)
-    with pytest.raises(ValueError, match=standin.FILE):
+    (tmp_path / FILE).write_bytes(content)
+    with pytest.raises(ValueError, match=FILE):
         standin.load(tmp_path)
-    (tmp_path / standin.RECIPE).write_text("{")
+    (tmp_path / RECIPE).write_text("{")
     with pytest.raises(ValueError, match="not readable as JSON"):
-        standin.read_recipe(tmp_path / standin.RECIPE)
-    (tmp_path / standin.RECIPE).write_text(json.dumps({"format": "another"}))
+        read_json(tmp_path / RECIPE, standin.FORMAT)
+    (tmp_path / RECIPE).write_text(json.dumps({"format": "another"}))
     with pytest.raises(ValueError, match="not of format"):
-        standin.read_recipe(tmp_path / standin.RECIPE)
+        read_json(tmp_path / RECIPE, standin.FORMAT)
 
 
 def test_the_command_writes_where_cqb_data_says(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("CQB_DATA", str(tmp_path))
     (tmp_path / "standin").mkdir()
-    shutil.copy(FOLDER / standin.RECIPE, tmp_path / "standin")
+    shutil.copy(FOLDER / RECIPE, tmp_path / "standin")
     standin.main()
     assert "2400 rows" in capsys.readouterr().out
     assert cqb.datasets.load("routerbench-standin").stand_in

@@ -4,27 +4,32 @@ from __future__ import annotations
 
 import importlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from cqb.arrivals import Trace
-    from cqb.routing_table import RoutingTable
+from cqb import paths
+from cqb.arrivals import Trace
+from cqb.routing_table import RoutingTable
 
 REAL = ("routerbench", "sprout", "embedllm")
-STAND_INS = tuple(f"{name}-standin" for name in REAL)
-TABLES = {  # real sets in the form of "table"
-    "zeroeval": {"name": "ZeroEval"},
-    "llmrouter": {"name": "LLMRouter"},
-    "evalperf": {"name": "EvalPerf"},
-    "cruxeval": {"name": "CRUXEval", "prompts": False},
+# By name: the module that reads the set, and what its loader is told.
+COMMITTED = {
+    "paretobandit": ("paretobandit", {}),
+    **{f"{name}-standin": ("standin", {"dataset": name}) for name in REAL},
+    "persistence-standin": ("persistence_standin", {}),
 }
-TRACES = ("azure", "burstgpt")
-COMMITTED = ("paretobandit", *STAND_INS, "persistence-standin")
-NAMES = (*REAL, *TABLES, *COMMITTED, "table", *TRACES)
+FETCHED = {
+    **{name: (name, {}) for name in REAL},
+    "zeroeval": ("table", {"name": "ZeroEval"}),
+    "llmrouter": ("table", {"name": "LLMRouter"}),
+    "evalperf": ("table", {"name": "EvalPerf"}),
+    "cruxeval": ("table", {"name": "CRUXEval", "prompts": False}),
+    **{name: ("traces", {"name": name}) for name in ("azure", "burstgpt")},
+}
+LOADERS = {**FETCHED, **COMMITTED, "table": ("table", {})}
 
 
 def load(name: str, folder: Path | str | None = None, **options: Any) -> RoutingTable | Trace:
-    """Load the data set called `name`, one of :data:`NAMES`.
+    """Load the data set called `name`, one of :data:`LOADERS`.
 
     ================================================  =============================================
     name                                              what is read
@@ -55,22 +60,11 @@ def load(name: str, folder: Path | str | None = None, **options: Any) -> Routing
     FileNotFoundError
         The files are not there; the message says how to get them.
     """
-    from cqb import paths
-
-    if name not in NAMES:
-        raise ValueError(f"no data set {name!r}; expected one of {', '.join(NAMES)}")
+    if name not in LOADERS:
+        raise ValueError(f"no data set {name!r}; expected one of {', '.join(LOADERS)}")
     if name == "table" and folder is None:
         raise ValueError("table: name the file or folder to read")
-    if name in STAND_INS:
-        from cqb.datasets import standin
-
-        return standin.load(folder, name.removesuffix("-standin"))
-    shared = {**dict.fromkeys(TABLES, "table"), **dict.fromkeys(TRACES, "traces")}
-    module = shared.get(name, name.replace("-", "_"))
-    loader = importlib.import_module(f"cqb.datasets.{module}")
-    if name in (*COMMITTED, "table"):
-        return loader.load(folder, **options)
-    folder = folder or paths.dataset_dir(name) or paths.raw_dir() / name
-    return loader.load(
-        folder, **(TABLES | {trace: {"name": trace} for trace in TRACES}).get(name, {})
-    )
+    if name in FETCHED:
+        folder = folder or paths.dataset_dir(name) or paths.raw_dir() / name
+    module, told = LOADERS[name]
+    return importlib.import_module(f"cqb.datasets.{module}").load(folder, **told, **options)

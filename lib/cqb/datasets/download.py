@@ -13,10 +13,9 @@ from __future__ import annotations
 import argparse
 import sys
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from cqb import paths
 from cqb.files import sha256_file
@@ -31,54 +30,42 @@ class DownloadError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class RemoteFile:
-    """One file: its path in the repository and its sha256 (64 hex digits)."""
-
-    path: str
-    sha256: str | None = None
-
-
-@dataclass(frozen=True)
 class Entry:
     """Files of one repository at one revision.
 
     Attributes
     ----------
-    repository : path on the host. revision : full commit hash, None if it has not been pinned.
+    repository : path on the host. revision : full commit hash, "" if it has not been pinned.
+    files : sha256 (64 hex digits) by path in the repository, "" if it has not been pinned.
     by_default : whether it is fetched when no name is given.
     github : address on GitHub below which repository and revision lie; without one the files are on
         the Hugging Face hub.
     """
 
     repository: str
-    revision: str | None
-    files: tuple[RemoteFile, ...]
+    files: Mapping[str, str]
+    revision: str = ""
     by_default: bool = True
     github: str = ""
 
     @property
     def pinned(self) -> bool:
         """Whether the revision and every checksum are known."""
-        return bool(self.revision) and all(file.sha256 for file in self.files)
+        return all((self.revision, *self.files.values()))
 
     @property
     def page(self) -> str:
         """The address of the repository, for people."""
         return f"{GITHUB if self.github else HOST}/{self.repository}"
 
-    def url(self, file: RemoteFile) -> str:
+    def url(self, file: str) -> str:
         """The address of `file` at the pinned revision."""
-        if self.github:
-            return f"{self.github}/{self.repository}/{self.revision}/{file.path}"
-        return f"{self.page}/resolve/{self.revision}/{file.path}"
-
-
-def _entry(files: list[dict[str, Any]], revision: str | None = None, **fields: Any) -> Entry:
-    return Entry(revision=revision, files=tuple(RemoteFile(**file) for file in files), **fields)
+        below = f"{self.github}/{self.repository}" if self.github else f"{self.page}/resolve"
+        return f"{below}/{self.revision}/{file}"
 
 
 ENTRIES: dict[str, Entry] = {
-    name: _entry(**fields) for name, fields in tomllib.loads(PINS.read_text("utf-8")).items()
+    name: Entry(**fields) for name, fields in tomllib.loads(PINS.read_text("utf-8")).items()
 }
 
 
@@ -100,10 +87,12 @@ def fetch(name: str, folder: Path | str | None = None) -> list[Path]:
     if not entry.pinned:
         raise DownloadError(_how_to_pin(name, entry))
     folder = paths.raw_dir() / name if folder is None else Path(folder)
-    return [_fetch_file(entry.url(file), file, folder / file.path) for file in entry.files]
+    return [
+        _fetch_file(entry.url(file), sha256, folder / file) for file, sha256 in entry.files.items()
+    ]
 
 
-def _fetch_file(url: str, file: RemoteFile, target: Path) -> Path:
+def _fetch_file(url: str, sha256: str, target: Path) -> Path:
     """Fetch `url` to `target` unless the pinned file is already there."""
     import pooch  # with the HTTP client, slow to import
     import requests
@@ -111,7 +100,7 @@ def _fetch_file(url: str, file: RemoteFile, target: Path) -> Path:
     try:
         pooch.retrieve(
             url,
-            f"sha256:{file.sha256}",
+            f"sha256:{sha256}",
             fname=target.name,
             path=target.parent,
             progressbar=sys.stderr.isatty(),
@@ -128,31 +117,17 @@ def _fetch_file(url: str, file: RemoteFile, target: Path) -> Path:
     return target
 
 
-def pin_line(path: Path | str) -> str:
-    """The line that pins the file at `path`, ready to be pasted into `pins.toml`."""
-    return f'{{ path = "{Path(path).name}", sha256 = "{sha256_file(path)}" }},'
-
-
 def _how_to_pin(name: str, entry: Entry) -> str:
     commit = f"take commit {entry.revision}" if entry.revision else "choose a commit"
     return (
         f"{name}: nobody has pinned its revision and checksums yet, so it is not fetched.\n"
         f"To pin it: {commit} of {entry.page} and fetch "
-        f"{', '.join(file.path for file in entry.files)} at that commit by hand; run\n"
+        f"{', '.join(entry.files)} at that commit by hand; run\n"
         "    python -m cqb.datasets.download --pin FILE\n"
         f"on each file, and put the commit hash and the printed line into the entry {name!r} "
         "of lib/cqb/datasets/pins.toml. To use the files without pinning them, name their folder "
         "in the variable that data/README.md lists."
     )
-
-
-def _by_default() -> list[str]:
-    """The pinned data sets; a line on stderr names each one that is not pinned."""
-    chosen = [name for name, entry in ENTRIES.items() if entry.by_default]
-    for name in chosen:
-        if not ENTRIES[name].pinned:
-            print(f"left out: {_how_to_pin(name, ENTRIES[name])}", file=sys.stderr)
-    return [name for name in chosen if ENTRIES[name].pinned]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -165,10 +140,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         if options.pin:
-            print(pin_line(options.pin))
+            print(f'"{Path(options.pin).name}" = "{sha256_file(options.pin)}"')
             return 0
-        for name in options.names or _by_default():
-            fetch(name)
+        for name in options.names or [name for name in ENTRIES if ENTRIES[name].by_default]:
+            if options.names or ENTRIES[name].pinned:
+                fetch(name)
+            else:
+                print(f"left out: {_how_to_pin(name, ENTRIES[name])}", file=sys.stderr)
     except (DownloadError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -17,9 +17,8 @@ import numpy as np
 
 from cqb import paths
 from cqb.datasets import reading
-from cqb.files import sha256_file
+from cqb.files import sha256_file, write_arrays
 from cqb.routing_table import RoutingTable
-from cqb.table_file import read_arrays, write_arrays
 
 NAME = "ParetoBandit"
 FILE = "paretobandit.npz"
@@ -33,11 +32,7 @@ def load(folder: Path | str | None = None) -> RoutingTable:
     Raises FileNotFoundError if the file is not there, ValueError if it is damaged.
     """
     path = Path(folder or paths.data_dir() / "paretobandit") / FILE
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"{path}: not there; `python -m cqb.datasets.paretobandit` makes it"
-        )
-    arrays = read_arrays(path)
+    arrays = reading.read_committed(path, "cqb.datasets.paretobandit")
     text = json.loads(arrays["text"].tobytes())
     vectors = arrays["embedding"].astype(np.float64)
     families = [text["families"][code] for code in arrays["family"]]

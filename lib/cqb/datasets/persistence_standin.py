@@ -7,7 +7,6 @@ and how the successes of two models correlate. :func:`measures` shows what the t
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,18 +21,10 @@ from ..contrastive.diagnostics import linear_fit
 from ..routing_table import RoutingTable, departure_odds
 from ..streams import Streams
 from . import standin
+from .reading import read_json
 
 RECIPE = "persistence_recipe.json"
 FORMAT = "cqb persistence recipe 1"
-MEASURES = (
-    "two-valued scores",
-    "first attempt fails",
-    "same model fails again",
-    "another model fails too",
-    "no model succeeds",
-    "latent correlation of models",
-    "told by a linear model of the context",
-)
 
 
 def load(folder: Path | str | None = None) -> RoutingTable:
@@ -45,7 +36,7 @@ def load(folder: Path | str | None = None) -> RoutingTable:
 
 
 def measures(table: RoutingTable) -> pd.Series:
-    """Shares in [0, 1] (:data:`MEASURES`) at lam 0, over all rows of an encoded table.
+    """Shares in [0, 1] at lam 0, over all rows of an encoded table.
 
     "Again" and "too" are conditional on a first failure of a model drawn uniformly; the latent
     correlation is the mean over pairs of models; the last is the share of the variance of unseen scores.
@@ -55,16 +46,18 @@ def measures(table: RoutingTable) -> pd.Series:
     pairs = ~np.eye(len(table.models), dtype=bool)
     mixed = Streams(0).generator("rows of the fit").permutation(len(table))
     both = fails.T @ fails / len(table) / fails.mean(axis=0)[:, None]
-    values = (
-        np.mean((scores < 0.01) | (scores > 0.99)),
-        fails.mean(),
-        np.mean((fails**2).mean(axis=0) / fails.mean(axis=0)),
-        both[pairs].mean(),
-        np.mean((scores <= 0.5).all(axis=1)),
-        tetrachoric(scores > 0.5)[pairs].mean(),
-        linear_fit(table.embeddings[mixed], scores[mixed], len(table) // 2),
-    )
-    return pd.Series(np.array(values, dtype=float), index=list(MEASURES), name=table.name)
+    values = {
+        "two-valued scores": np.mean((scores < 0.01) | (scores > 0.99)),
+        "first attempt fails": fails.mean(),
+        "same model fails again": np.mean((fails**2).mean(axis=0) / fails.mean(axis=0)),
+        "another model fails too": both[pairs].mean(),
+        "no model succeeds": np.mean((scores <= 0.5).all(axis=1)),
+        "latent correlation of models": tetrachoric(scores > 0.5)[pairs].mean(),
+        "told by a linear model of the context": linear_fit(
+            table.embeddings[mixed], scores[mixed], len(table) // 2
+        ),
+    }
+    return pd.Series(values, name=table.name, dtype=float)
 
 
 def tetrachoric(capable: np.ndarray) -> np.ndarray:
@@ -117,11 +110,8 @@ def recipe_of(table: RoutingTable, context: float) -> dict[str, Any]:
 
 def read_recipe(folder: Path | str | None = None) -> dict[str, Any]:
     """The committed recipe. Raises FileNotFoundError, or ValueError if it is of another format."""
-    path = (paths.data_dir() / "standin" if folder is None else Path(folder)) / RECIPE
-    recipe = json.loads(path.read_text(encoding="utf-8"))
-    if recipe.get("format") != FORMAT:
-        raise ValueError(f"{path}: found format {recipe.get('format')!r}, expected {FORMAT!r}")
-    return recipe
+    folder = paths.data_dir() / "standin" if folder is None else Path(folder)
+    return read_json(folder / RECIPE, FORMAT)
 
 
 def calibrated(table: RoutingTable, recipe: dict[str, Any]) -> RoutingTable:

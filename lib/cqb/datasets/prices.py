@@ -6,13 +6,14 @@ is not in its table is an error that names both; no price is guessed.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from cqb.datasets.reading import read_json
 
 FOLDER = Path(__file__).with_name("prices")
 SPROUT = FOLDER / "sprout.json"
@@ -40,7 +41,7 @@ def token_prices(models: Sequence[str], path: Path | str = SPROUT) -> np.ndarray
     ValueError
         It is another kind of file, holds a wrong price, or lacks a model.
     """
-    table = _read(path, TOKEN_PRICES)
+    table = read_json(path, TOKEN_PRICES)
     entries = {model: _entry(table["models"], model, model, path) for model in models}
     return np.array(
         [
@@ -61,28 +62,20 @@ def class_prices(models: Sequence[str], path: Path | str = EMBEDLLM) -> np.ndarr
     OSError, ValueError
         As for `token_prices`; also a model whose class the table does not price.
     """
-    table = _read(path, PRICE_CLASSES)
+    table = read_json(path, PRICE_CLASSES)
     classes = {plain_name(model): name for model, name in table["models"].items()}
     names = [_entry(classes, plain_name(model), model, path) for model in models]
-    for model, name in zip(models, names, strict=True):
-        if name not in table["classes"]:
-            raise ValueError(f"{path}: {model!r} is in class {name!r}, which has no price there")
-    return np.array([_price(table["classes"][name], "price", name, path) for name in names])
+    return np.array(
+        [
+            _price(table["classes"].get(name), "price", f"{model}, class {name}", path)
+            for model, name in zip(models, names, strict=True)
+        ]
+    )
 
 
 def plain_name(model: str) -> str:
     """The name of a model without the spelling variants of different files."""
     return re.sub(r"[_.]", "-", model.replace("__", "/").lower())
-
-
-def _read(path: Path | str, form: str) -> dict[str, Any]:
-    try:
-        table = json.loads(Path(path).read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path}: not readable as JSON ({error})") from error
-    if not isinstance(table, dict) or table.get("format") != form:
-        raise ValueError(f"{path}: not of format {form!r}")
-    return table
 
 
 def _entry(table: dict[str, Any], key: str, model: str, path: Path | str) -> Any:

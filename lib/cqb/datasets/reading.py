@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cqb.files import sha256_file
+from cqb.files import read_arrays, sha256_file
 from cqb.routing_table import RoutingTable
 
 # Texts that count as an empty cell, in lower case.
@@ -51,6 +52,27 @@ def not_here(message: str, name: str) -> FileNotFoundError:
         f"{message}. `make data` downloads the pinned data sets and says how to pin the others; for "
         f"files at hand, set CQB_{name.upper()}_DIR to their folder (data/README.md has the sources)"
     )
+
+
+def read_committed(path: Path, module: str) -> dict[str, np.ndarray]:
+    """The arrays of a committed file, verified by its own hash; `module` is the one that makes it.
+
+    Raises FileNotFoundError if the file is not there, ValueError if it is damaged.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: not there; `python -m {module}` makes it")
+    return read_arrays(path)
+
+
+def read_json(path: Path | str, form: str) -> dict[str, Any]:
+    """The object in a JSON file; ValueError, naming it, if its entry "format" is not `form`."""
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path}: not readable as JSON ({error})") from error
+    if not isinstance(content, dict) or content.get("format") != form:
+        raise ValueError(f"{path}: not of format {form!r}")
+    return content
 
 
 def same_models(found: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
@@ -124,14 +146,10 @@ def strip_preambles(
     -------
     The prompts in the given order, and the number of characters removed in each family.
     """
-    members: dict[str, list[str]] = {}
-    for prompt, family in zip(prompts, families, strict=True):
-        members.setdefault(family, []).append(prompt)
-    removed = dict.fromkeys(members, 0)
-    for family, texts in members.items():
-        if len(texts) > 1:
-            shared = os.path.commonprefix(texts)  # noqa: RUF071 (texts, character by character)
-            removed[family] = shared.rfind("\n") + 1
+    removed = {}
+    for family, texts in pd.Series(list(prompts)).groupby(np.array(families, object), sort=False):
+        shared = os.path.commonprefix(list(texts))  # noqa: RUF071 (texts, character by character)
+        removed[family] = shared.rfind("\n") + 1 if len(texts) > 1 else 0
     stripped = [text[removed[family] :] for text, family in zip(prompts, families, strict=True)]
     return stripped, removed
 

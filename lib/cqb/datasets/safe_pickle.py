@@ -11,10 +11,9 @@ from __future__ import annotations
 import importlib
 import pickle
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    import pandas as pd
+import pandas as pd
 
 
 class UnsafePickleError(ValueError):
@@ -80,8 +79,6 @@ def load_frame(path: Path | str) -> pd.DataFrame:
     ValueError
         The file is damaged, or holds anything but a DataFrame.
     """
-    import pandas as pd
-
     try:
         with open(path, "rb") as handle:
             value = AllowListUnpickler(handle).load()

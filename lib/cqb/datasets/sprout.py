@@ -9,17 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from cqb.datasets import reading
 from cqb.datasets.prices import token_prices
 from cqb.datasets.reading import Rows
 from cqb.routing_table import RoutingTable
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 NAME = "SPROUT"
 TEXT_COLUMNS = ("key", "dataset", "prompt")
@@ -60,9 +59,6 @@ def load(folder: Path | str) -> RoutingTable:
 
 def _models(path: Path) -> tuple[str, ...]:
     """The models of a file, sorted; every one is a struct with the fields of a SPROUT answer."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     try:
         schema = pq.read_schema(path)
     except pa.ArrowInvalid as error:
@@ -77,8 +73,6 @@ def _models(path: Path) -> tuple[str, ...]:
 
 
 def _read_part(path: Path, models: Sequence[str]) -> Rows:
-    import pyarrow.parquet as pq
-
     # The answers are most of the file, and are left where they are.
     wanted = [f"{model}.{field}" for model in models for field in FIELDS]
     with pq.ParquetFile(path) as file:
@@ -101,9 +95,6 @@ def _read_part(path: Path, models: Sequence[str]) -> Rows:
 
 def _numbers(file: str, table: pa.Table, model: str, field: str, cells: list[str]) -> np.ndarray:
     """One field of a model's structs as float64, shape (rows,), NaN where field or struct is null."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     try:
         values = pc.cast(pc.struct_field(table.column(model), field), pa.float64()).to_numpy()
     except (pa.ArrowException, KeyError) as error:

@@ -13,7 +13,6 @@ much nuisance, so a linear model can recover part of the skill.
 
 from __future__ import annotations
 
-import json
 import zlib
 from pathlib import Path
 from typing import Any
@@ -21,13 +20,12 @@ from typing import Any
 import numpy as np
 
 from cqb import paths
+from cqb.datasets.reading import read_committed, read_json
+from cqb.files import content_hash, write_arrays
 from cqb.routing_table import RoutingTable
-from cqb.table_file import content_hash, read_arrays, write_arrays
 
-FILE = "routerbench_standin.npz"
-RECIPE = "recipe.json"
 FILES = {  # data set -> the file of its stand-in and the recipe of that file
-    "routerbench": (FILE, RECIPE),
+    "routerbench": ("routerbench_standin.npz", "recipe.json"),
     "sprout": ("sprout_standin.npz", "sprout_recipe.json"),
     "embedllm": ("embedllm_standin.npz", "embedllm_recipe.json"),
 }
@@ -49,43 +47,24 @@ def load(folder: Path | str | None = None, dataset: str = "routerbench") -> Rout
     Raises FileNotFoundError if the file or the recipe is not there, ValueError if one is damaged.
     """
     folder = paths.data_dir() / "standin" if folder is None else Path(folder)
-    file, recipe = FILES[dataset]
-    path = folder / file
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"{path}: the stand-in is not there; `python -m cqb.datasets.standin` makes it"
-        )
-    return assemble(read_recipe(folder / recipe), read_arrays(path))
-
-
-def read_recipe(path: Path | str) -> Recipe:
-    """The recipe at `path`; a file of another format is a ValueError."""
-    try:
-        recipe = json.loads(Path(path).read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path}: not readable as JSON ({error})") from error
-    if recipe.get("format") != FORMAT:
-        raise ValueError(f"{path}: not of format {FORMAT!r}")
-    return recipe
-
-
-def assemble(recipe: Recipe, arrays: Arrays) -> RoutingTable:
-    """The table that the whole numbers in `arrays` encode."""
+    file, recipe_file = FILES[dataset]
+    arrays = read_committed(folder / file, "cqb.datasets.standin")
+    recipe = read_json(folder / recipe_file, FORMAT)
     names = [family["name"] for family in recipe["families"]]
-    families = tuple(names[index] for index in arrays["family"])
+    families = [names[index] for index in arrays["family"]]
     items = arrays["item"]
     codes = arrays["embedding"].astype(np.float64)
     real = recipe["name"].removesuffix(" stand-in")
     return RoutingTable(
         name=recipe["name"],
         stand_in=True,
-        ids=tuple(f"{family}.{item}" for family, item in zip(families, items, strict=True)),
-        prompts=tuple(
+        ids=[f"{family}.{item}" for family, item in zip(families, items, strict=True)],
+        prompts=[
             f"[stand-in] {family}, topic {topic}, item {item}"
             for family, topic, item in zip(families, arrays["topic"], items, strict=True)
-        ),
+        ],
         families=families,
-        models=tuple(model["name"] for model in recipe["models"]),
+        models=[model["name"] for model in recipe["models"]],
         scores=arrays["score"] / SCORE_UNIT,
         costs=arrays["cost"] / COST_UNIT,
         embeddings=codes / np.sqrt((codes**2).sum(axis=1, keepdims=True)),
@@ -241,7 +220,7 @@ def main() -> None:
     """Write the stand-ins whose recipes are there, each next to its recipe."""
     folder = paths.data_dir() / "standin"
     for file, recipe in (pair for pair in FILES.values() if (folder / pair[1]).is_file()):
-        arrays = generate(read_recipe(folder / recipe))
+        arrays = generate(read_json(folder / recipe, FORMAT))
         write_arrays(folder / file, arrays)
         print(f"{folder / file}: {len(arrays['item'])} rows, content {content_hash(arrays)}")
 

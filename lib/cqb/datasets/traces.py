@@ -40,23 +40,20 @@ def load(folder: Path | str, name: str) -> Trace:
     files = [folder] if folder.is_file() else sorted(folder.rglob("*.csv"))
     if not files:
         raise not_here(f"{folder}: no .csv file of the trace {name}", name)
-    return read(files[0], skip_failed=True)
+    return read(files[0])
 
 
-def read(path: Path | str, *, skip_failed: bool = False) -> Trace:
-    """The trace in a file, whose header says which layout it has. Raises MalformedTrace, or OSError.
+def read(path: Path | str) -> Trace:
+    """The trace in a file, whose header says which layout it has, without failed requests.
 
-    Parameters
-    ----------
-    skip_failed : leave out requests with 0 response tokens, which failed (BurstGPT); else they are an
-        error.
+    Raises MalformedTrace, or OSError.
     """
     frame = _read(path)
     if frame.columns[0] == AZURE[0]:
         stamps = pd.to_datetime(frame["TIMESTAMP"], errors="coerce", format="ISO8601")
         _refuse(frame["TIMESTAMP"], stamps.isna(), "a date and time")
         return _trace(frame, ((stamps - stamps.iloc[0]) / pd.Timedelta(seconds=1)).to_numpy(float))
-    if skip_failed and frame.columns[0] == BURSTGPT[0]:
+    if frame.columns[0] == BURSTGPT[0]:
         frame = frame[_numbers(frame["Response tokens"]) != 0]
         if frame.empty:
             raise MalformedTrace(f"{Path(path).name}: found failed requests only")

@@ -151,7 +151,7 @@ def judge_radius(rows: pd.DataFrame) -> Check:
 
 def preset(task: Task) -> Row:
     """R10: the oracle's largest stable arrival rate in an instance of the predecessor, T queries."""
-    how = {"contexts": "cube", "parameters": "cube", "pool_size": task.T, "epsilon": 0.0}
+    how = {"law": "cube", "pool_size": task.T, "epsilon": 0.0}
     return {"capacity": linear_world(task.seed, N=5, d=5, **how).capacity}
 
 
