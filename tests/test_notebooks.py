@@ -30,9 +30,9 @@ MOST_LINES = 15
 TINY = {
     "00_start_here": {"ROUNDS": 6, "LONG": 20},
     "02_contrastive_refinement": {"EPOCHS": 2, "SEEDS": 2, "T": 60},
-    "03_routerbench": {"DATA": "routerbench-standin", "SEEDS": 2, "T": 60},
+    "03_routerbench": {"DATA": "paretobandit", "SEEDS": 2, "T": 60},
     "04_strong_models": {"SEEDS": 2, "T": 60},
-    "05_many_models": {"DATA": "embedllm-standin", "SEEDS": 2, "T": 60},
+    "05_many_models": {"DATA": "paretobandit", "SEEDS": 2, "T": 60},
     "06_port_token_budgets": {"QUERIES": 120},
     "09_beyond_acqb": {"SEEDS": 2, "T": 60},
     "07_qos_edge_experts": {"REQUESTS": 40, "SEEDS": 2, "SMALL": 100, "RETRYING": 20},

@@ -6,7 +6,7 @@ from ..study import Study
 from ..study.replay import Report
 from . import attempts, beyond, bursts, experiments, facts, refinement, sensitivity, theory
 
-MODULES = (attempts, beyond, bursts, experiments, facts, refinement, sensitivity, theory)
+MODULES = (beyond, bursts, experiments, refinement, sensitivity, theory, attempts, facts)
 STUDIES: dict[str, Study] = {name: s for module in MODULES for name, s in module.STUDIES.items()}
 REPORTS: dict[str, Report] = {
     path: report for module in MODULES for path, report in getattr(module, "REPORTS", {}).items()

@@ -106,13 +106,15 @@ def replay(study: Study, extent: Extent, folder: Path | None = None, **how: Any)
 def replay_all(studies: Sequence[Study], extent: Extent, **how: Any) -> Iterator[Verdict]:
     """Replay several studies, and yield each verdict as it is found.
 
-    A sample is short, so whole studies run side by side; otherwise the tasks of one study do. `how` is
-    passed on to :func:`.running.side_by_side`.
+    A sample is short, so whole studies run side by side; otherwise the tasks of one study do. The first
+    study compiles the learners' kernels. The others follow from the last one on, so that a second
+    process begins where none are needed, and later finds them compiled. `how` is passed on to
+    :func:`.running.side_by_side`.
     """
     if extent.everything:
         yield from (replay(study, extent, **how) for study in studies)
         return
-    named = {study.name: study for study in studies}
+    named = {study.name: study for study in [*studies[:1], *reversed(studies[1:])]}
     for _, verdict in side_by_side(_replay_quietly, named, extent, **how):
         yield verdict
 
