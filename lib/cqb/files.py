@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import os
 import secrets
 from collections.abc import Iterator
@@ -80,12 +81,12 @@ def read_arrays(path: Path | str) -> dict[str, np.ndarray]:
     ValueError
         It is not such a file, or is damaged; the message names it.
     """
+    # Read first, so that an error of the system is one, and whatever follows is the content's fault.
+    content = io.BytesIO(Path(path).read_bytes())
     try:
-        with open(path, "rb") as handle, np.load(handle, allow_pickle=False) as archive:
+        with np.load(content, allow_pickle=False) as archive:
             arrays = {key: archive[key] for key in archive.files}
     except Exception as error:  # zip, its codecs and array headers fail in too many ways to list
-        if isinstance(error, OSError) and error.errno is not None:
-            raise  # from the system; bz2 says OSError of bad content too
         raise ValueError(f"{path}: not a readable .npz file ({error})") from error
     if "sha256" not in arrays:
         raise ValueError(f"{path}: no sha256 in it; not a file that cqb wrote")
