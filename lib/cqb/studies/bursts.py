@@ -64,6 +64,7 @@ STUDIES = {
         tasks=tuple(Burst(kind, name, s) for kind in KINDS for name in POLICIES for s in SEEDS),
         run=rows,
         stratum=lambda task: (task.arrivals, task.policy),
+        cost=lambda task: 3.0 if task.policy.startswith("ACQB") else 0.5,
         default=True,
     )
 }
