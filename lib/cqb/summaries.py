@@ -106,10 +106,8 @@ def side_table(tidy: pd.DataFrame, *, K: int) -> str:
         }
         for row in mean.reindex(order).itertuples()
     ]
-    table = pd.DataFrame(lines)
-    return table.drop(
-        columns=[] if rows["dollars"].notna().any() else "$ per 1000 served"
-    ).to_string(index=False)
+    unknown = [] if rows["dollars"].notna().any() else ["$ per 1000 served"]
+    return pd.DataFrame(lines).drop(columns=unknown).to_string(index=False)
 
 
 def exploring_share(n_models: int, T: int) -> float:

@@ -139,7 +139,7 @@ STUDIES = {
 
 def _report(name: str) -> pd.DataFrame:
     """The summary of a study's table."""
-    return summaries.summarise(STUDIES[name].table())
+    return summaries.summarise(STUDIES[name].read())
 
 
 REPORTS = {

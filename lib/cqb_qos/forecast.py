@@ -194,7 +194,7 @@ def frozen(decision: Decision) -> Frozen:
 
 
 def made_late(decision: Decision, running: Requests, lengths: np.ndarray) -> np.ndarray:
-    """Requests requests that the arriving one, of lengths (B, N), makes late, (B, N, S) bool."""
+    """Running requests that the arriving one, of lengths (B, N), makes late, (B, N, S) bool."""
     limit = decision.experts.system.limit
     before = final_latency(decision, running)
     after = before + delays(decision, running, lengths)
@@ -202,7 +202,7 @@ def made_late(decision: Decision, running: Requests, lengths: np.ndarray) -> np.
 
 
 def published_late(decision: Decision, running: Requests, lengths: np.ndarray) -> np.ndarray:
-    """Requests requests that the published form flags, (B, N, S) bool.
+    """Running requests that the published form flags, (B, N, S) bool.
 
     It adds the delay to the latency per token so far, which is 0 before the first token.
     """

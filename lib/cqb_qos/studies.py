@@ -182,7 +182,7 @@ STUDIES = {study.name: study for study in (sweep(), trained(), recorded())}
 
 def summary() -> pd.DataFrame:
     """The means of every policy under every load, with 95% intervals over seeds."""
-    tables = [study.table() for study in STUDIES.values() if study.is_stored()]
+    tables = [study.read() for study in STUDIES.values() if study.is_stored()]
     return summarise(pd.concat(tables, ignore_index=True))
 
 

@@ -160,7 +160,12 @@ class Load:
 
 
 def arrivals(load: Load, T: int, streams: Streams) -> np.ndarray:
-    """Arrival times of T requests, (T,) float64 seconds; the first gap starts at time 0."""
+    """Arrival times of T requests, (T,) float64 seconds; the first gap starts at time 0.
+
+    Raises ValueError for a recorded load, whose times are those of its trace (:func:`replay`).
+    """
+    if load.kind not in KINDS:
+        raise ValueError(f"kind: found {load.kind!r}, expected one of {', '.join(KINDS)}")
     random = streams.generator(f"{load.kind} gaps")
     if load.kind == "Poisson":
         gaps = random.exponential(size=T)

@@ -81,6 +81,15 @@ def test_a_trace_of_failures_only_is_refused(tmp_path):
         read(tmp_path / "none.csv")
 
 
+def test_the_published_file_and_a_copy_in_seconds_are_the_same_trace(tmp_path):
+    seconds = "0.000000,374,44\n4.314579,396,109\n4.541977,879,55\n64.541977,91,16\n"
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    plain = written(copy, "arrived_at_s,context_tokens,generated_tokens\n" + seconds, "other.csv")
+    published = AZURE.replace("51.2225671", "51.2225670")
+    assert read(plain).data_hash() == read(written(tmp_path, published)).data_hash()
+
+
 def test_a_plain_file_is_read_by_name_and_hashed(tmp_path):
     text = "arrived_at_s,context_tokens,generated_tokens\n3.5,10,2\n3.5,11,3\n9,12,4\n"
     written(tmp_path, text)

@@ -23,7 +23,15 @@ from cqb_qos import (
     stack,
     workload,
 )
-from cqb_qos.workloads import LENGTH_FACTORS, MEAN_SCORES, arrivals, batch_of, replay, skills
+from cqb_qos.workloads import (
+    LENGTH_FACTORS,
+    MEAN_SCORES,
+    RECORDED,
+    arrivals,
+    batch_of,
+    replay,
+    skills,
+)
 
 STEPS = np.cumsum(np.arange(200) % 5)
 TRACE = Trace("trace", STEPS, np.full(200, 10), 10 + STEPS % 7)
@@ -98,6 +106,11 @@ def test_replaying_keeps_the_pattern_and_sets_the_rate():
     }.items():
         with pytest.raises(ValueError, match=words):
             replay(*arguments)
+
+
+def test_a_recorded_load_has_no_generated_arrivals():
+    with pytest.raises(ValueError, match="kind: found 'Azure code trace', expected one of Poisson"):
+        workload(Load(RECORDED, 2.0), 0, 10)
 
 
 def test_recorded_tokens_replace_generated_ones():

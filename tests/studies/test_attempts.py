@@ -26,9 +26,9 @@ def test_by_every_order_of_the_attempts(outcomes, failures):
     assert np.ravel(found) == pytest.approx([np.mean(fail), np.mean(then)], abs=1e-12)
 
 
-def test_columns_of_attempts_and_rates_of_models_are_told_from_the_scores():
+def test_columns_are_attempts_of_one_model_or_rates_of_several():
     # Two items with ten attempts each: one always fails, the other fails once.
-    found = rows(Attempts(10, 1), table([[0] * 10, [0] + [1] * 9]))
+    found = rows(Attempts(10, 1, by_column=True), table([[0] * 10, [0] + [1] * 9]))
     assert found["who"].tolist() == ["same model", "same model"]
     # After one failure: the second item's single failure leaves nine of nine.
     assert found["share"].tolist() == pytest.approx([0.45, (0.1 * 9 / 9) / 1.1])

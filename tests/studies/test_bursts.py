@@ -1,7 +1,5 @@
 """The study of bursts in small: the same load and draws under both kinds of arrivals."""
 
-import dataclasses
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,15 +12,13 @@ from cqb.studies import bursts
 @pytest.fixture(scope="module")
 def found():
     trace = Trace("log", np.cumsum(np.random.default_rng(0).pareto(0.8, 8000)))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bursts, "T", 200)
-        tasks = [
-            bursts.Burst(kind, name, seed)
-            for kind in bursts.KINDS
-            for name in ("ORACLE", "RANDOM")
-            for seed in (1, 2)
-        ]
-        return pd.concat([bursts.rows(task, trace) for task in tasks], ignore_index=True)
+    tasks = [
+        bursts.burst(kind, name, seed, T=200)
+        for kind in bursts.KINDS
+        for name in ("ORACLE", "RANDOM")
+        for seed in (1, 2)
+    ]
+    return pd.concat([bursts.rows(task, trace) for task in tasks], ignore_index=True)
 
 
 def test_both_kinds_have_the_load_and_bursts_the_longer_queue(found):
@@ -43,4 +39,4 @@ def test_waits_are_shares_and_the_figure_shows_both(found):
 def test_tasks_are_named_by_what_differs():
     tasks = bursts.STUDIES["bursts"].tasks
     assert len({str(task) for task in tasks}) == len(tasks) == 100
-    assert str(dataclasses.replace(tasks[0], seed=7)) == "ORACLE, Bernoulli, seed 7"
+    assert str(bursts.burst("Bernoulli", "ORACLE", 7)) == "ORACLE, Bernoulli, seed 7"

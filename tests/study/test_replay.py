@@ -47,6 +47,12 @@ def test_a_changed_constant_is_named_with_its_task(stored, monkeypatch):
     assert verdict.details[0].startswith("easy, seed 1: value: found 4.0, stored is 3.0")
 
 
+def test_a_column_that_is_no_longer_made_is_named(stored):
+    verdict = replay.replay(study(run=lambda *given: run(*given).drop(columns="note")), ALL)
+    assert verdict.agrees is False
+    assert verdict.details[0] == "easy, seed 1: the stored column note is no longer made"
+
+
 def test_one_edited_number_is_damage_and_with_its_hash_a_disagreement(stored):
     rows = pd.read_parquet(stored)
     rows.loc[4, "value"] = 8.0

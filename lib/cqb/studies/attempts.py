@@ -23,10 +23,15 @@ RESAMPLES = 1000
 
 @dataclass(frozen=True)
 class Attempts:
-    """The task: shares after up to `most` failures; `attempts` of each model are recorded per item."""
+    """The task: shares after up to `most` failures.
+
+    `attempts` of each model are recorded per item, as the share that passes; or, with `by_column`, those
+    of one model, a column each.
+    """
 
     attempts: int
     most: int
+    by_column: bool = False
 
     def __str__(self) -> str:
         return "attempts"
@@ -63,11 +68,10 @@ def rows(task: Attempts, table: RoutingTable) -> pd.DataFrame:
     same item, "another model" after one failure of a model drawn uniformly. The intervals (95%) resample
     items.
     """
-    scores = table.scores
-    if set(np.unique(scores)) <= {0.0, 1.0}:  # one column per attempt
-        successes = scores.sum(axis=1, keepdims=True)
+    if task.by_column:
+        successes = table.scores.sum(axis=1, keepdims=True)
     else:
-        successes = np.rint(scores * task.attempts)
+        successes = np.rint(table.scores * task.attempts)
     found = []
     for failures in range(task.most + 1):
         fails, then = after_failures(successes, task.attempts, failures)
@@ -95,5 +99,5 @@ STUDIES = {
     f"attempts-{name}": Study(
         name=f"attempts-{name}", version=VERSION, data=name, tasks=(task,), run=rows, default=True
     )
-    for name, task in {"evalperf": Attempts(100, 5), "cruxeval": Attempts(10, 5)}.items()
+    for name, task in {"evalperf": Attempts(100, 5), "cruxeval": Attempts(10, 5, True)}.items()
 }

@@ -12,42 +12,41 @@ import pandas as pd
 
 from ..arrivals import Trace
 from ..metrics import REFERENCE, add_gap, checkpoints
-from ..policies import LearnerSettings
 from ..runs import Cell, Task, play, rows_of, shares_of
 from ..study import Study, data
 from .experiments import PARETOBANDIT
 
 VERSION = 1
-QUERIES = "paretobandit"
 KINDS = ("Bernoulli", "Azure trace")
 POLICIES = (REFERENCE, "ACQB", "ACQB-tuned", "TS-memory", "RANDOM")
 CELL = Cell(1, 0.0, 0.6)
 SEEDS = tuple(range(42, 52))
-T, POOL = 5000, 1000
 
 
 @dataclass(frozen=True)
 class Burst:
-    """One run of `policy` with one kind of arrivals."""
+    """A run with one kind of arrivals, a name in :data:`KINDS`."""
 
     arrivals: str
-    policy: str
-    seed: int
-    cell: Cell = CELL
-    learner: LearnerSettings = PARETOBANDIT.learner
+    task: Task
 
     def __str__(self) -> str:
-        return f"{self.policy}, {self.arrivals}, seed {self.seed}"
+        return f"{self.task.policy}, {self.arrivals}, seed {self.task.seed}"
 
 
-def rows(burst: Burst, trace: Trace) -> pd.DataFrame:
+def burst(arrivals: str, policy: str, seed: int, T: int = 5000) -> Burst:
+    """The run of a policy with a seed; pool and learner are those of the experiment on the queries."""
+    of = PARETOBANDIT
+    return Burst(arrivals, Task(CELL, policy, seed, T, of.pool_size, of.learner))
+
+
+def rows(run: Burst, trace: Trace) -> pd.DataFrame:
     """A run at 50 checkpoints, and its shares of queries that wait; the column `arrivals` says which."""
-    table = data.load(QUERIES)
-    task = Task(burst.cell, burst.policy, burst.seed, T, POOL, burst.learner)
-    run = play(task, table, trace if burst.arrivals == KINDS[1] else None)
-    waits = shares_of(task, run, table)
-    found = rows_of(task, run, table, checkpoints(T, 50)), waits[waits["view"] == "waits"]
-    return pd.concat(found, ignore_index=True).assign(arrivals=burst.arrivals)
+    queries, task = data.load(PARETOBANDIT.dataset), run.task
+    played = play(task, queries, trace if run.arrivals == KINDS[1] else None)
+    waits = shares_of(task, played, queries)
+    found = rows_of(task, played, queries, checkpoints(task.T, 50)), waits[waits["view"] == "waits"]
+    return pd.concat(found, ignore_index=True).assign(arrivals=run.arrivals)
 
 
 def table(found: pd.DataFrame) -> pd.DataFrame:
@@ -61,10 +60,10 @@ STUDIES = {
         name="bursts",
         version=VERSION,
         data="azure",
-        tasks=tuple(Burst(kind, name, s) for kind in KINDS for name in POLICIES for s in SEEDS),
+        tasks=tuple(burst(kind, name, s) for kind in KINDS for name in POLICIES for s in SEEDS),
         run=rows,
-        stratum=lambda task: (task.arrivals, task.policy),
-        cost=lambda task: 3.0 if task.policy.startswith("ACQB") else 0.5,
+        stratum=lambda run: (run.arrivals, run.task.policy),
+        cost=lambda run: 3.0 if run.task.policy.startswith("ACQB") else 0.5,
         default=True,
     )
 }

@@ -15,7 +15,7 @@ from ..study import Study
 from .experiments import EXPERIMENTS
 
 VERSION = 1
-PLURAL = {True: "generated", False: "real rows"}
+KIND = {True: "generated", False: "real rows"}
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def view(found: pd.DataFrame, name: str) -> pd.Series:
 def describe(found: pd.DataFrame) -> str:
     """What the table is, in four lines of text."""
     about = view(found, "table")
-    kind = PLURAL[bool(found["stand_in"].iloc[0])]
+    kind = KIND[bool(found["stand_in"].iloc[0])]
     return (
         f"{found['dataset'].iloc[0]} ({kind}): {about['rows']:.0f} rows, {about['models']:.0f} models, "
         f"vectors of d = {about['dimension']:.0f}\n"

@@ -134,6 +134,10 @@ def _difference(study: Study, old: pd.DataFrame | None, new: pd.DataFrame) -> st
     compared = [column for column in new.columns if column not in study.volatile]
     if missing := set(compared) - set(old.columns):
         return f"no column {', '.join(sorted(missing))} in the stored table"
+    # Columns that belong to rows of other tasks are empty here.
+    held = set(old.columns[old.notna().any()]) - set(study.volatile)
+    if lost := held - set(new.columns):
+        return f"the stored column {', '.join(sorted(lost))} is no longer made"
     if len(old) != len(new):
         return f"found {len(new)} rows, stored are {len(old)}"
     for column in compared:

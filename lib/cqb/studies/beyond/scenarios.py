@@ -29,7 +29,7 @@ from ...policies import POLICIES, LearnerSettings, PolicyEntry, Service
 from ...policies.acqb import acqb
 from ...policies.acqb_memory import MemoryLearner
 from ...policies.base import ScoredRows, parts
-from ...routing_table import RoutingTable, departure_odds
+from ...routing_table import RoutingTable, departure_odds, largest_pool
 from ...runs import Cell, Task, World, play
 from ...simulate import Decision, Policy, Trajectory, Waiting, simulate
 from ...streams import Streams
@@ -56,7 +56,6 @@ POLICIES_COMPARED = (
 )
 CELL = Cell(1, 0.0, 0.6)
 CHECKPOINTS = 25
-REFINEMENT = 110  # rows, the number that :func:`cqb.routing_table.split_rows` draws
 BELIEFS = ("fresh", "half", "all", "prompt", "agreement")
 
 
@@ -201,7 +200,7 @@ def run(task: ScenarioTask, table: RoutingTable) -> pd.DataFrame:
     persists), `prompt` (that it belongs to the prompt) and `agreement` (expected correlation of models).
     """
     once = task.scenario == ONCE
-    size = len(table) - len(table) // 5 - REFINEMENT if once else task.pool_size
+    size = largest_pool(table, len(table)) if once else task.pool_size
     T = min(task.T, _rounds_of(size)) if once else task.T
     made, streams = scenario(task.scenario, table, task.seed, CELL.lam, size), Streams(task.seed)
     draws = draw(streams, size, CELL.arrival_rate, T)
