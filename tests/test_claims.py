@@ -65,6 +65,12 @@ def test_generated_data_reproduce_nothing():
     assert verdict(found, "ACQB's routing regret grows") == "on the other side"
 
 
+def test_one_seed_decides_nothing():
+    alone = table(0.8)
+    found = claims.paper_claims(alone[alone["seed"] == alone["seed"].min()])
+    assert set(found["verdict"]) == {"not decided"}
+
+
 def test_policies_swapped_turn_the_verdict_around():
     swapped = table().replace({"policy": {"ACQB": "RANDOM", "RANDOM": "ACQB"}})
     assert verdict(claims.paper_claims(swapped), "ACQB beats RANDOM", "regret") == "not reproduced"

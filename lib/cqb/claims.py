@@ -148,11 +148,12 @@ def late_gap(tidy: pd.DataFrame, policy: str) -> pd.Series:
 
 
 def _verdict(low: float, high: float, claimed: float, stand_in: bool) -> str:
-    if low <= claimed < high:
-        return "not decided"
-    if stand_in:
-        return "on the claimed side" if high <= claimed else "on the other side"
-    return "reproduced" if high <= claimed else "not reproduced"
+    """In words, where the interval lies; NaN (one seed) decides nothing."""
+    if high <= claimed:
+        return "on the claimed side" if stand_in else "reproduced"
+    if low > claimed:
+        return "on the other side" if stand_in else "not reproduced"
+    return "not decided"
 
 
 def claims_text(table: pd.DataFrame) -> str:
