@@ -48,7 +48,7 @@ verify: $(DATA_READY) $(INDEX)  ## Run tasks of every stored table again, compar
 test: lint  ## Check style, run the tests, execute the committed notebooks and compare their outputs
 	$(BIN)/python -m pytest -n $(WORKERS)
 	scratch=$$(mktemp -d); trap 'rm -rf "$$scratch"' EXIT; \
-	env $(foreach set,$(SETS),-u CQB_$(set)_DIR) CQB_FIGURES="$$scratch" $(BIN)/python -m pytest -n $(WORKERS) \
+	env $(foreach set,$(SETS) AZURE CRUXEVAL,-u CQB_$(set)_DIR) CQB_FIGURES="$$scratch" $(BIN)/python -m pytest -n $(WORKERS) \
 	    --dist loadscope -p no:cacheprovider --nbval --nbval-current-env \
 	    --nbval-sanitize-with tests/nbval_sanitize.cfg notebooks
 
