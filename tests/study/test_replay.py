@@ -69,6 +69,46 @@ def test_one_edited_number_is_damage_and_with_its_hash_a_disagreement(stored):
     )
 
 
+def on_another_processor(stored: Path) -> None:
+    record = json.loads(stored.with_suffix(".json").read_text("utf-8"))
+    record["machine"]["blas"] = ["openblas 0.3.30 Other"]
+    stored.with_suffix(".json").write_text(json.dumps(record), "utf-8")
+
+
+def moved(factors: dict[int, float]):
+    """The tiny study's run with the value of some seeds multiplied."""
+    return lambda task, world: run(task, world).assign(
+        value=lambda rows: rows["value"] * factors.get(task.seed, 1.0)
+    )
+
+
+@pytest.mark.parametrize(
+    ("factors", "here", "elsewhere"),
+    [
+        ({}, True, True),
+        ({1: 1 + 1e-9, 2: 1 + 1e-9, 3: 1 + 1e-9}, False, True),
+        ({1: 1 + 1e-5, 2: 1 + 1e-5}, False, False),
+    ],
+)
+def test_the_last_digits_count_on_the_same_kind_of_processor(stored, factors, here, elsewhere):
+    again = study(run=moved(factors))
+    assert replay.replay(again, ALL).agrees is here
+    on_another_processor(stored)
+    assert replay.replay(again, ALL).agrees is elsewhere
+
+
+def test_another_processor_may_decide_few_near_ties_in_another_way(stored):
+    on_another_processor(stored)
+
+    def one_of_six(task: Task, world: object) -> pd.DataFrame:
+        return moved({1: 2.0} if task.kind == "easy" else {})(task, world)
+
+    verdict = replay.replay(study(run=one_of_six), ALL)
+    assert verdict.agrees
+    assert "(5 to the digit, 0 within 1e-06, 1 took other decisions)" in verdict.text
+    assert verdict.details[0].startswith("easy, seed 1: value: found 6.0, stored is 3.0")
+
+
 def test_tolerances_hold_by_column(stored):
     def shaken(task: Task, world: object) -> pd.DataFrame:
         rows = run(task, world)

@@ -24,6 +24,7 @@ from ..files import write_text
 from ..paths import figures_dir
 from ..tables import file_text
 from . import data, replay, store
+from .comparison import compare
 from .provenance import cores
 from .running import connected
 from .study import Study, StudyError
@@ -113,13 +114,14 @@ def run_studies(options: argparse.Namespace) -> None:
 
 def _agreement(study: Study, rows: object) -> str:
     """One line on how a new table agrees with the stored one."""
-    stored, _ = store.read(study.name)
-    if stored is None:
+    stored, record = store.read(study.name)
+    if stored is None or record is None:
         return "no table was stored to compare with"
-    lines = [f"{key}: {line}" for key, line in store.differences(study, stored, rows).items()]
-    if not lines:
+    result = compare(study, record, stored, rows)
+    if not result.differ:
         return "every number agrees with the stored table"
-    return f"{len(lines)} tasks differ from the stored table, the first: {lines[0]}"
+    first = next(iter((result.named or result.differ).items()))
+    return f"{result}: {len(result.differ)} tasks differ, the first: {': '.join(first)}"
 
 
 def verify_all(options: argparse.Namespace) -> int:

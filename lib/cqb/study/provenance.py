@@ -15,6 +15,7 @@ import os
 import platform
 import re
 import subprocess
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -121,6 +122,18 @@ def machine() -> dict[str, Any]:
         "memory_gib": round(memory, 1),
         "blas": sorted({_library(b) for b in blas}),
     }
+
+
+def processor_kind(about: Mapping[str, Any] | None = None) -> tuple[str, ...]:
+    """What decides the last digit of a sum: system, processor, and the kernels that BLAS chose for it.
+
+    Parameters
+    ----------
+    about : the machine of a record (:func:`machine`); by default this one.
+    """
+    about = machine() if about is None else about
+    kernels = sorted({library.split()[-1] for library in about["blas"]})
+    return (about["system"], about["processor"], *kernels)
 
 
 def cores() -> int:

@@ -18,6 +18,7 @@ import pandas as pd
 from .. import paths
 from ..tables import file_text
 from . import data, store
+from .comparison import compare
 from .provenance import git_state
 from .running import run_missing, side_by_side
 from .study import Study
@@ -95,12 +96,13 @@ def replay(study: Study, extent: Extent, folder: Path | None = None, **how: Any)
         found = run_missing(study, chosen, parts, **how)
     except ImportError as error:
         return Verdict(study.name, None, f"not replayed: {error}")
-    differ = store.differences(study, stored, store.join(found, chosen)) if chosen else {}
-    lines = tuple(f"{chosen[key]}: {line}" for key, line in differ.items())
+    if not chosen:
+        return Verdict(study.name, True, f"no task of {len(study.tasks)} in this part")
+    result = compare(study, record, stored, store.join(found, chosen))
+    lines = tuple(f"{chosen[key]}: {line}" for key, line in result.named.items())
     seconds = time.perf_counter() - began
-    says = f"{len(lines)} DISAGREE" if lines else "agree"
-    text = f"replayed {len(chosen)} of {len(study.tasks)}, {says} ({seconds:.0f} s)"
-    return Verdict(study.name, not lines, text, lines)
+    text = f"replayed {len(chosen)} of {len(study.tasks)}, {result} ({seconds:.0f} s)"
+    return Verdict(study.name, result.agrees, text, lines)
 
 
 def replay_all(studies: Sequence[Study], extent: Extent, **how: Any) -> Iterator[Verdict]:

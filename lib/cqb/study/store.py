@@ -14,7 +14,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
 from .. import paths
@@ -114,50 +113,6 @@ def join(known: Mapping[str, pd.DataFrame], keys: Iterable[str]) -> pd.DataFrame
     frames = [known[key].assign(**{KEY: key}) for key in keys]
     rows = pd.concat(frames, ignore_index=True)
     return rows[[KEY, *(column for column in rows.columns if column != KEY)]]
-
-
-def differences(study: Study, stored: pd.DataFrame, found: pd.DataFrame) -> dict[str, str]:
-    """How the rows `found` of some tasks differ from the `stored` rows: a line for each key that does.
-
-    Volatile columns are left out; every other number must be the same, up to the study's tolerance.
-    """
-    new = by_task(found, found[KEY])
-    old = by_task(stored, new)
-    lines = {key: _difference(study, old.get(key), rows) for key, rows in new.items()}
-    return {key: line for key, line in lines.items() if line}
-
-
-def _difference(study: Study, old: pd.DataFrame | None, new: pd.DataFrame) -> str:
-    """The first difference between the rows of one task, in words; empty if there is none."""
-    if old is None:
-        return "not in the stored table"
-    compared = [column for column in new.columns if column not in study.volatile]
-    if missing := set(compared) - set(old.columns):
-        return f"no column {', '.join(sorted(missing))} in the stored table"
-    # Columns that belong to rows of other tasks are empty here.
-    held = set(old.columns[old.notna().any()]) - set(study.volatile)
-    if lost := held - set(new.columns):
-        return f"the stored column {', '.join(sorted(lost))} is no longer made"
-    if len(old) != len(new):
-        return f"found {len(new)} rows, stored are {len(old)}"
-    for column in compared:
-        before, now = old[column].to_numpy(), new[column].to_numpy()
-        wrong = ~_equal(before, now, study.tolerance.get(column, 0.0))
-        if wrong.any():
-            row = int(np.argmax(wrong))
-            count = int(wrong.sum())
-            return (
-                f"{column}: found {plain(now[row])!r}, stored is {plain(before[row])!r} "
-                f"(row {row + 1} of the task's {len(new)}; {count} differ)"
-            )
-    return ""
-
-
-def _equal(before: np.ndarray, now: np.ndarray, tolerance: float) -> np.ndarray:
-    both = pd.isna(before) & pd.isna(now)
-    if tolerance and np.issubdtype(now.dtype, np.floating):
-        return both | (np.abs(before - now) <= tolerance)
-    return both | (before == now)
 
 
 class Parts:

@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from . import data, store
+from .comparison import compare
 from .provenance import digest
 from .running import run_missing
 
@@ -158,12 +159,14 @@ class Study:
 
     def _known(self, folder: Path | None) -> tuple[dict[str, pd.DataFrame], dict[str, Any], str]:
         """The stored rows of each task by its key, all tasks by key, and a remark on the data."""
-        stored, identity, note = self.stored(folder)
+        stored, identity, note, _ = self.stored(folder)
         tasks = self.keys(identity, folder)
         return {} if stored is None else store.by_task(stored, tasks), tasks, note
 
-    def stored(self, folder: Path | None = None) -> tuple[pd.DataFrame | None, str, str]:
-        """The stored rows (None if there are none), the data's hash, and a remark on the data.
+    def stored(
+        self, folder: Path | None = None
+    ) -> tuple[pd.DataFrame | None, str, str, store.Record | None]:
+        """The stored rows (None if there are none), the data's hash, a remark on the data, the record.
 
         Where the data are not here, the hash in the record is taken for theirs, and the remark says so.
 
@@ -175,10 +178,11 @@ class Study:
         rows, record = store.read(self.name, folder)
         identity = data.identity(self.data)
         if identity is not None:
-            return rows, identity, ""
+            return rows, identity, "", record
         if record is None:
             data.load(self.data)  # raises, and says what is missing
-        return rows, record["data"]["hash"], f" ({self.data} is not here: data not checked)"
+        note = f" ({self.data} is not here: data not checked)"
+        return rows, record["data"]["hash"], note, record
 
     def is_stored(self, folder: Path | None = None) -> bool:
         """Whether every task's rows are stored, for this version and (if they are here) these data."""
@@ -206,7 +210,7 @@ class Study:
         return store.join(known, tasks)
 
     def store(self, rows: pd.DataFrame, folder: Path | None = None) -> Path:
-        """Write the table and its record, if a number differs from those stored.
+        """Write the table and its record, unless the stored ones agree (:mod:`.comparison`).
 
         Parameters
         ----------
@@ -214,10 +218,10 @@ class Study:
 
         Raises OSError if the folder cannot be written to.
         """
-        old, identity, _ = self.stored(folder)
+        old, identity, _, record = self.stored(folder)
         tasks = self.keys(identity, folder)
-        same = old is not None and list(old[store.KEY].unique()) == list(tasks)
-        if not same or store.differences(self, old, rows):
+        whole = old is not None and list(old[store.KEY].unique()) == list(tasks)
+        if not (whole and compare(self, record, old, rows).agrees):
             store.write(self, rows, identity, folder)
         store.Parts(self.name).clear(tasks)
         return store.place(self.name, folder)
