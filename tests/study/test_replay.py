@@ -183,16 +183,25 @@ def test_a_sample_has_the_cheapest_of_each_stratum_and_a_changing_part():
     assert len(chosen) == 2 + replay.CHANGING
     assert not [label for label in chosen if label.startswith("endless")]
     assert replay.sample(many, "one") == replay.sample(many, "one")
-    others = {tuple(replay.sample(many, str(commit))) for commit in range(20)}
+    others = {tuple(replay.sample(many, str(commit))) for commit in range(30)}
     assert len(others) > 10
 
 
-def test_a_sample_stays_within_its_budget_but_holds_one_task():
-    dear = study(kinds=tuple("abcdefgh"), seeds=(1,), cost=lambda task: 5.0)
-    always = len(replay.sample(dear, "x")) - replay.CHANGING
-    assert always == int(replay.BUDGET // 5.0)
-    assert len(replay.sample(study(kinds=("a",), seeds=(1,), cost=lambda task: 29.0), "x")) == 1
+def test_a_sample_stays_within_its_budget_and_commits_replay_the_other_strata():
+    dear = study(kinds=tuple("abcdefgh"), seeds=(1,), cost=lambda task: 1.5)
+    assert len(replay.sample(dear, "x")) == int(replay.BUDGET // 1.5) + replay.CHANGING
+    assert {n for commit in range(50) for n in replay.sample(dear, str(commit))} == set(range(8))
+    assert len(replay.sample(study(kinds=("a",), seeds=(1,), cost=lambda task: 9.0), "x")) == 1
     assert replay.sample(study(cost=lambda task: 99.0), "x") == []
+
+
+def test_a_sample_goes_by_the_seconds_that_were_measured(stored):
+    rows = pd.read_parquet(stored).assign(seconds=lambda rows: 8.0 - rows["seed"])
+    seconds = replay._measured(study(), study().keys(""), rows)
+    assert seconds == [7.0, 6.0, 5.0, 7.0, 6.0, 5.0]
+    # The cheapest seed of the first kind, then one of the other kind's.
+    assert replay.sample(study(), "x", seconds)[0] == 2
+    assert replay._measured(study(), study().keys(""), rows.drop(columns="seconds")) == [1.0] * 6
 
 
 def test_reports_are_derived_again_and_compared_as_text(tmp_path):

@@ -1,7 +1,8 @@
 """Replay: run tasks of the stored tables again, and compare every number with the stored one.
 
-A short replay runs one task of each stratum that is cheap, always the same, and a few more that change
-with the commit. A full one runs every task; it continues where it was interrupted and can be split.
+A short replay runs one task of each stratum that is cheap, always the same, and one of the others that
+changes with the commit. A full one runs every task; it resumes where it was interrupted and can be
+split.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +25,9 @@ from .provenance import git_state
 from .running import run_missing, side_by_side
 from .study import Study
 
-BUDGET = 12.0  # CPU seconds of one study in a short replay, roughly
-LONGEST = 30.0  # CPU seconds of one task in a short replay: longer ones are left to a full one
-CHANGING = 2  # tasks that change with the commit
+BUDGET = 4.0  # CPU seconds of the tasks of a study that every short replay runs, roughly
+LONGEST = 10.0  # CPU seconds of one task in a short replay: longer ones are left to a full one
+CHANGING = 1  # tasks that change with the commit
 Report = Callable[[], pd.DataFrame]
 
 
@@ -90,7 +92,7 @@ def replay(study: Study, extent: Extent, folder: Path | None = None, **how: Any)
     tasks = study.keys(identity, folder)
     if reason := _outdated(study, tasks, stored, record, identity):
         return Verdict(study.name, False, reason)
-    chosen = _chosen(study, extent, tasks)
+    chosen = _chosen(study, extent, tasks, stored)
     parts = store.Parts(study.name) if extent.everything else None
     try:
         found = run_missing(study, chosen, parts, **how)
@@ -152,34 +154,46 @@ def strays(studies: Mapping[str, Study], folder: Path | None = None) -> list[Ver
     return [Verdict(name, False, "no study declares this table") for name in names]
 
 
-def sample(study: Study, changing: str) -> list[int]:
+def sample(study: Study, changing: str, costs: Sequence[float] | None = None) -> list[int]:
     """The numbers of the tasks of a short replay, ascending.
 
     The cheapest task of each stratum, by rising cost while they fit in :data:`BUDGET` (at least one),
-    and :data:`CHANGING` tasks no dearer than these, drawn by `changing`. Tasks that take longer than
-    :data:`LONGEST` are left out.
+    and :data:`CHANGING` tasks that `changing` draws from the other strata, so that many commits replay
+    them all. Tasks that take longer than :data:`LONGEST` are left out.
+
+    Parameters
+    ----------
+    costs : CPU seconds of each task; by default those that the study declares.
     """
-    costs = [study.cost(task) for task in study.tasks]
+    costs = [study.cost(task) for task in study.tasks] if costs is None else costs
+    strata = [study.stratum(task) for task in study.tasks]
+    short = [n for n, cost in enumerate(costs) if cost <= LONGEST]
     cheapest: dict[Any, int] = {}
-    for number in sorted(range(len(costs)), key=lambda n: (costs[n], n)):
-        if costs[number] <= LONGEST:
-            cheapest.setdefault(study.stratum(study.tasks[number]), number)
-    chosen: list[int] = []
-    for number in cheapest.values():
-        if chosen and sum(costs[n] for n in chosen) + costs[number] > BUDGET:
-            break
-        chosen.append(number)
-    limit = max((costs[n] for n in chosen), default=0.0)
-    others = [n for n, cost in enumerate(costs) if cost <= limit and n not in chosen]
+    for number in sorted(short, key=lambda n: (costs[n], n)):
+        cheapest.setdefault(strata[number], number)
+    spent = list(accumulate(costs[n] for n in cheapest.values()))
+    always = [n for n, cost in zip(cheapest.values(), spent, strict=True) if cost <= BUDGET]
+    always = always or list(cheapest.values())[:1]
+    seen = {strata[n] for n in always}
+    others = [n for n in short if strata[n] not in seen] or [n for n in short if n not in always]
     more = random.Random(f"{study.name} {changing}").sample(others, min(CHANGING, len(others)))
-    return sorted([*chosen, *more])
+    return sorted([*always, *more])
 
 
-def _chosen(study: Study, extent: Extent, tasks: dict[str, Any]) -> dict[str, Any]:
+def _chosen(
+    study: Study, extent: Extent, tasks: dict[str, Any], stored: pd.DataFrame
+) -> dict[str, Any]:
     pairs = list(tasks.items())
     if not extent.everything:
-        pairs = [pairs[n] for n in sample(study, str(git_state()["commit"]))]
+        costs = _measured(study, tasks, stored)
+        pairs = [pairs[n] for n in sample(study, str(git_state()["commit"]), costs)]
     return dict(pairs[extent.shard - 1 :: extent.shards])
+
+
+def _measured(study: Study, tasks: dict[str, Any], stored: pd.DataFrame) -> list[float]:
+    """CPU seconds of each task: what it took when it was stored, else what the study declares."""
+    timed = stored.groupby(store.KEY)["seconds"].max().dropna() if "seconds" in stored else {}
+    return [timed.get(key, study.cost(task)) for key, task in tasks.items()]
 
 
 def _outdated(

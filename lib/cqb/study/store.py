@@ -105,14 +105,19 @@ def artifact_hashes(names: Iterable[str], folder: Path | None = None) -> dict[st
 def by_task(stored: pd.DataFrame, keys: Iterable[str]) -> dict[str, pd.DataFrame]:
     """The stored rows of each of `keys` that is there."""
     wanted = stored[stored[KEY].isin(list(keys))]
-    return {key: rows.drop(columns=KEY) for key, rows in wanted.groupby(KEY, sort=False)}
+    return dict(list(wanted.drop(columns=KEY).groupby(wanted[KEY], sort=False)))
 
 
 def join(known: Mapping[str, pd.DataFrame], keys: Iterable[str]) -> pd.DataFrame:
     """The rows of all tasks in the order of `keys`, with the column :data:`KEY` first."""
-    frames = [known[key].assign(**{KEY: key}) for key in keys]
-    rows = pd.concat(frames, ignore_index=True)
-    return rows[[KEY, *(column for column in rows.columns if column != KEY)]]
+    rows = pd.concat({key: known[key] for key in keys}, names=[KEY, "row"])
+    return rows.reset_index(level=KEY).reset_index(drop=True)
+
+
+def select(stored: pd.DataFrame, keys: Iterable[str]) -> pd.DataFrame:
+    """The stored rows of `keys` in their order, those that are there."""
+    place = stored[KEY].map({key: number for number, key in enumerate(keys)}).dropna()
+    return stored.loc[place.sort_values(kind="stable").index].reset_index(drop=True)
 
 
 class Parts:

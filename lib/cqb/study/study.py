@@ -147,21 +147,23 @@ class Study:
             A process was killed twice in the same task; the message names the task.
         """
         known, tasks, note = self._known(folder)
-        missing = {key: task for key, task in tasks.items() if fresh or key not in known}
+        there = set() if fresh else set(known[store.KEY])
+        missing = {key: task for key, task in tasks.items() if key not in there}
         if not missing:
             print(f"{self.name}: {len(tasks)} tasks, from the stored table{note}")
-        else:
-            print(f"{self.name}: running {len(missing)} of {len(tasks)} tasks", flush=True)
-            parts = store.Parts(self.name) if keep else None
-            how = {"workers": workers, "executor": executor, "progress": progress}
-            known |= run_missing(self, missing, parts, **how)
-        return store.join(known, tasks)
+            return known
+        print(f"{self.name}: running {len(missing)} of {len(tasks)} tasks", flush=True)
+        parts = store.Parts(self.name) if keep else None
+        how = {"workers": workers, "executor": executor, "progress": progress}
+        found = run_missing(self, missing, parts, **how)
+        return store.join(store.by_task(known, there) | found, tasks)
 
-    def _known(self, folder: Path | None) -> tuple[dict[str, pd.DataFrame], dict[str, Any], str]:
-        """The stored rows of each task by its key, all tasks by key, and a remark on the data."""
+    def _known(self, folder: Path | None) -> tuple[pd.DataFrame, dict[str, Any], str]:
+        """The stored rows in the order of their tasks, all tasks by key, and a remark on the data."""
         stored, identity, note, _ = self.stored(folder)
         tasks = self.keys(identity, folder)
-        return {} if stored is None else store.by_task(stored, tasks), tasks, note
+        stored = pd.DataFrame({store.KEY: []}) if stored is None else stored
+        return store.select(stored, tasks), tasks, note
 
     def stored(
         self, folder: Path | None = None
@@ -202,12 +204,12 @@ class Study:
     def stored_rows(self, folder: Path | None = None) -> pd.DataFrame:
         """The stored rows of all tasks; raises as :meth:`read`."""
         known, tasks, _ = self._known(folder)
-        if missing := len(tasks) - len(known):
+        if missing := len(tasks) - known[store.KEY].nunique():
             raise FileNotFoundError(
                 f"{self.name}: {missing} of {len(tasks)} tasks are not stored; "
                 f"`python -m cqb run {self.name}` runs them"
             )
-        return store.join(known, tasks)
+        return known
 
     def store(self, rows: pd.DataFrame, folder: Path | None = None) -> Path:
         """Write the table and its record, unless the stored ones agree (:mod:`.comparison`).

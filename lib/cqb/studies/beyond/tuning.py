@@ -272,7 +272,9 @@ def tuning(data: str, seeds: tuple[int, ...], T: int | None = None) -> Study:
         tuple(TuningTask(candidate, *where, seed, T) for candidate, where, seed in which),
         run,
         stratum=lambda task: (task.candidate.policy, task.kind, task.cell.K),
-        cost=lambda task: 1.1 if task.cell.K == 1 else 3.3,
+        cost=lambda task: (
+            (1.1 if task.cell.K == 1 else 3.3) + 2.5 * (task.candidate.policy == WARM)
+        ),
     )
 
 
