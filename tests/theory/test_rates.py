@@ -10,7 +10,18 @@ import pytest
 
 from cqb import paths
 from cqb.studies import theory
-from cqb.theory import FAILS, HOLDS, OUT_OF_REACH, Task, learning, rates, records, text
+from cqb.theory import (
+    FAILS,
+    HOLDS,
+    OUT_OF_REACH,
+    Check,
+    Task,
+    exact,
+    learning,
+    rates,
+    records,
+    text,
+)
 from cqb.theory.worlds import play, rate_world, tau
 
 HORIZONS = (200, 800)
@@ -192,3 +203,47 @@ def test_r10_is_judged_by_what_the_instances_agree_on():
     assert judged([60, 40, 20], 3) == HOLDS
     assert judged([60, 20, 40], 3) == FAILS
     assert judged([60, 41, 40], 15) == OUT_OF_REACH
+
+
+def test_r10_of_few_instances_has_no_interval():
+    table = pd.DataFrame(
+        {"last round above half": [60, 40, 20], "queue at T": [0.0] * 3, "peak": [9.0] * 3}
+    )
+    queues = np.tile(np.where(np.arange(101) < [[60], [40], [20]], 9.0, 0.0)[:, None], (1, 3, 1))
+    check = learning._plateau_check(table, queues, pd.Series([0.6, 0.7]))
+    assert check.verdict == OUT_OF_REACH
+    assert np.isnan([check.low, check.high]).all()
+    assert "nan" not in text(check)
+
+
+def test_r11_needs_both_arms_of_the_u():
+    def judged(smallest: float, largest: float) -> str:
+        cost = {0.003: smallest, 0.03: 1.0, 0.3: 2.0, 1.0: largest}
+        noise = np.random.default_rng(0)
+        rows = [(s, a, c * noise.uniform(0.95, 1.05)) for s in range(8) for a, c in cost.items()]
+        table = pd.DataFrame(rows, columns=["seed", "alpha_coef", "regret"]).assign(T=100)
+        return learning.judge_radius(table).verdict
+
+    assert judged(1.5, 5.0) == HOLDS
+    assert judged(0.7, 5.0) == judged(1.5, 1.2) == FAILS
+    assert judged(1.0, 5.0) == OUT_OF_REACH
+
+
+def test_r7_by_runs_whose_terms_are_known():
+    """m falls from .4 to .2, delta rises from .5 to 1: the sum is (.2 + .2) x rounds."""
+
+    def judged(psi: float, falls: bool) -> Check:
+        late, early = (0.04, 0.16) if falls else (0.16, 0.04)
+        rows = [
+            (seed, t, 10, psi, 10 * (early if t == 10 else late), int(t == 20 or seed % 4 == 0))
+            for seed in range(40)
+            for t in (10, 20)
+        ]
+        names = ["seed", "t", "rounds", "psi", "squares", "survived"]
+        return exact.judge_sum(pd.DataFrame(rows, columns=names))
+
+    check = judged(0.5, True)
+    assert check.estimate == pytest.approx(4.0)
+    assert check.low < 4.0 < check.high
+    assert check.verdict == HOLDS
+    assert judged(5.0, True).verdict == judged(0.5, False).verdict == FAILS

@@ -93,12 +93,12 @@ def decided(holds: bool, fails: bool | None = None) -> str:
 
 
 def at_most(low: float, high: float, bound: float, widest: float) -> str:
-    """The verdict on an upper bound: a smaller value holds, an interval too wide decides nothing.
+    """The verdict on an upper bound: holds below it, and where a narrow interval contains it.
 
-    Fails where the whole interval lies above `bound`; else holds where the interval is at most
-    `widest` wide, and is out of reach where it is wider.
+    Fails where the whole interval lies above `bound`. An interval that contains it and is wider than
+    `widest` decides nothing.
     """
-    return decided(low <= bound and high - low <= widest, low > bound)
+    return decided(high <= bound or (low <= bound and high - low <= widest), low > bound)
 
 
 def compared(rows: pd.DataFrame, by: Sequence[str], also: Sequence[str] = ()) -> pd.DataFrame:
@@ -129,7 +129,7 @@ def resamples(n: int, count: int, seed: int = 0) -> np.ndarray:
 def verdict_text(check: Check, decimals: int = 3) -> str:
     """The verdict of a check with its criterion and note, as text to print."""
     numbers = f"{check.estimate:.{decimals}f}"
-    if check.low != check.high:
+    if check.low < check.high:
         numbers += f" ({check.low:.{decimals}f} to {check.high:.{decimals}f})"
     verdict = f"{check.id} {check.verdict.upper()}: {numbers}"
     return f"{verdict}\ncriterion: {check.criterion}\n{check.note}"
@@ -150,8 +150,11 @@ def records(checks: Sequence[Check]) -> pd.DataFrame:
 
 def summary(checks: Sequence[Check]) -> pd.DataFrame:
     """The closing table, a row per check, numbers rounded for print."""
+    between = [
+        "" if np.isnan(check.low) else f"{check.low:.3g} to {check.high:.3g}" for check in checks
+    ]
     rows = [
-        (check.id, f"{check.estimate:.3g}", f"{check.low:.3g} to {check.high:.3g}", check.verdict)
-        for check in checks
+        (check.id, f"{check.estimate:.3g}", span, check.verdict)
+        for check, span in zip(checks, between, strict=True)
     ]
     return pd.DataFrame(rows, columns=["id", "estimate", "95% interval", "verdict"])

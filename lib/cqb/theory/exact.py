@@ -12,11 +12,12 @@ from ..posterior import optimistic_draws, sampled_scores
 from ..stats import interval
 from ..streams import Streams
 from ..switching import oracle_odds, oracle_queue, terminal_queues, waiting_rows
-from . import OUT_OF_REACH, Check, Row, Task, decided, estimate, laws
+from . import OUT_OF_REACH, Check, Row, Task, decided, estimate, laws, resamples
 from .worlds import C1, Pair, play, rate_world
 
 SWITCHED = ("ACQB", "CQB-eps", "CQB-Opt", "CQB-eta-2")
 BLOCKS = 20  # of rounds, in E7 and R7
+RESAMPLES = 2_000  # of the runs of R7
 
 
 def best_assortments(task: Task) -> list[Row]:
@@ -232,21 +233,42 @@ def judge_bound(rows: pd.DataFrame) -> Check:
 
 
 def judge_sum(rows: pd.DataFrame) -> Check:
-    """R7: m_t falls, delta_t rises, and the sum of m_t delta_t exceeds the queue-length regret."""
-    table = divergence_table(rows)
-    regret = float(rows["psi"].sum() / rows["seed"].nunique())
-    bound = float((table["m delta"] * table["rounds"]).sum())
-    first, second = np.array_split(table[["m", "delta"]].to_numpy(), [len(table) // 2])
-    change = second.mean(axis=0) - first.mean(axis=0)
-    ratio = bound / max(regret, 1e-9)
+    """R7: m_t falls, delta_t rises, and the sum of m_t delta_t exceeds the queue-length regret.
+
+    The intervals are percentile bootstraps over runs.
+    """
+    runs = rows["seed"].nunique()
+    bound, regret, less, more = _sums(rows, np.arange(runs)[None])[:, 0]
+    low, high = np.quantile(_sums(rows, resamples(runs, RESAMPLES, 7)), [0.025, 0.975], axis=1)
+    holds = low[0] > high[1] and high[2] < 0.0 < low[3]
+    fails = high[0] < low[1] or low[2] > 0.0 or high[3] < 0.0
     return Check(
         "m_t falls and delta_t rises with t; sum m_t delta_t exceeds the queue-length regret",
-        table,
-        *(ratio, ratio, ratio),
-        "second-half mean of m below the first's, of delta above it, and bound / regret >= 1",
-        decided(change[0] < 0.0 < change[1] and bound >= regret),
-        f"bound {bound:.1f} against a measured regret of {regret:.2f} queries",
+        divergence_table(rows),
+        *(bound, low[0], high[0]),
+        "the interval of the sum lies above that of the measured regret; from the first to the second "
+        "half of the rounds m falls and delta rises, by intervals that leave out 0",
+        decided(holds, fails),
+        f"measured regret {regret:.2f} ({low[1]:.2f} to {high[1]:.2f}) queries; "
+        f"m changes by {less:.3f} ({low[2]:.3f} to {high[2]:.3f}), "
+        f"delta by {more:.3f} ({low[3]:.3f} to {high[3]:.3f})",
     )
+
+
+def _sums(rows: pd.DataFrame, picks: np.ndarray) -> np.ndarray:
+    """For resamples of runs `picks` (n, runs): the bound, the regret, the changes of m and delta (4, n).
+
+    A change is that of the mean from the first half of the blocks to the second.
+    """
+    psi, squares, survived = (
+        rows.pivot(index="seed", columns="t", values=name).to_numpy()[picks].mean(axis=1)
+        for name in ("psi", "squares", "survived")
+    )
+    rounds = rows.groupby("t")["rounds"].first().to_numpy()
+    m, delta = np.sqrt(squares / rounds), np.sqrt(survived)
+    half = rounds.size // 2
+    changes = [x[:, half:].mean(axis=1) - x[:, :half].mean(axis=1) for x in (m, delta)]
+    return np.array([(m * delta * rounds).sum(axis=1), psi.sum(axis=1), *changes])
 
 
 def exploration(task: Task) -> Row:

@@ -16,8 +16,8 @@ import pandas as pd
 from ..policies.cqb_eta2 import cqb_eta2, phases
 from ..stats import interval
 from ..synthetic import blockwise
-from . import OUT_OF_REACH, Check, Row, Task, at_most, decided, estimate, resamples
-from .worlds import ANYTIME, SLACK, D, drawn, play, rate_world
+from . import OUT_OF_REACH, Check, Row, Task, at_most, estimate, resamples
+from .worlds import ANYTIME, SLACK, TUNED, D, drawn, play, rate_world
 
 POLICIES = ("ACQB", "ACQB-online", "CQB-eps", "CQB-Opt", "CQB-eta-2")
 # The queue-length regret at t is averaged over the rounds from 0.95 t to t: a single queue length is
@@ -106,8 +106,8 @@ def judge_slope(prediction: str, policy: str, of: str, bound: float, rows: pd.Da
     row = table[table["policy"] == policy].iloc[0]
     width, widest, instances = row["high"] - row["low"], WIDEST[of], rows["seed"].nunique()
     # Resamples without a slope are those with small means: the usable ones would flatter.
-    sure = width <= widest and row["usable"] >= 0.95
-    verdict = decided(sure and row["low"] <= bound, row["low"] > bound)
+    sure = row["usable"] >= 0.95
+    verdict = at_most(row["low"], row["high"], bound, widest) if sure else OUT_OF_REACH
     note = "an upper bound, so a smaller slope holds"
     if verdict == OUT_OF_REACH and np.isnan(width):
         note = "the mean is not positive at some T; several times the instances are needed"
@@ -116,10 +116,13 @@ def judge_slope(prediction: str, policy: str, of: str, bound: float, rows: pd.Da
         needed = instances * max(width / widest, 1.5) ** 2
         note = f"would need about {int(np.ceil(needed)):,} instances"
     criterion = (
-        f"slope at most {bound} within its interval, which is at most {widest} wide; "
-        f"fails if the interval lies above {bound}"
+        f"the slope's interval lies below {bound}, or contains it and is at most {widest} wide; "
+        f"fails if it lies above {bound}"
     )
-    note = f"T = {rows['T'].min()} to {rows['T'].max()}, {instances} instances; {note}"
+    note = (
+        f"T = {rows['T'].min()} to {rows['T'].max()}, {instances} instances, alpha_coef "
+        f"{TUNED.alpha_coef} (the theorem's radius has 1); {note}"
+    )
     return Check(prediction, table, *estimate(row, "slope"), criterion, verdict, note)
 
 
