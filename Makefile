@@ -49,7 +49,7 @@ test: lint  ## Check style, run the tests, execute the committed notebooks and c
 	$(BIN)/python -m pytest -n $(WORKERS)
 	scratch=$$(mktemp -d); trap 'rm -rf "$$scratch"' EXIT; \
 	env $(foreach set,$(SETS) AZURE CRUXEVAL,-u CQB_$(set)_DIR) CQB_FIGURES="$$scratch" $(BIN)/python -m pytest -n $(WORKERS) \
-	    --dist loadscope -p no:cacheprovider --nbval --nbval-current-env \
+	    --dist loadscope -p no:cacheprovider --nbval --nbval-current-env --nbval-kernel-startup-timeout 300 \
 	    --nbval-sanitize-with tests/nbval_sanitize.cfg notebooks
 
 .PHONY: data

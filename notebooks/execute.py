@@ -21,8 +21,11 @@ from typing import Any
 
 from cqb import paths
 from cqb.files import write_text
+from cqb.study import notebooks
 
 KERNEL = "python3"
+QUIET = ["--IPKernelApp.log_level=40"]  # errors only: a kernel warns of TCP at every start
+PATIENCE = 300  # seconds for a kernel to start: on a slow disk, or beside many others
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -79,7 +82,8 @@ def execute(notebook: Path, output: Path, parameters: Mapping[str, Any]) -> None
     Raises
     ------
     NotebookError
-        It has no such parameter (papermill would only warn), or a cell failed; nothing is written.
+        It has no such parameter (papermill would only warn) or one of another kind, or a cell failed;
+        nothing is written.
     ImportError
         The extra `notebooks` is not installed.
     OSError
@@ -101,6 +105,8 @@ def execute(notebook: Path, output: Path, parameters: Mapping[str, Any]) -> None
                 kernel_name=KERNEL,
                 cwd=str(notebook.parent),
                 progress_bar=sys.stderr.isatty(),
+                start_timeout=PATIENCE,
+                extra_arguments=QUIET,
             )
         except papermill.PapermillExecutionError as error:
             trace = COLOURS.sub("", "\n".join(error.traceback))
@@ -115,16 +121,18 @@ def execute(notebook: Path, output: Path, parameters: Mapping[str, Any]) -> None
 
 
 def check_parameters(notebook: Path, parameters: Mapping[str, Any]) -> None:
-    """Raise NotebookError unless the notebook's parameters cell holds every one of the names."""
+    """Raise NotebookError unless the notebook's parameters cell has every one of them, of that kind."""
     if not notebook.is_file():
         raise NotebookError(f"{notebook}: no such notebook")
-    known = _papermill().inspect_notebook(str(notebook))
-    for name in parameters:
-        if name not in known:
-            raise NotebookError(
-                f"{notebook.name}: no parameter {name}; its parameters cell has "
-                f"{', '.join(known) or 'none'}"
-            )
+    cells = json.loads(notebook.read_text("utf-8"))["cells"]
+    known: dict[str, Any] = {}
+    for cell in cells:
+        if "parameters" in cell["metadata"].get("tags", []):
+            known |= notebooks.assigned("".join(cell["source"]))
+    try:
+        notebooks.check(parameters, known)
+    except ValueError as error:
+        raise NotebookError(f"{notebook.name}: {error}") from error
 
 
 def refresh(path: Path) -> None:

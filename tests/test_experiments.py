@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -116,6 +117,18 @@ def test_policies_default_to_the_papers_that_apply(linear_world):
     assert list(dict.fromkeys(tidy["policy"])) == [p for p in expected if p != "ACQB-CL"]
 
 
+def test_a_small_table_without_costs_runs_with_the_pool_that_its_rows_allow():
+    bare = dataclasses.replace(TABLE, costs=None)
+    how = {"T": 40, "seeds": [1, 2], "arrival_rate": 0.4}
+    tidy = cqb.run(bare, ["RANDOM"], **how)
+    assert tidy["dollars"].isna().all()
+    largest = 200 - 40 - 110  # besides the tuning fifth and the refinement rows
+    named = cqb.run(bare, ["RANDOM"], pool_size=largest, **how)
+    assert tidy["regret"].tolist() == named["regret"].tolist()
+    with pytest.raises(ValueError, match=r"lam is 1.0, but Tiny stand-in has no costs"):
+        cqb.run(bare, ["RANDOM"], lam=1.0, **how)
+
+
 def test_the_papers_experiment():
     tasks = ROUTERBENCH.tasks()
     assert len(tasks) == 3 * 10 * 8 + 3 * 10 * 6
@@ -217,6 +230,27 @@ def test_the_stand_ins_can_carry_the_experiment():
             r"^exploration_rate: found 0.7",
         ),
         ({"workers": 0}, r"^workers: found 0"),
+        # Values of another kind.
+        ({"K": "1"}, r"^K: found '1', expected a whole number, at least 1"),
+        ({"K": True}, r"^K: found True"),
+        ({"K": 1.5}, r"^K: found 1.5"),
+        ({"T": "20"}, r"^T: found '20', expected a whole number, at least 1"),
+        ({"T": 20.5}, r"^T: found 20.5"),
+        ({"T": None}, r"^T: found None"),
+        ({"lam": "0"}, r"^lam: found '0', expected a finite number, at least 0"),
+        ({"arrival_rate": "0.5"}, r"^arrival_rate: found '0.5', expected a number in \[0, 1\]"),
+        ({"arrival_rate": None}, r"^arrival_rate: found None"),
+        ({"arrivals": ["a"] * 20}, r"^arrivals: found 'a' in round 1, expected a whole number"),
+        ({"pool_size": "40"}, r"^pool_size: found '40', expected a whole number, at least 1"),
+        ({"checkpoints": 2.5}, r"^checkpoints: found 2.5, expected a whole number, at least 1"),
+        ({"seeds": None}, r"^seeds: found None, expected whole numbers"),
+        ({"seeds": "42"}, r"^seeds: found '42', expected a whole number, at least 0"),
+        ({"seeds": [1.5]}, r"^seeds: found 1.5, expected a whole number"),
+        ({"policies": 7}, r"^policy: found 7, expected one of ORACLE"),
+        ({"policies": "acqb"}, r"^policy: found 'acqb', expected one of ORACLE"),
+        ({"learner": {"kappa": 1}}, r"^learner: found \{'kappa': 1\}, expected LearnerSettings"),
+        ({"workers": "2"}, r"^workers: found '2', expected a whole number, at least 1"),
+        ({"executor": 3}, r"^executor: found 3, expected one with a method submit"),
     ],
 )
 def test_a_setting_out_of_range_is_named_before_any_run(monkeypatch, changes, message):
@@ -227,9 +261,31 @@ def test_a_setting_out_of_range_is_named_before_any_run(monkeypatch, changes, me
     assert not played
 
 
-def test_seeds_are_whole_numbers():
-    with pytest.raises(TypeError, match="integer"):
-        Experiment("x", (Cell(1, 0.0, 0.5),), ("RANDOM",), (1.5,))
+def test_one_name_or_number_is_taken_for_a_sequence_of_one():
+    how = {"arrival_rate": 0.4, "pool_size": tiny.POOL}
+    one = cqb.run(TABLE, "RANDOM", T=30.0, seeds=7, K=1.0, **how).drop(columns="seconds")
+    several = cqb.run(TABLE, ["RANDOM"], T=30, seeds=[7], K=1, **how).drop(columns="seconds")
+    pd.testing.assert_frame_equal(one, several)
+
+
+def test_a_whole_number_of_another_type_is_the_same_setting():
+    cell, same = Cell(1, 0.0, 0.5), Cell(np.int64(1), 0.0, 0.5)
+    tasks = Experiment("x", (cell,), ("RANDOM",), (1,)).tasks()
+    assert Experiment("x", (same,), "RANDOM", np.arange(1, 2), T=5000.0).tasks() == tasks
+
+
+@pytest.mark.parametrize("world", ["routerbench", None, np.ones((3, 2))])
+def test_a_world_is_a_table_or_an_environment(world):
+    with pytest.raises(ValueError, match=r"^world: found .*, expected a routing table"):
+        cqb.run(world, ["RANDOM"])
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"), [("lambda0", "1"), ("kappa", 0.0), ("exploration_rate", "0.1")]
+)
+def test_settings_of_the_learner_are_numbers(setting, value):
+    with pytest.raises(ValueError, match=rf"^{setting}: found {value!r}, expected"):
+        LearnerSettings(**{setting: value})
 
 
 def test_a_table_must_be_encoded_and_a_pool_must_hold_something(linear_world):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+import papermill
 import pytest
 
 from cqb.environment import draw
@@ -17,6 +18,7 @@ from cqb.figures.style import read_record
 from cqb.policies import PolicyEntry, Service
 from cqb.simulate import simulate
 from cqb.streams import Streams
+from cqb.study import notebooks
 from cqb.toy import world
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -273,7 +275,7 @@ def checkout(tmp_path, monkeypatch) -> Path:
 
 
 @pytest.mark.slow
-def test_executed_copies_carry_the_outputs_and_the_sources_stay(checkout, capsys):
+def test_executed_copies_carry_the_outputs_and_the_sources_stay(checkout, capfd):
     write_notebook(checkout / "notebooks" / "00_first.ipynb", "x = 1", "print(x)")
     draw = '__import__("pathlib").Path("drawn.txt").write_text(f"{T}");'
     path = write_notebook(checkout / "notebooks" / "03_routerbench.ipynb", "T = 1", draw)
@@ -283,7 +285,9 @@ def test_executed_copies_carry_the_outputs_and_the_sources_stay(checkout, capsys
     copy = nbformat.read(checkout / "figures" / "notebooks" / "00_first.ipynb", as_version=4)
     assert copy.cells[1].outputs[0]["text"] == "1\n"
     assert (checkout / "notebooks" / "drawn.txt").read_text() == "1"
-    assert f"executed notebooks: {checkout / 'figures' / 'notebooks'}" in capsys.readouterr().out
+    said, noise = capfd.readouterr()  # of the kernels, too
+    assert f"executed notebooks: {checkout / 'figures' / 'notebooks'}" in said
+    assert noise == ""
 
 
 @pytest.mark.slow
@@ -305,6 +309,44 @@ def test_a_parameter_that_a_notebook_lacks_is_named(tmp_path):
     runner.check_parameters(path, {"a": 2})
     with pytest.raises(runner.NotebookError, match=r"some.ipynb: no parameter b; .* has a$"):
         runner.check_parameters(path, {"b": 2})
+    with pytest.raises(runner.NotebookError, match=r"parameter a: found '2', expected a whole"):
+        runner.check_parameters(path, {"a": "2"})
+
+
+KNOWN = 'SEEDS = 10  # of the runs\nLAM = 5.0  # weight\nDATA = ""  # its name'
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("SEED = 2", "no parameter SEED; the notebook's parameters cell has SEEDS, LAM, DATA"),
+        ('SEEDS = "2"', "parameter SEEDS: found '2', expected a whole number"),
+        ("SEEDS = 2.5", "parameter SEEDS: found 2.5, expected a whole number"),
+        ("SEEDS = True", "parameter SEEDS: found True, expected a whole number"),
+        ("LAM = None", "parameter LAM: found None, expected a number"),
+        ("DATA = 2026", "parameter DATA: found 2026, expected text"),
+        ('SEEDS = 3\nLAM = 1\nDATA = "sprout"', None),
+    ],
+)
+def test_what_papermill_injects_must_be_parameters_of_the_notebook(given, message):
+    cells = ["", KNOWN, f"{notebooks.INJECTED}{given}\n", "import cqb"]
+    if message is None:
+        notebooks.check_injected(cells)
+    else:
+        with pytest.raises(ValueError, match=message):
+            notebooks.check_injected(cells)
+    notebooks.check_injected(["", KNOWN, given, "import cqb"])  # a reader's own cell
+    notebooks.check_injected()  # no kernel runs
+
+
+@pytest.mark.slow
+def test_a_misspelt_parameter_stops_a_reader_who_calls_papermill(checkout):
+    stamp = 'from cqb.study.provenance import stamp\n_ = stamp(notebook="x", parameters={})'
+    path = write_notebook(checkout / "some.ipynb", KNOWN, stamp)
+    how = {"kernel_name": "python3", "progress_bar": False}
+    papermill.execute_notebook(str(path), None, {"SEEDS": 2}, **how)
+    with pytest.raises(papermill.PapermillExecutionError, match=r"no parameter SEED; .*has SEEDS"):
+        papermill.execute_notebook(str(path), None, {"SEED": 2}, **how)
 
 
 def test_a_notebook_that_does_not_exist_is_not_refreshed(capsys):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from .checks import shown
 from .mnl import best_assortment
 from .routing_table import RoutingTable, departure_odds, split_rows
 from .streams import Streams
@@ -200,6 +201,8 @@ def counts(arrivals: np.ndarray, T: int) -> np.ndarray:
     found = np.asarray(arrivals)
     if found.shape != (T,):
         raise ValueError(f"arrivals: found shape {found.shape}, expected ({T},), one per round")
+    if found.dtype.kind not in "biuf":
+        raise ValueError(f"arrivals: found {shown(found[0])} in round 1, expected a whole number")
     bad = ~((found >= 0) & (found == np.floor(found)) & np.isfinite(found))
     if bad.any():
         t = int(bad.argmax())

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import functools
-import operator
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from .arrivals import Arrivals
+from .arrivals import Arrivals, Trace
+from .checks import number, several, shown, whole
 from .environment import Environment, counts
 from .metrics import REFERENCE, narrowed, results_table
 from .metrics import checkpoints as rounds_of
@@ -73,17 +72,18 @@ class Experiment:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "cells", _distinct("cells", self.cells))
-        object.__setattr__(self, "policies", _distinct("policies", self.policies))
-        seeds = _distinct("seeds", map(operator.index, self.seeds))
+        policies = several("policies", self.policies, "names of policies")
+        object.__setattr__(self, "policies", _distinct("policies", policies))
+        seeds = several("seeds", self.seeds, "whole numbers, one for each run of a policy")
+        seeds = _distinct("seeds", (whole("seeds", seed) for seed in seeds))
         object.__setattr__(self, "seeds", seeds)
-        if min(seeds) < 0:
-            raise ValueError(f"seeds: found {min(seeds)}, expected integers of at least 0")
+        for name in ("T", "pool_size", "checkpoints"):
+            object.__setattr__(self, name, whole(name, getattr(self, name), 1))
         for name in self.policies:
             if name not in POLICIES:
                 raise ValueError(f"policy: found {name!r}, expected one of {', '.join(POLICIES)}")
-        if self.pool_size < 1:
-            raise ValueError(f"pool_size: found {self.pool_size}, expected at least 1 query")
-        rounds_of(self.T, self.checkpoints)
+        if not isinstance(self.learner, LearnerSettings):
+            raise ValueError(f"learner: found {shown(self.learner)}, expected LearnerSettings")
         rate, lowest = self.learner.exploration_rate, min(c.arrival_rate for c in self.cells)
         if not (0 <= rate <= lowest or BASELINES.issuperset(self.policies)):
             raise ValueError(
@@ -158,13 +158,13 @@ def seconds_of(task: Task) -> float:
 
 def run(
     world: World,
-    policies: Iterable[str] | None = None,
+    policies: Iterable[str] | str | None = None,
     *,
     K: int = 1,
     lam: float = 0.0,
     arrival_rate: float = 0.5,
     T: int = 5000,
-    seeds: Iterable[int] = range(42, 52),
+    seeds: Iterable[int] | int = range(42, 52),
     learner: LearnerSettings | None = None,
     pool_size: int | None = None,
     arrivals: Arrivals | None = None,
@@ -186,13 +186,13 @@ def run(
     ----------
     world : an encoded routing table (each seed draws a job pool of `pool_size` rows from it, by default
         as many as the rows allow, at most 1,000) or an environment (used as it is, for every seed).
-    policies : printed names in :data:`cqb.POLICIES`; by default the paper's, those that this K and this
-        world allow for.
+    policies : printed names in :data:`cqb.POLICIES`, or one; by default the paper's, those that this K
+        and this world allow for.
     K : models offered at once. arrival_rate : queries per round on average. T : rounds.
     lam : weight of a dollar against a point of score; 0 for an environment or a table without costs.
     arrivals : how many queries arrive in each round, (T,) whole numbers, or a :class:`.Trace` that is
         cut into rounds at `arrival_rate`. By default at most one arrives, with that chance.
-    seeds : one run per policy and seed.
+    seeds : whole numbers, or one: one run per policy and seed.
     learner : settings of the ACQB family.
     checkpoints : after how many of the rounds to report.
     workers : processes side by side (1: all in this process). executor : takes their place, for
@@ -207,23 +207,26 @@ def run(
     Raises
     ------
     ValueError
-        A setting is out of range, a policy is unknown or not defined for this K, the table is not
-        encoded or too small.
+        A setting is of a wrong kind or out of range, a policy is unknown or not defined for this K, the
+        table is not encoded or too small.
     """
-    if isinstance(arrivals, np.ndarray | Sequence):
-        arrivals = counts(arrivals, T)
+    if not isinstance(world, RoutingTable | Environment):
+        expected = "a routing table (cqb.datasets.load) or an environment"
+        raise ValueError(f"world: found {shown(world)}, expected {expected}")
+    if arrivals is None:
+        number("arrival_rate", arrival_rate, high=1.0, expected="a number in [0, 1]")
+    elif not isinstance(arrivals, Trace):
+        arrivals = counts(arrivals, whole("T", T, 1))
         arrival_rate = arrivals.mean()
-    elif arrivals is None and arrival_rate > 1:
-        raise ValueError(f"arrival_rate: found {arrival_rate}, expected a number in [0, 1]")
     if pool_size is None:
         pool_size = largest_pool(world) if isinstance(world, RoutingTable) else world.pool_size
-    cell = Cell(K, float(lam), float(arrival_rate))
-    names = tuple(_papers_policies(world, K) if policies is None else policies)
-    settings = (T, pool_size, learner or LearnerSettings(), checkpoints)
-    experiment = Experiment(world.name, (cell,), names, tuple(seeds), *settings)
+    cell = Cell(K, number("lam", lam), number("arrival_rate", arrival_rate))
+    names = _papers_policies(world, cell.K) if policies is None else policies
+    settings = (T, pool_size, LearnerSettings() if learner is None else learner, checkpoints)
+    experiment = Experiment(world.name, (cell,), names, seeds, *settings)
     _check(experiment, cell, world, arrivals)
     how = {"workers": workers, "executor": executor, "progress": progress}
-    rows = functools.partial(run_rows, count=checkpoints, arrivals=arrivals)
+    rows = functools.partial(run_rows, count=experiment.checkpoints, arrivals=arrivals)
     tasks = dict(enumerate(experiment.tasks()))
     found = run_tasks(tasks, rows, world, cost=seconds_of, **how)
     return experiment.table(pd.concat([found[n] for n in tasks], ignore_index=True))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from .checks import whole
 from .simulate import RETRY, Trajectory
 
 LONG_WAIT = 100  # rounds
@@ -34,11 +35,10 @@ def checkpoints(T: int, count: int) -> np.ndarray:
     Raises
     ------
     ValueError
-        T or `count` is below 1.
+        T or `count` is no whole number of at least 1.
     """
     for name, value in (("T", T), ("checkpoints", count)):
-        if value < 1:
-            raise ValueError(f"{name}: found {value}, expected at least 1")
+        whole(name, value, 1)
     return np.unique(-(-np.arange(1, count + 1, dtype=np.int64) * T // count))  # rounded up
 
 

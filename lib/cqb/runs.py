@@ -6,7 +6,6 @@ So it can be played in any process, in any order, and gives the same trajectory.
 
 from __future__ import annotations
 
-import math
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +15,7 @@ import pandas as pd
 import threadpoolctl
 
 from .arrivals import Arrivals, Trace
+from .checks import number, whole
 from .environment import Environment, draw
 from .metrics import measure, shares
 from .policies import POLICIES
@@ -40,7 +40,7 @@ class Cell:
     Raises
     ------
     ValueError
-        K < 1, a negative lam, or a negative arrival rate.
+        K is no whole number of at least 1, lam or the arrival rate no number of at least 0.
     """
 
     K: int
@@ -48,12 +48,9 @@ class Cell:
     arrival_rate: float
 
     def __post_init__(self) -> None:
-        if self.K < 1:
-            raise ValueError(f"K: found {self.K}, expected at least 1")
-        if not (self.lam >= 0 and math.isfinite(self.lam)):
-            raise ValueError(f"lam: found {self.lam}, expected a finite number, at least 0")
-        if not (self.arrival_rate >= 0 and math.isfinite(self.arrival_rate)):
-            raise ValueError(f"arrival_rate: found {self.arrival_rate}, expected at least 0")
+        object.__setattr__(self, "K", whole("K", self.K, 1))
+        for name in ("lam", "arrival_rate"):
+            number(name, getattr(self, name))
 
     def __str__(self) -> str:
         return f"K = {self.K}, lam = {self.lam:g}, arrival rate {self.arrival_rate:g}"

@@ -14,6 +14,9 @@ gap (a handful of queries, say), a solver of linear programmes decides.
 
 from __future__ import annotations
 
+import contextlib
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -259,17 +262,31 @@ def assign(
     dearest = costs.max(axis=1)
     unit = np.where(budgets > 0, budgets, np.where(dearest > 0, dearest, 1.0))
     limits = np.concatenate([(budgets > 0).astype(float), np.ones(scores.shape[1])])
-    found = milp(
-        -scores.reshape(-1),
-        integrality=np.full(scores.size, int(integral)),
-        bounds=Bounds(0, 1),
-        constraints=LinearConstraint(_spending(costs / unit[:, None]), ub=limits),
-        options=MILP_OPTIONS if integral else {},
-    )
+    with _silent_stdout():
+        found = milp(
+            -scores.reshape(-1),
+            integrality=np.full(scores.size, int(integral)),
+            bounds=Bounds(0, 1),
+            constraints=LinearConstraint(_spending(costs / unit[:, None]), ub=limits),
+            options=MILP_OPTIONS if integral else {},
+        )
     if found.x is None:
         raise RuntimeError(f"HiGHS found no assignment: {found.message}")
     x = found.x.reshape(scores.shape)
     return (x > 0.5).astype(float) if integral else x
+
+
+@contextlib.contextmanager
+def _silent_stdout() -> Iterator[None]:
+    """Discard what compiled code writes to file descriptor 1: HiGHS leaves debug prints in its MILP."""
+    before, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 1)
+        yield
+    finally:
+        os.dup2(before, 1)
+        os.close(before)
+        os.close(nowhere)
 
 
 def lp_value(scores: np.ndarray, costs: np.ndarray, budgets: np.ndarray) -> float:

@@ -24,6 +24,18 @@ def instance(M: int, N: int, seed: int):
     return d, g, total_budget(g) * share
 
 
+def test_the_integer_programme_prints_nothing(capfd):
+    """HiGHS writes debug lines to the standard output on this instance."""
+    rng = np.random.default_rng(160)
+    M, n = int(rng.integers(2, 8)), int(rng.integers(20, 150))
+    scores = rng.random((M, n))
+    costs = rng.lognormal(0, 1.5, (M, n)) * np.sort(rng.lognormal(0, 2, (M, 1)), axis=0)
+    budgets = costs.sum(axis=1) * rng.random(M) * 0.4
+    assert dual.assign(scores, costs, budgets, integral=True).sum(axis=0).max() == 1.0
+    print("and what is printed afterwards arrives")
+    assert capfd.readouterr() == ("and what is printed afterwards arrives\n", "")
+
+
 def noisy(seed: int, M: int = 5, N: int = 3000, E: int = 6000):
     """Twenty centres on a sphere: a history, and a stream whose neighbours only hint at outcomes."""
     rng = np.random.default_rng(seed)

@@ -116,6 +116,27 @@ def test_a_folder_of_data_can_be_named(home, monkeypatch, capsys):
     import os
 
     assert os.environ["CQB_ROUTERBENCH_DIR"] == "here"
+    for given, message in {
+        "routerbench": "expected SET=FOLDER",
+        "routrbench=here": "found the set 'routrbench', expected one of routerbench, sprout",
+    }.items():
+        with pytest.raises(SystemExit):
+            main(["list", "--data", given])
+        assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("found", ["1", "a/b", "1/", "-1/4"])
+def test_a_shard_is_a_part_of_parts(found, capsys):
     with pytest.raises(SystemExit):
-        main(["list", "--data", "routerbench"])
-    assert "expected SET=FOLDER" in capsys.readouterr().err
+        main(["verify", f"--shard={found}"])
+    assert f"found '{found}', expected I/N, for instance 1/4" in capsys.readouterr().err
+
+
+def test_a_named_folder_without_the_files_is_an_error(home, monkeypatch):
+    data.identity.cache_clear()
+    monkeypatch.delenv("CQB_SPROUT_DIR", raising=False)
+    assert data.identity("sprout") is None
+    data.identity.cache_clear()
+    monkeypatch.setenv("CQB_SPROUT_DIR", str(home / "misspelt"))
+    with pytest.raises(FileNotFoundError, match=r"misspelt.*CQB_SPROUT_DIR names this place"):
+        data.identity("sprout")

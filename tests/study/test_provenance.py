@@ -94,6 +94,9 @@ def test_git_state_is_the_commit_and_whether_the_sources_differ(tmp_path, monkey
     assert provenance.git_state() == state
     (tmp_path / "lib" / "a.py").write_text("x = 2\n")
     assert provenance.git_state() == {**state, "dirty": True}
+    # Git refuses a repository of another user ("dubious ownership").
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    assert provenance.git_state() == {"commit": None, "dirty": None}
 
 
 def test_no_git_is_no_error(monkeypatch):

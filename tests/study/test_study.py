@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -299,6 +300,33 @@ def test_a_script_without_a_main_guard_runs_once(folder):
 
 
 @pytest.mark.slow
+def test_so_does_a_script_that_calls_run(folder):
+    code = """
+import cqb
+from cqb import toy
+print("begin", flush=True)
+print(len(cqb.run(toy.world(), "RANDOM", T=40, seeds=[1, 2], checkpoints=1, workers=2)))
+"""
+    out, errors = start(code, folder).communicate(timeout=120)
+    assert out.splitlines() == ["begin", "2"], errors
+
+
+def warn(task, data):
+    for text in ("few rows", f"task {task}", "few rows"):
+        with warnings.catch_warnings():  # makes Python forget what it has shown
+            warnings.warn(text, UserWarning, stacklevel=1)
+
+
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_a_warning_that_tasks_share_is_given_once(workers, capfd):
+    with pytest.warns(UserWarning, match="few rows|task") as heard:
+        assert len(list(side_by_side(warn, {n: n for n in range(4)}, None, workers=workers))) == 4
+    texts = sorted(str(one.message) for one in heard)
+    assert texts == ["few rows", "task 0", "task 1", "task 2", "task 3"]
+    assert "few rows" not in capfd.readouterr().err
+
+
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="signals to process groups are POSIX")
 def test_ctrl_c_ends_at_once_and_leaves_whole_tasks(folder):
     process = start(SCRIPT.format(seeds=20000), folder)
@@ -337,7 +365,7 @@ def test_an_error_in_a_task_names_the_task(folder, workers):
 
 
 def test_workers_are_counted_from_one():
-    with pytest.raises(ValueError, match="workers: found 0, expected at least 1"):
+    with pytest.raises(ValueError, match="workers: found 0, expected a whole number, at least 1"):
         side_by_side(lambda task, world: task, {"one": 1}, None, workers=0)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from cqb.datasets.download import ENTRIES
 from cqb.files import read_arrays, sha256_file
 from cqb.routing_table import RoutingTable
 
@@ -47,11 +48,16 @@ def rows(
 
 
 def not_here(message: str, name: str) -> FileNotFoundError:
-    """The error for missing files of the data set `name`, with the two ways to get them."""
-    return FileNotFoundError(
-        f"{message}. `make data` downloads the pinned data sets and says how to pin the others; for "
-        f"files at hand, set CQB_{name.upper()}_DIR to their folder (data/README.md has the sources)"
-    )
+    """The error for missing files of the data set `name`, with the ways to get them."""
+    variable = f"CQB_{name.upper()}_DIR"
+    if os.environ.get(variable):
+        message += f" ({variable} names this place)"
+    how = f"set {variable} to the folder of its files (data/README.md has the sources)"
+    if (entry := ENTRIES.get(name.lower())) and entry.pinned:
+        how = f"`make data` downloads them; for files at hand, {how}"
+    elif entry:
+        how = f"`make data` says how to pin and download them; for files at hand, {how}"
+    return FileNotFoundError(f"{message}. To get them: {how}")
 
 
 def read_committed(path: Path, module: str) -> dict[str, np.ndarray]:

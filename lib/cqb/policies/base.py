@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from ..checks import number, positive
 from ..environment import Environment, from_table
 from ..exploration import ROTATIONS
 from ..routing_table import RoutingTable, departure_odds, split_rows
@@ -36,8 +37,9 @@ class LearnerSettings:
 
     def __post_init__(self) -> None:
         for name in ("lambda0", "kappa", "alpha_coef", "tolerance"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name}: found {getattr(self, name)}, expected a positive number")
+            positive(name, getattr(self, name))
+        # Experiments bound it by the arrival rate, and only for policies that explore.
+        number("exploration_rate", self.exploration_rate)
         if self.rotation not in ROTATIONS:
             raise ValueError(
                 f"rotation: found {self.rotation!r}, expected one of {', '.join(ROTATIONS)}"

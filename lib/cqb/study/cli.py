@@ -20,6 +20,7 @@ from importlib.metadata import entry_points
 from itertools import chain
 from typing import Any
 
+from ..datasets import FETCHED
 from ..files import write_text
 from ..paths import figures_dir
 from ..tables import file_text
@@ -177,6 +178,8 @@ def _is_here(study: Study) -> bool:
 
 def _shard(text: str) -> tuple[int, int]:
     part, _, parts = text.partition("/")
+    if not (part.isdecimal() and parts.isdecimal()):
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected I/N, for instance 1/4")
     return int(part), int(parts)
 
 
@@ -184,6 +187,9 @@ def _data(text: str) -> tuple[str, str]:
     name, equals, folder = text.partition("=")
     if not equals:
         raise argparse.ArgumentTypeError(f"found {text!r}, expected SET=FOLDER")
+    if name not in FETCHED:
+        known = ", ".join(FETCHED)
+        raise argparse.ArgumentTypeError(f"found the set {name!r}, expected one of {known}")
     return name, folder
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from .. import datasets, encoder
+from .. import datasets, encoder, paths
 from ..arrivals import Trace
 from ..routing_table import RoutingTable
 
@@ -31,6 +31,8 @@ def load(name: str | None) -> RoutingTable | Trace | None:
 def identity(name: str | None) -> str | None:
     """The hash of a data set: "" for None, and None if its files are not here.
 
+    FileNotFoundError if a variable names a place for them (CQB_NAME_DIR) and they are not there.
+
     Prompts count with their encoder and not with the vectors that come of it, whose last bits may
     differ between processors. So nothing is encoded here.
     """
@@ -39,5 +41,7 @@ def identity(name: str | None) -> str | None:
     try:
         found = datasets.load(name)
     except FileNotFoundError:
+        if paths.dataset_dir(name):
+            raise
         return None
     return (encoder.with_default(found) if isinstance(found, RoutingTable) else found).data_hash()

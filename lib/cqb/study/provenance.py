@@ -25,6 +25,7 @@ import numpy as np
 import threadpoolctl
 
 from .. import paths
+from .notebooks import check_injected
 
 PACKAGES = ["numpy", "scipy", "numba", "pandas", "pyarrow", "matplotlib", "seaborn"]
 PACKAGES += ["sentence-transformers"]
@@ -85,8 +86,15 @@ def source_hash() -> str:
 
 
 def stamp(**about: Any) -> dict[str, Any]:
-    """A record of now: time (UTC), versions, machine and commit, with `about` added to it."""
+    """A record of now: time (UTC), versions, machine and commit, with `about` added to it.
+
+    The record of a notebook (`about` names it) would hide a parameter that the notebook does not have.
+    So ValueError says so if papermill gave it one (:func:`.notebooks.check`).
+    """
     from .. import __version__
+
+    if "notebook" in about:
+        check_injected()
 
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),

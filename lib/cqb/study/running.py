@@ -21,6 +21,7 @@ import threadpoolctl
 from joblib.externals.loky import ProcessPoolExecutor
 from tqdm import tqdm
 
+from ..checks import shown, whole
 from . import data
 from .provenance import source_hash
 from .store import Parts
@@ -34,6 +35,7 @@ PATIENCE = "30s"  # for a scheduler to answer
 Run = Callable[[Any, Any], Any]  # of a task and the data
 Tasks = Mapping[Any, Any]  # by key
 Ended = tuple[Any, Any]  # the key of a task and its result
+Warned = tuple[str, type[Warning], str, int]  # text, category, file and line
 
 
 class WorkerDied(RuntimeError):
@@ -130,12 +132,32 @@ def side_by_side(
         Whatever a task raised.
     """
     if executor is not None:
+        if not hasattr(executor, "submit"):
+            raise ValueError(
+                f"executor: found {shown(executor)}, expected one with a method submit"
+            )
         return _on_executor(function, tasks, data, executor)
-    if workers < 1:
-        raise ValueError(f"workers: found {workers}, expected at least 1")
+    workers = whole("workers", workers, 1)
     if workers == 1 or len(tasks) < 2:
-        return ((key, function(task, data)) for key, task in tasks.items())
-    return _on_processes(function, tasks, data, min(workers, len(tasks)))
+        return _once((key, _heard(function, task, data)) for key, task in tasks.items())
+    return _once(_on_processes(function, tasks, data, min(workers, len(tasks))))
+
+
+def _heard(function: Run, task: Any, data: Any) -> tuple[Any, list[Warned]]:
+    """``function(task, data)``, and what it warned of."""
+    with warnings.catch_warnings(record=True) as heard:
+        result = function(task, data)
+    return result, [(str(w.message), w.category, w.filename, w.lineno) for w in heard]
+
+
+def _once(ended: Iterator[tuple[Any, tuple[Any, list[Warned]]]]) -> Iterator[Ended]:
+    """Pass results on, and each distinct warning once, however many tasks and processes gave it."""
+    known: set[Warned] = set()
+    for key, (result, heard) in ended:
+        for warned in dict.fromkeys(w for w in heard if w not in known):
+            warnings.warn_explicit(*warned)
+        known.update(heard)
+        yield key, result
 
 
 def _on_executor(function: Run, tasks: Tasks, data: Any, executor: Executor) -> Iterator[Ended]:
@@ -214,7 +236,7 @@ def _begin(data: Any) -> None:
 
 
 def _call(function: Run, task: Any) -> Any:
-    return function(task, _held["data"])
+    return _heard(function, task, _held["data"])
 
 
 class DaskExecutor(Executor):
