@@ -14,7 +14,7 @@ from cqb.policies.acqb_memory import NO_MEMORY, MemorySettings, acqb_memory
 from cqb.policies.acqb_p import PenalisedLearner, acqb_penalised
 from cqb.policies.base import RunSource, ScoredRows
 from cqb.policies.informed import Informed
-from cqb.policies.ts_memory import Failures, cycle
+from cqb.policies.ts_memory import Outcomes, cycle
 from cqb.routing_table import split_rows
 from cqb.simulate import RETRY, Decision, Waiting, simulate
 from cqb.streams import Streams
@@ -33,12 +33,21 @@ def _run(world, name, K=1, T=300, rate=0.5, seed=1, **learner):
 
 
 def test_failures_are_counted_until_the_query_departs():
-    failures = Failures(4)
-    assert failures.observe(0, (1, 3), RETRY).sum() == 0
-    np.testing.assert_array_equal(failures.observe(0, (1, 2), RETRY), [0, 1, 0, 1])
-    np.testing.assert_array_equal(failures.of([0, 1]), [[0, 2, 1, 1], [0, 0, 0, 0]])
-    np.testing.assert_array_equal(failures.observe(0, (0,), 0), [0, 2, 1, 1])
-    assert failures.of([0]).sum() == 0
+    memory = Outcomes(4)
+    assert memory.observe(0, 7, (1, 3), RETRY).sum() == 0
+    np.testing.assert_array_equal(memory.observe(0, 7, (1, 2), RETRY), [0, 1, 0, 1])
+    np.testing.assert_array_equal(memory.excess([0, 1], [7, 7]), [[0, 2, 1, 1], [0, 0, 0, 0]])
+    np.testing.assert_array_equal(memory.observe(0, 7, (0,), 0), [0, 2, 1, 1])
+    assert memory.excess([0], [7]).sum() == 0
+
+
+def test_by_prompt_failures_and_successes_outlast_the_query():
+    memory = Outcomes(4, by_prompt=True)
+    assert memory.observe(0, 7, (1, 3), RETRY).sum() == 0
+    np.testing.assert_array_equal(memory.observe(0, 7, (0, 1), 0), [0, 1, 0, 1])
+    np.testing.assert_array_equal(memory.observe(5, 7, (0, 1), 0), [1, 1, 0, 1])
+    # Another arrival of prompt 7 knows all of it, whatever its number; prompt 8 knows nothing.
+    np.testing.assert_array_equal(memory.excess([9, 0], [7, 8]), [[-2, 1, 0, 1], [0, 0, 0, 0]])
 
 
 def _hard(world):

@@ -9,7 +9,7 @@ from scipy import stats
 
 import tiny
 from cqb import summaries
-from cqb.metrics import shares
+from cqb.metrics import lock_ins, shares
 from cqb.runs import shares_of
 from cqb.simulate import IDLE, RETRY, Trajectory
 from cqb.stats import SERVICE_KEYS as KEYS
@@ -79,6 +79,18 @@ def test_waits_count_only_queries_that_came_early_enough():
     assert found.loc[5] == pytest.approx(1 / 3)
     assert np.isnan(found.loc[10])
     assert found.index.max() == 10
+
+
+def test_lock_ins_are_prompts_served_often_without_a_model_that_could_answer():
+    # Six prompts, K = 1, served 20 times each (prompt 3: 19). Models 0 and 1 could answer prompts 0 to
+    # 3, no model prompt 4, model 2 prompt 5. Odds of exactly 1 are not enough.
+    odds = np.array([[2, 9, 1.0]] * 4 + [[0.5, 1.0, 0.9], [0.1, 0.2, 1.1]])
+    offered = {0: [0] * 19 + [1], 1: [0] * 20, 2: [2] * 20, 3: [2] * 19, 4: [0] * 20, 5: [0] * 20}
+    query = [row for row, models in offered.items() for _ in models]
+    models = [[j] for of_row in offered.values() for j in of_row]
+    run = trajectory([-1, *query], [[-1], *models], [IDLE, *[RETRY] * len(query)], [0] * 6, [0] * 6)
+    # Prompt 1 never saw model 1; prompt 2 neither; prompt 5 never saw model 2.
+    assert lock_ins(run, odds) == {"lock_ins": 3, "unanswered": 2}
 
 
 @pytest.fixture

@@ -196,6 +196,36 @@ def draw(
     )
 
 
+def once_each(draws: Draws, seed: int, pool_size: int) -> Draws:
+    """The same arrivals without repeated prompts: the pool in the order of a permutation.
+
+    Raises
+    ------
+    ValueError
+        More queries arrive than the pool holds, or more than one may arrive in a round.
+    """
+    if draws.row.ndim > 1:
+        raise ValueError(
+            f"arrivals: found up to {draws.row.shape[1]} queries a round, expected at most one "
+            "where no prompt comes twice"
+        )
+    arrivals = int(draws.arrives.sum())
+    if arrivals > pool_size:
+        raise ValueError(f"pool_size: found {pool_size}, expected at least {arrivals} arrivals")
+    row = np.zeros_like(draws.row)
+    order = Streams(seed).generator("prompts that never recur").permutation(pool_size)
+    row[draws.arrives] = order[:arrivals]
+    return Draws(draws.arrives, row, draws.outcome, draws.coin)
+
+
+def rounds_once(pool_size: int, arrival_rate: float) -> int:
+    """How many rounds a pool lasts if no query comes twice.
+
+    A margin of five standard deviations keeps the arrivals below the pool's size.
+    """
+    return int((pool_size - 5.0 * np.sqrt(0.25 * pool_size / arrival_rate)) / arrival_rate)
+
+
 def counts(arrivals: np.ndarray, T: int) -> np.ndarray:
     """Numbers of queries that arrive in each of T rounds as int64 (T,); ValueError if they are not."""
     found = np.asarray(arrivals)

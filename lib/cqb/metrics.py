@@ -11,6 +11,7 @@ from .checks import whole
 from .simulate import RETRY, Trajectory
 
 LONG_WAIT = 100  # rounds
+OFTEN = 20  # serves of a prompt by which every model that could answer it should have been offered
 REFERENCE = "ORACLE"  # whose queue the queue-length regret is measured from
 KEYS = ["dataset", "stand_in", "K", "lam", "arrival_rate", "policy", "seed", "t"]
 MEASURES = ["regret", "queue", "gap", "queue_mean", "repeat_share", "dollars"]
@@ -90,6 +91,32 @@ def add_gap(tidy: pd.DataFrame, reference: str = REFERENCE) -> pd.DataFrame:
     if np.isnan(queue.astype(float)).any():
         raise ValueError(f"gap: a cell or a seed has no run of {reference}")
     return tidy.assign(gap=tidy["queue"].to_numpy() - queue)
+
+
+def lock_ins(trajectory: Trajectory, odds: np.ndarray) -> dict[str, int]:
+    """How many prompts were served often in a run while a model that could answer them never was.
+
+    A prompt is a pool entry, and often is :data:`OFTEN` serves or more, over all its arrivals. A model
+    could answer a prompt that it departs more often than not, with odds above 1 if offered alone.
+
+    Parameters
+    ----------
+    odds : (P, N) of the environment.
+
+    Returns
+    -------
+    `lock_ins`: prompts served often to which at least one such model was never offered.
+    `unanswered`: those of them to which none of these models was offered.
+    """
+    served = trajectory.row >= 0
+    row, offered = trajectory.row[served], np.zeros(odds.shape, bool)
+    offered[row[:, None], trajectory.assortment[served]] = True
+    often, able = np.bincount(row, minlength=len(odds)) >= OFTEN, odds > 1.0
+    missed, tried = (able & ~offered).any(axis=1), (able & offered).any(axis=1)
+    return {
+        "lock_ins": int((often & missed).sum()),
+        "unanswered": int((often & missed & ~tried).sum()),
+    }
 
 
 def narrowed(rows: pd.DataFrame) -> pd.DataFrame:

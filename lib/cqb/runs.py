@@ -16,7 +16,7 @@ import threadpoolctl
 
 from .arrivals import Arrivals, Trace
 from .checks import number, whole
-from .environment import Environment, draw
+from .environment import Environment, draw, once_each
 from .metrics import measure, shares
 from .policies import POLICIES
 from .policies.base import LearnerSettings, RunSource, Service
@@ -79,10 +79,11 @@ class Run:
     seconds: float
 
 
-def play(task: Task, world: World, arrivals: Arrivals | None = None) -> Run:
+def play(task: Task, world: World, arrivals: Arrivals | None = None, once: bool = False) -> Run:
     """Run `task` on a routing table (whose job pool its seed draws) or on an environment.
 
     Without `arrivals` at most one query arrives in a round, with the chance of the cell's arrival rate.
+    With `once` no query of the pool comes twice (:func:`.environment.once_each`, at most one a round).
 
     Some policies need the table itself, for rows outside the pool: to refine the vectors on, or to
     learn from before the first query. What they make of them beforehand is not in the run's seconds
@@ -99,6 +100,7 @@ def play(task: Task, world: World, arrivals: Arrivals | None = None) -> Run:
         if isinstance(arrivals, Trace):
             per_round = arrivals.per_round(cell.arrival_rate, task.T, streams)
         draws = draw(streams, environment.pool_size, cell.arrival_rate, task.T, per_round)
+        draws = once_each(draws, task.seed, environment.pool_size) if once else draws
         service = Service(
             environment.contexts,
             environment.n_models,

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import tiny
-from cqb.environment import draw, from_table
+from cqb.environment import draw, from_table, once_each
 from cqb.persistence import Persistence, Prior
 from cqb.persistence.filter import Filter, studied
 from cqb.policies.base import RunSource
@@ -23,7 +23,6 @@ from cqb.studies.beyond.scenarios import (
     ScenarioTask,
     SpreadTask,
     beliefs_of,
-    once_each,
     run,
     run_spreads,
     scenario,
@@ -86,6 +85,9 @@ def test_no_prompt_comes_twice():
     np.testing.assert_array_equal(once.outcome, draws.outcome)
     with pytest.raises(ValueError, match=r"pool_size: found 5, expected at least \d+ arrivals"):
         once_each(draws, 3, 5)
+    several = draw(Streams(3), 40, 0.4, 3, arrivals=np.array([0, 2, 1]))
+    with pytest.raises(ValueError, match="arrivals: found up to 2 queries a round"):
+        once_each(several, 3, 40)
 
 
 def test_policies_and_scenarios_can_be_run_and_beliefs_add_up():

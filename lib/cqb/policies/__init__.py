@@ -5,6 +5,10 @@ an assortment, `observe` learns from what the user did. A :class:`PolicyEntry` g
 how to build it from what is public about a run (:class:`Service`) and from named random streams. A new
 policy is a file here and a name in :data:`POLICIES`.
 
+Endings of names: "-tuned" has settings chosen for recorded answers; "-query" and "-prompt" say how long
+the outcomes of a query are remembered, until it departs or over all arrivals of its prompt, where the
+name alone means the other one; "-rows" starts from the 110 scored rows of the refinement set.
+
 >>> from cqb.environment import draw
 >>> from cqb.policies import POLICIES, Service
 >>> from cqb.simulate import simulate
@@ -24,16 +28,19 @@ from __future__ import annotations
 from .acqb import ACQB, ACQB_ONLINE, ACQB_T, ACQB_TUNED, CQB_EPS
 from .acqb_cl import ACQB_CL, ACQB_CL_LN
 from .acqb_memory import ACQB_M, ACQB_M_AGED, ACQB_M_QUERY, ACQB_MW, ACQB_MW_QUERY, ACQB_W
-from .acqb_p import ACQB_P, ACQB_P_TUNED
+from .acqb_p import ACQB_P, ACQB_P_TUNED, ACQB_P_TUNED_PROMPT
 from .base import LearnerSettings, PolicyEntry, Service
 from .cqb_eta2 import CQB_ETA2
 from .cqb_opt import CQB_EPS_UCB, CQB_OPT
 from .fifo_bandits import Q_THS, Q_UCB
-from .informed import INFORMED
+from .informed import INFORMED, INFORMED_PROMPT, INFORMED_PROMPT_ROWS, INFORMED_ROWS
 from .oracle import ORACLE
-from .ts_memory import CYCLE, TS_MEMORY
+from .ts_memory import CYCLE, TS_MEMORY, TS_MEMORY_PROMPT
 from .uniform import RANDOM
+from .warm_start import with_rows
 
+# Simple rules that need no scored rows; each is also there with the rows.
+SIMPLE = (TS_MEMORY, TS_MEMORY_PROMPT, ACQB_TUNED, ACQB_P_TUNED, ACQB_P_TUNED_PROMPT)
 POLICIES: dict[str, PolicyEntry] = {
     entry.name: entry
     for entry in (
@@ -41,7 +48,9 @@ POLICIES: dict[str, PolicyEntry] = {
         *(CQB_EPS, CQB_EPS_UCB, CQB_OPT, CQB_ETA2, Q_UCB, Q_THS, RANDOM),
         *(TS_MEMORY, CYCLE, ACQB_P, ACQB_TUNED, ACQB_P_TUNED),
         *(ACQB_M, ACQB_W, ACQB_MW, ACQB_M_QUERY, ACQB_MW_QUERY, ACQB_M_AGED, INFORMED),
+        *(TS_MEMORY_PROMPT, ACQB_P_TUNED_PROMPT, *map(with_rows, SIMPLE)),
+        *(INFORMED_PROMPT, INFORMED_ROWS, INFORMED_PROMPT_ROWS),
     )
 }
 
-__all__ = ["POLICIES", "LearnerSettings", "PolicyEntry", "Service"]
+__all__ = ["POLICIES", "SIMPLE", "LearnerSettings", "PolicyEntry", "Service"]

@@ -113,9 +113,13 @@ class ThompsonLearner(Learner):
         ranks, ranked = _newest_first(waiting)
         size = (len(waiting.query), self._N, self._draws)
         normals = self._normals.at(t).standard_normal(size)[ranks]
-        place, assortment = self._sampled(t, ranked, normals)
+        place, assortment = self._sampled(t, ranked, normals, self._penalties(ranked))
         # The same vector may wait more than once: the earliest in the queue is served.
         return Decision(waiting.context.index(ranked[place]), assortment)
+
+    def _penalties(self, contexts: Sequence[int]) -> np.ndarray | float:
+        """What is taken off the utilities of the contexts, (q, N); here nothing."""
+        return 0.0
 
     def _sampled(
         self, t: int, ranked: Sequence[int], normals: np.ndarray, penalty: np.ndarray | float = 0.0

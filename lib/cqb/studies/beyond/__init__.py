@@ -1,13 +1,13 @@
-"""Policies that learn from the retrials of the same query: the studies of notebook 09."""
+"""The studies of policies that learn from the retrials of the same query, and of their opponents."""
 
 from __future__ import annotations
 
 from ...study import Study
-from . import capacity, comparison, scenarios, tuning
+from . import bar, capacity, comparison, scenarios, tuning
 
 STUDIES: dict[str, Study] = {
     study.name: study
-    for module in (comparison, tuning, scenarios, capacity)
+    for module in (comparison, tuning, scenarios, capacity, bar)
     for study in module.STUDIES
 }
 REPORTS = comparison.REPORTS

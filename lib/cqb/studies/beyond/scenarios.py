@@ -20,7 +20,7 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
-from ...environment import Draws, Environment, draw, pooled_environment
+from ...environment import Environment, draw, once_each, pooled_environment, rounds_once
 from ...metrics import checkpoints, measure
 from ...mnl import BlockHistory, ridge_mle
 from ...persistence import Prior
@@ -137,23 +137,6 @@ def fitted_rates(x: np.ndarray, rates: np.ndarray) -> np.ndarray:
     return fitted
 
 
-def once_each(draws: Draws, seed: int, pool_size: int) -> Draws:
-    """The same arrivals without repeated prompts: the pool in the order of a permutation.
-
-    Raises
-    ------
-    ValueError
-        More queries arrive than the pool holds.
-    """
-    arrivals = int(draws.arrives.sum())
-    if arrivals > pool_size:
-        raise ValueError(f"pool_size: found {pool_size}, expected at least {arrivals} arrivals")
-    row = np.zeros_like(draws.row)
-    order = Streams(seed).generator("prompts that never recur").permutation(pool_size)
-    row[draws.arrives] = order[:arrivals]
-    return Draws(draws.arrives, row, draws.outcome, draws.coin)
-
-
 def played(
     world: World, cell: Cell, policy: str, seed: int, T: int, pool_size: int = 1000
 ) -> Trajectory:
@@ -201,7 +184,7 @@ def run(task: ScenarioTask, table: RoutingTable) -> pd.DataFrame:
     """
     once = task.scenario == ONCE
     size = largest_pool(table, len(table)) if once else task.pool_size
-    T = min(task.T, _rounds_of(size)) if once else task.T
+    T = min(task.T, rounds_once(size, CELL.arrival_rate)) if once else task.T
     made, streams = scenario(task.scenario, table, task.seed, CELL.lam, size), Streams(task.seed)
     draws = draw(streams, size, CELL.arrival_rate, T)
     draws = once_each(draws, task.seed, size) if once else draws
@@ -212,12 +195,6 @@ def run(task: ScenarioTask, table: RoutingTable) -> pd.DataFrame:
     about = {"world": task.scenario, "policy": task.policy, "seed": task.seed, "t": at}
     values = {**about, "regret": measured["regret"], "queue_mean": measured["queue_mean"]}
     return pd.DataFrame(values).join(recorder.beliefs())
-
-
-def _rounds_of(prompts: int) -> int:
-    """How many rounds prompts last; a margin of five standard deviations keeps arrivals below them."""
-    rate = CELL.arrival_rate
-    return int((prompts - 5.0 * np.sqrt(0.25 * prompts / rate)) / rate)
 
 
 class BeliefRecorder:

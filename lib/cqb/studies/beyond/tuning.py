@@ -22,7 +22,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -35,6 +34,7 @@ from ...policies.acqb import SETTINGS
 from ...policies.acqb_memory import MemorySettings, acqb_memory
 from ...policies.acqb_p import PENALISED
 from ...policies.base import ScoredRows
+from ...policies.warm_start import Round
 from ...routing_table import RoutingTable, departure_odds, split_rows
 from ...runs import Cell
 from ...simulate import Policy, simulate
@@ -206,15 +206,6 @@ class LawTask:
     cell: Cell
     seed: int
     T: int | None
-
-
-class Round(NamedTuple):
-    """One served round: arrival number, prompt (context number), assortment and pick."""
-
-    query: int
-    context: int
-    assortment: tuple[int, ...]
-    pick: int
 
 
 def run_law(task: LawTask, table: RoutingTable) -> pd.DataFrame:

@@ -1,0 +1,82 @@
+"""The sixteen settings: what they are, who is compared with whom, and the rows of a run."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import tiny
+from cqb import datasets
+from cqb.environment import rounds_once
+from cqb.metrics import COLUMNS
+from cqb.policies import POLICIES
+from cqb.runs import Cell
+from cqb.studies.beyond import bar
+from cqb.studies.beyond.bar import KNOWLEDGE, LAM, ONCE, RECURRING, SETTINGS, BarTask, Setting
+from cqb.studies.beyond.tuning import RECORDED, place
+from cqb.study import replay
+
+TABLE = tiny.table()
+
+
+def test_sixteen_settings():
+    assert len(set(SETTINGS)) == 16
+    assert {(s.data, s.cell.K, s.regime) for s in SETTINGS} == {
+        (data, K, regime) for data in LAM for K in (1, 2) for regime in (ONCE, RECURRING)
+    }
+    assert {(s.data, s.cell.lam) for s in SETTINGS} == set(LAM.items())
+
+
+@pytest.mark.parametrize("data", LAM)
+def test_arrival_rates_are_four_fifths_of_the_capacity(data):
+    try:
+        table = datasets.load(data)
+    except FileNotFoundError:
+        pytest.skip(f"{data} is not here")
+    found = {K: bar.arrival_rate(table, K, LAM[data]) for K in (1, 2)}
+    assert found == pytest.approx(bar.RATES[data])
+
+
+@pytest.mark.parametrize("K", [1, 2])
+def test_the_arrival_rate_is_of_the_tuning_rows(K):
+    tuning_rows, _ = place(TABLE, RECORDED, 0.0)
+    assert abs(bar.arrival_rate(TABLE, K, 0.0) - 0.8 * tuning_rows.capacity(K)) <= 0.025 + 1e-9
+
+
+def test_each_class_of_knowledge_is_what_its_policies_are_given():
+    given = {bar.NOTHING: {None}, bar.ROWS: {"refinement"}, bar.SCORES: {"rest", None}}
+    for known, names in KNOWLEDGE.items():
+        assert {POLICIES[name].rows for name in names} == given[known]
+        truth = [name for name in names if POLICIES[name].from_truth]
+        assert truth == (["ORACLE"] if known == bar.SCORES else [])
+    everyone = [name for names in KNOWLEDGE.values() for name in names]
+    assert len(everyone) == len(set(everyone))
+
+
+def test_memories_by_prompt_are_left_out_where_none_recurs():
+    left_out = set(bar.policies(RECURRING)) - set(bar.policies(ONCE))
+    assert left_out == {name for name in POLICIES if name.split("-rows")[0].endswith("-prompt")}
+    assert {name.replace("-prompt", "") for name in left_out} <= set(bar.policies(ONCE))
+
+
+def test_the_seeds_of_reported_runs_are_not_declared():
+    seeds = {task.seed for study in bar.STUDIES for task in study.tasks}
+    assert seeds == {100, 101, 102}
+
+
+@pytest.mark.parametrize("regime", [ONCE, RECURRING])
+def test_a_run_has_its_regime_and_lock_ins(regime, monkeypatch):
+    monkeypatch.setattr(bar, "T", 60)
+    setting = Setting("tiny", Cell(2, 0.0, 0.3), regime)
+    rows = bar.run(BarTask(setting, "TS-memory-rows", 1), TABLE)
+    # 200 rows: 40 for tuning, 110 for refinement, 50 left.
+    assert rows["t"].iloc[-1] == (60 if regime == RECURRING else rounds_once(50, 0.3))
+    assert (rows["regime"] == regime).all()
+    assert set(COLUMNS) - {"gap"} <= set(rows)
+    assert (rows["lock_ins"] >= rows["unanswered"]).all()
+    assert np.diff(rows["regret"]).min() >= 0
+
+
+def test_a_comparison_that_is_not_stored_is_no_disagreement(tmp_path):
+    study = bar.comparison("routerbench", (1,), "bar-nowhere")
+    assert replay.replay(study, replay.Extent(), tmp_path).agrees is None
