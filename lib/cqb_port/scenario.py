@@ -130,7 +130,7 @@ def nearest(dealt: Partition, k: int) -> Known:
 
 @lru_cache(maxsize=64)
 def approximate(dealt: Partition, k: int) -> Estimates:
-    """The same of the stream on neighbours of the approximate index (ImportError without the extra)."""
+    """The same of the stream on neighbours of the HNSW graph (ImportError without the extra)."""
     index = ApproximateIndex(dealt.history.vectors)
     return NearestNeighbours(dealt.history, k, index).estimate(dealt.vectors)
 
