@@ -218,6 +218,9 @@ def weights(
 ) -> np.ndarray:
     """Shares of the budget, (M,), adding up to 1: the six splits of arXiv 2509.02718.
 
+    Means are those of the history; the published code has constants for its own models, and assigns
+    shares to the wrong models when only some take part.
+
     Parameters
     ----------
     split : "weighted", "cost", "perf", "uniform", "random", or "extreme h", which favours the h models

@@ -56,9 +56,9 @@ def comparison(seeds: Sequence[int] = SEEDS, splits: Sequence[str] = SPLITS) -> 
 
 def comparison_of_three(seeds: Sequence[int] = SEEDS) -> list[Task]:
     """The comparison on ParetoBandit, and there a budget that every model has a use for."""
-    tasks = comparison(seeds, SPLITS_OF_THREE)
-    larger = Task(f"c = {MIDDLE:g}", "weighted", 0, tuple(registry.ROUTERS), c=MIDDLE)
-    return [*tasks, *(replace(larger, seed=seed) for seed in seeds)]
+    name, everyone = f"weighted, c = {MIDDLE:g}", tuple(registry.ROUTERS)
+    larger = [Task("split", name, seed, everyone, c=MIDDLE) for seed in seeds]
+    return [*comparison(seeds, SPLITS_OF_THREE), *larger]
 
 
 def sweeps(seeds: Sequence[int] = SEEDS[:5]) -> list[Task]:
