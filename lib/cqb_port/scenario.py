@@ -118,7 +118,8 @@ partition = lru_cache(maxsize=24)(Partition)  # the last ones are remembered, wi
 @lru_cache(maxsize=1)
 def _similarities(table: RoutingTable, seed: int) -> predictors.Similarities:
     """Similarities in a seed's history, the same for every choice of models."""
-    return predictors.similarities(partition(table, seed).history.vectors)
+    everyone = partition(table, seed, 0)  # the 0 is part of the cache's key: scenarios name it too
+    return predictors.similarities(everyone.history.vectors)
 
 
 @lru_cache(maxsize=64)
