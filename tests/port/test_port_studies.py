@@ -72,6 +72,15 @@ def test_partitions_of_one_seed_share_their_similarities(table):
         assert (own == lent).all()
 
 
+def test_a_seed_fills_one_place_of_the_cache(table):
+    """With two places for each of twenty seeds, every scenario would train its predictor again."""
+    partition.cache_clear()
+    scenarios._similarities.cache_clear()
+    assert scenario(TASK, table).partition.predicted
+    assert scenario(TASK, table).partition.predicted
+    assert (partition.cache_info().currsize, partition.cache_info().misses) == (1, 1)
+
+
 def test_orders_permute_one_stream_and_sorting_keeps_families_together(table):
     plain, order = scenario(TASK, table), scenario(replace(TASK, order=11), table)
     assert sorted(plain.rows) == sorted(order.rows)
