@@ -4,6 +4,10 @@ Step 1 of the online algorithm of arXiv 2509.02718. Similarity is the cosine. Th
 works through chunks of the product of all pairs in float32, in NumPy or on a GPU; the few
 candidates that survive are compared again in float64, pair by pair, so that neither the chunk nor
 the batch nor the backend can change which rows are the nearest.
+
+The published code searches an HNSW graph for every router; here only Greedy-* do
+(:class:`ApproximateIndex`), with its settings. The others take exact neighbours: of 882 queries of
+RouterBench the graph changes the neighbours of 1 to 8 (20 deals).
 """
 
 from __future__ import annotations
@@ -11,6 +15,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
+import threadpoolctl
 
 from cqb import arrays
 
@@ -19,7 +24,8 @@ from . import checks
 CHUNK = 512  # queries in one product: 54 MB against 26,497 historical rows
 PAIRS = 16_384  # pairs compared again at a time
 BLOCKS = 16  # historical rows per block maximum
-TRAINING = 64  # historical rows per list of the approximate index that its centre is learnt from
+# Of the published code: links per row, candidates while the graph is built, candidates of a search.
+LINKS, BUILD_CANDIDATES, CANDIDATES = 32, 200, 50
 
 
 class Estimates(NamedTuple):
@@ -104,20 +110,24 @@ class ExactIndex:
         if exclude is not None:
             other = column != exclude[row]
             row, column = row[other], column[other]
-        return self._by_true_similarity(queries, row, column, k)
+        return _by_true_similarity(self._host, queries, row, column, k)
 
-    def _by_true_similarity(
-        self, queries: np.ndarray, row: np.ndarray, column: np.ndarray, k: int
-    ) -> np.ndarray:
-        """The k best of the candidate pairs of each query, compared in float64."""
-        true = np.empty(len(row))
-        for at in range(0, len(row), PAIRS):
-            pairs = slice(at, at + PAIRS)
-            left = queries[row[pairs]].astype(np.float64)
-            true[pairs] = (left * self._host[column[pairs]]).sum(axis=1)
-        order = np.lexsort((column, -true, row))
-        first = np.searchsorted(row[order], np.arange(len(queries)))
-        return column[order][first[:, None] + np.arange(k)]
+
+def _by_true_similarity(
+    vectors: np.ndarray, queries: np.ndarray, row: np.ndarray, column: np.ndarray, k: int
+) -> np.ndarray:
+    """The k best of the candidate pairs of each query, compared in float64, ties to the lowest.
+
+    `row` (pairs,) are places in `queries`, `column` those in `vectors`; every query has at least k.
+    """
+    true = np.empty(len(row))
+    for at in range(0, len(row), PAIRS):
+        pairs = slice(at, at + PAIRS)
+        left = queries[row[pairs]].astype(np.float64)
+        true[pairs] = (left * vectors[column[pairs]]).sum(axis=1)
+    order = np.lexsort((column, -true, row))
+    first = np.searchsorted(row[order], np.arange(len(queries)))
+    return column[order][first[:, None] + np.arange(k)]
 
 
 def _kth_largest(xp: Any, similar: Any, k: int) -> Any:
@@ -129,46 +139,54 @@ def _kth_largest(xp: Any, similar: Any, k: int) -> Any:
     return xp.sort(maxima, axis=1)[:, E // BLOCKS - k]
 
 
-class ApproximateIndex:
-    """Searches only the lists whose centres are nearest to the query.
+def hnsw(vectors: np.ndarray, threads: int = 1) -> Any:
+    """Faiss's HNSW graph (arXiv 1603.09320) over unit rows (E, D) float32, with PORT's settings.
 
-    Parameters
-    ----------
-    vectors : (E, D) float32 unit rows.
-    lists : how many; by default about the square root of E. probes : lists searched per query.
+    One thread adds the rows in their order, so that equal rows give equal graphs. Several threads are
+    faster and give a graph that depends on their timing.
 
     Raises
     ------
     ImportError
         The extra `index` is not installed.
     """
+    try:
+        import faiss
+    except ImportError as error:
+        raise ImportError(
+            "the approximate index needs Faiss: install it with `pip install 'cqb[index]'`, or "
+            f"use the exact search ({error})"
+        ) from error
+    index = faiss.IndexHNSWFlat(vectors.shape[1], LINKS, faiss.METRIC_INNER_PRODUCT)
+    index.hnsw.efConstruction, index.hnsw.efSearch = BUILD_CANDIDATES, CANDIDATES
+    with threadpoolctl.threadpool_limits(limits=threads, user_api="openmp"):
+        index.add(vectors)
+    return index
 
-    def __init__(self, vectors: np.ndarray, lists: int | None = None, probes: int = 8) -> None:
-        try:
-            import faiss
-        except ImportError as error:
-            raise ImportError(
-                "the approximate index needs Faiss: install it with `pip install 'cqb[index]'`, or "
-                f"use the exact search ({error})"
-            ) from error
-        lists = lists or int(np.sqrt(len(vectors)))
-        kind, metric = f"IVF{lists},Flat", faiss.METRIC_INNER_PRODUCT
-        self._index = faiss.index_factory(vectors.shape[1], kind, metric)
-        self._index.cp.max_points_per_centroid = TRAINING
-        self._index.cp.min_points_per_centroid = 1
-        self._index.train(vectors)
-        self._index.add(vectors)
-        self._index.nprobe = probes
-        self._every_list = faiss.SearchParametersIVF(nprobe=lists)
+
+class ApproximateIndex:
+    """The search of the published Greedy-*: follows the links of :func:`hnsw` (which raises).
+
+    Parameters
+    ----------
+    vectors : (E, D) float32 unit rows. threads : of the construction.
+    """
+
+    def __init__(self, vectors: np.ndarray, threads: int = 1) -> None:
+        self._vectors, self._graph = vectors, hnsw(vectors, threads)
 
     def nearest(self, queries: np.ndarray, k: int) -> np.ndarray:
-        """Rows of the history, int64 (n, k); queries that found too few search every list."""
-        check_k(k, self._index.ntotal)
-        _, found = self._index.search(queries, k)
+        """Rows of the history, int64 (n, k), most similar first, ties to the lowest.
+
+        A query that reaches fewer than k rows gets the exact ones.
+        """
+        check_k(k, len(self._vectors))
+        _, found = self._graph.search(queries, k)
         short = (found < 0).any(axis=1)
         if short.any():
-            found[short] = self._index.search(queries[short], k, params=self._every_list)[1]
-        return found
+            found[short] = ExactIndex(self._vectors).nearest(queries[short], k)
+        row = np.repeat(np.arange(len(queries)), k)
+        return _by_true_similarity(self._vectors, queries, row, found.reshape(-1), k)
 
 
 Index = ExactIndex | ApproximateIndex

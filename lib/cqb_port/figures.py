@@ -143,7 +143,7 @@ def settings(summary: pd.DataFrame, where: str) -> Figure:
     shift = rows["policy"].map(list(look).index) - len(look) / 2
     rows = rows.assign(at=names.map(ticks.index) + 0.08 * shift)
     axis = {"xlabel": "split of the budget (sorted: weighted)", "ylabel": "Perf / LP optimum"}
-    heading = f"Eight splits and the family-sorted stream, {where}"
+    heading = f"Splits of the budget, and the family-sorted stream, {where}"
     one = panel(_settings, rows, ticks, look, title=heading, axis=axis)
     return sheet([[one]], 3.8, key=legend(look, "marker", ncols=len(look)))
 

@@ -1,9 +1,9 @@
 """Every router of the comparison and every system of the queue, by its printed name.
 
 The baselines and oracles have the names of arXiv 2509.02718; Predictor-* replace its Roberta-*. Greedy-*
-are the rules on neighbours of an approximate index, KNN-* the same on exact neighbours, Predictor-* the
-same on the predictions of a trained predictor. The oracles plan with the whole stream at hand. All go
-through the same admission, none has a fallback.
+are the rules on neighbours of an HNSW graph, KNN-* the same on exact neighbours, Predictor-* the same
+on the predictions of a trained predictor. The oracles plan with the whole stream at hand. All go through
+the same admission, none has a fallback.
 """
 
 from __future__ import annotations
@@ -69,7 +69,8 @@ class BatchSplit(Router):
     """Solves each mini-batch as a binary programme under the budgets that it believes are left.
 
     Admission is separate, under the true budgets; queries that the programme leaves out are lost.
-    A batch is what is handed over, cut at `batch` queries.
+    A batch is what is handed over, cut at `batch` queries. An assignment is x > 1/2; the published code
+    tests x == 1, and so drops a few assigned queries to rounding.
     """
 
     def __init__(self, budgets: np.ndarray, batch: int = BATCH) -> None:

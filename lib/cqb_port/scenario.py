@@ -118,7 +118,8 @@ partition = lru_cache(maxsize=24)(Partition)  # the last ones are remembered, wi
 @lru_cache(maxsize=1)
 def _similarities(table: RoutingTable, seed: int) -> predictors.Similarities:
     """Similarities in a seed's history, the same for every choice of models."""
-    return predictors.similarities(partition(table, seed).history.vectors)
+    everyone = partition(table, seed, 0)  # the 0 is part of the cache's key: scenarios name it too
+    return predictors.similarities(everyone.history.vectors)
 
 
 @lru_cache(maxsize=64)
@@ -130,7 +131,7 @@ def nearest(dealt: Partition, k: int) -> Known:
 
 @lru_cache(maxsize=64)
 def approximate(dealt: Partition, k: int) -> Estimates:
-    """The same of the stream on neighbours of the approximate index (ImportError without the extra)."""
+    """The same of the stream on neighbours of the HNSW graph (ImportError without the extra)."""
     index = ApproximateIndex(dealt.history.vectors)
     return NearestNeighbours(dealt.history, k, index).estimate(dealt.vectors)
 
@@ -217,6 +218,9 @@ def weights(
     random: np.random.Generator | None = None,
 ) -> np.ndarray:
     """Shares of the budget, (M,), adding up to 1: the six splits of arXiv 2509.02718.
+
+    Means are those of the history; the published code has constants for its own models, and assigns
+    shares to the wrong models when only some take part.
 
     Parameters
     ----------

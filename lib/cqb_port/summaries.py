@@ -18,14 +18,13 @@ from cqb.tables import percent, select, spreads, text
 from . import dual
 from .registry import BASELINES, OURS, PUBLISHED, REFERENCE, ROUTERS, published
 from .router import Port, few_samples_expected
-from .scenario import SPLITS, Scenario
+from .scenario import Scenario
 from .session import measure, replay
 
 BEST = "PORT-RH+"
 PRICED = (*PUBLISHED, *OURS)
 CELL = ["experiment", "setting"]
 GROUP = ["dataset", "stand_in", *CELL, "policy"]
-COMPARED = ["split", "sorted", "order"]
 NO_DIFFERENCE = "no clear difference"
 # The results table of arXiv 2509.02718: one unseeded run, without error bars. Perf is a sum over 10,000
 # (RouterBench, Leaderboard) or about 13,273 (SPROUT) queries, so only ratios compare with runs of other
@@ -50,8 +49,7 @@ def summarise(rows: pd.DataFrame) -> pd.DataFrame:
 
 def policy_table(summary: pd.DataFrame) -> str:
     """Mean ± half the interval of Perf / LP optimum: a line per policy, a column per setting."""
-    rows = select(summary, experiment=COMPARED)
-    return _by_setting(rows, rows["lpr_mean"], rows["lpr_high"])
+    return _by_setting(summary, summary["lpr_mean"], summary["lpr_high"])
 
 
 def difference_table(rows: pd.DataFrame, against: str) -> str:
@@ -61,7 +59,7 @@ def difference_table(rows: pd.DataFrame, against: str) -> str:
 
 
 def _priced_differences(rows: pd.DataFrame, against: str) -> pd.DataFrame:
-    table = differences(select(rows, experiment=COMPARED), against, CELL, ["lpr"])
+    table = differences(rows, against, CELL, ["lpr"])
     return select(table, policy=PRICED)
 
 
@@ -69,8 +67,7 @@ def _by_setting(rows: pd.DataFrame, mean: pd.Series, high: pd.Series, sign: str 
     """Mean ± half, a line per policy in the order of the registry, a column per setting."""
     column = rows["setting"].where(rows["experiment"] == "split", rows["experiment"])
     shown = pd.Series(spreads(mean, high, 3, sign), [rows["policy"], column]).unstack()
-    columns = [name for name in (*SPLITS, "sorted", "order") if name in shown]
-    return text(shown.loc[[name for name in ROUTERS if name in shown.index], columns])
+    return text(shown.loc[[name for name in ROUTERS if name in shown.index], column.unique()])
 
 
 def verdict_table(rows: pd.DataFrame) -> pd.DataFrame:

@@ -5,7 +5,7 @@ import builtins
 import numpy as np
 import pytest
 
-from cqb_port import dual, registry
+from cqb_port import dual, features, registry
 from cqb_port.features import (
     ApproximateIndex,
     Estimates,
@@ -290,9 +290,30 @@ def test_approximate_neighbours_are_mostly_the_exact_ones():
     vectors = centres[rng.integers(0, 30, 3000)] + 0.4 * rng.normal(size=(3000, 24))
     vectors = (vectors / np.linalg.norm(vectors, axis=1)[:, None]).astype(np.float32)
     exact = ExactIndex(vectors).nearest(vectors[:200], 5)
-    assert recall(ApproximateIndex(vectors).nearest(vectors[:200], 5), exact) >= 0.9
-    few = ApproximateIndex(vectors[:40], lists=10, probes=1).nearest(vectors[:5], 30)
-    assert (np.sort(few) == np.sort(ExactIndex(vectors[:40]).nearest(vectors[:5], 30))).all()
+    found = ApproximateIndex(vectors).nearest(vectors[:200], 5)
+    assert recall(found, exact) >= 0.99
+    assert (found == ApproximateIndex(vectors).nearest(vectors[:200], 5)).all()
+    similar = np.take_along_axis(vectors[:200] @ vectors.T, found, axis=1)
+    assert (np.diff(similar) <= 1e-6).all()
+    everyone = ApproximateIndex(vectors[:40]).nearest(vectors[:5], 40)
+    assert (everyone == ExactIndex(vectors[:40]).nearest(vectors[:5], 40)).all()
+
+
+def test_a_query_that_reaches_too_few_rows_gets_the_exact_ones(monkeypatch):
+    """The graph finds nothing for the second query, and only one row for the third."""
+
+    class Graph:
+        def search(self, queries, k):
+            found = np.tile(np.arange(k), (len(queries), 1))
+            found[1], found[2, 1:] = -1, -1
+            return np.zeros(found.shape), found
+
+    monkeypatch.setattr(features, "hnsw", lambda vectors, threads: Graph())
+    vectors = np.random.default_rng(3).normal(size=(30, 4))
+    vectors = (vectors / np.linalg.norm(vectors, axis=1)[:, None]).astype(np.float32)
+    found = ApproximateIndex(vectors).nearest(vectors[20:23], 4)
+    assert sorted(found[0]) == [0, 1, 2, 3]
+    assert (found[1:] == ExactIndex(vectors).nearest(vectors[21:23], 4)).all()
 
 
 @pytest.mark.parametrize("mode", dual.MODES)

@@ -6,14 +6,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cqb import datasets
 from cqb.routing_table import RoutingTable, split_rows
 from cqb.study.replay import sample
+from cqb_port import scenario as scenarios
 from cqb_port import studies, summaries
 from cqb_port.features import Estimates
 from cqb_port.predictors import SimilarityRidge
-from cqb_port.registry import BASELINES, ROUTERS, SYSTEMS
+from cqb_port.registry import BASELINES, ROUTERS, SYSTEMS, play
 from cqb_port.router import AdaptivePort, Remaining
-from cqb_port.scenario import Task, dealt_rows, partition, scenario
+from cqb_port.scenario import Task, approximate, dealt_rows, nearest, partition, scenario
 from cqb_port.session import measure, replay
 
 NO_INDEX = tuple(name for name in ROUTERS if not name.startswith("Greedy"))
@@ -70,6 +72,15 @@ def test_partitions_of_one_seed_share_their_similarities(table):
         assert (own == lent).all()
 
 
+def test_a_seed_fills_one_place_of_the_cache(table):
+    """With two places for each of twenty seeds, every scenario would train its predictor again."""
+    partition.cache_clear()
+    scenarios._similarities.cache_clear()
+    assert scenario(TASK, table).partition.predicted
+    assert scenario(TASK, table).partition.predicted
+    assert (partition.cache_info().currsize, partition.cache_info().misses) == (1, 1)
+
+
 def test_orders_permute_one_stream_and_sorting_keeps_families_together(table):
     plain, order = scenario(TASK, table), scenario(replace(TASK, order=11), table)
     assert sorted(plain.rows) == sorted(order.rows)
@@ -103,6 +114,34 @@ def test_every_policy_keeps_to_the_bounds_and_optimum_is_best(table):
     assert rows["Optimum"]["lpr"] > 0.9
 
 
+def test_greedy_rules_are_the_knn_rules_on_the_neighbours_of_the_graph(table, monkeypatch):
+    """Equal where the graph finds every exact neighbour, and different where it does not."""
+    pytest.importorskip("faiss")
+
+    def played(seed):
+        names = ("Greedy-Perf", "KNN-Perf", "Greedy-Cost", "KNN-Cost")
+        here = scenario(replace(TASK, seed=seed), table)
+        return here, [play(name, here) for name in names]
+
+    here, (greedy, knn, greedy_cost, knn_cost) = played(3)
+    for found, exact in zip(
+        approximate(here.partition, 5), nearest(here.partition, 5).stream, strict=True
+    ):
+        assert (found == exact).all()
+    assert (greedy, greedy_cost) == (knn, knn_cost)
+
+    class FirstRows:
+        def __init__(self, vectors):
+            pass
+
+        def nearest(self, queries, k):
+            return np.tile(np.arange(k), (len(queries), 1))
+
+    monkeypatch.setattr(scenarios, "ApproximateIndex", FirstRows)
+    _, (greedy, knn, _, _) = played(4)
+    assert greedy != knn
+
+
 def test_the_study_compares_all_policies_in_all_settings():
     tasks = studies.comparison()
     assert len(BASELINES) == 8
@@ -115,6 +154,21 @@ def test_the_study_compares_all_policies_in_all_settings():
     assert len({t.seed for t in orders}) == 1
     assert len({t.noise_seed for t in orders}) == 20
     assert sum(t.experiment == "100 orders" for t in studies.sweeps()) == 100
+
+
+def test_every_setting_of_paretobandit_can_be_played():
+    """Three models leave out the splits that favour three or more, and nothing else."""
+    table = datasets.load("paretobandit")
+    tasks = studies.STUDIES["port-comparison-paretobandit"].tasks
+    played = {(t.experiment, t.split, t.c): t for t in tasks}
+    assert len(played) == 10
+    for task in played.values():
+        here = scenario(task, table)
+        assert here.horizon == 714
+        assert len(here.partition.history) == 1071
+    means = table.costs.mean(axis=0)
+    assert round(float(np.median(means) / means.min())) == studies.MIDDLE
+    assert all(set(task.policies) == set(ROUTERS) for task in tasks)
 
 
 def test_summaries_and_verdicts_match_a_hand_calculation():
