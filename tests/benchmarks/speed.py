@@ -141,9 +141,10 @@ def floor(case: Case, here: Environment) -> float:
 
     def counted(*arguments: Any) -> tuple[int, int]:
         end, passes = descend(*arguments)
-        parts, inverses = arguments[2], arguments[4]
-        read["contexts"] += passes * sum(2 * part.contexts[: part.size[0]].nbytes for part in parts)
-        read["inverse"] += passes * sum(4 * inverse.terms.shape[1] ** 2 for inverse in inverses)
+        models, which, (spans, contexts), base = *arguments[:2], arguments[9:11], arguments[16]
+        rows = int(spans[models, 1].sum())
+        read["contexts"] += passes * 2 * rows * contexts.shape[1] * contexts.itemsize
+        read["inverse"] += passes * which.size * base[0].nbytes
         return end, passes
 
     kernels.descend = counted

@@ -8,9 +8,18 @@ import pytest
 from cqb import mnl
 from cqb.learner import kernels
 from cqb.learner.history import History
-from cqb.learner.lazy_inverse import Curvature
+from cqb.learner.lazy_inverse import BLOCK, Curvature, empty_inverses
+from learner_kernels import callable_, dot
 
 RIDGE, N, D = 0.5, 5, 4
+
+_learn_secant = callable_(kernels.learn_secant)
+
+
+def _curvature(models: tuple[int, ...], d: int = D, ridge: float = RIDGE) -> Curvature:
+    """The second of three inverses, with room for a block of terms and a few more."""
+    inverses = empty_inverses(3, len(models) * d, ridge, BLOCK + 4 + len(models))
+    return Curvature(models, inverses, 1)
 
 
 def _history(K: int, rounds: int = 60) -> History:
@@ -37,19 +46,21 @@ def _matrix(curvature: Curvature, n: int, d: int = D) -> np.ndarray:
 
 
 def _dot(curvature: Curvature, slope: np.ndarray) -> np.ndarray:
-    return kernels.base_dot((curvature.sum,), slope)
+    return dot(curvature.inverses, curvature.which, slope)
 
 
 def _learn(curvature: Curvature, before: np.ndarray, after: np.ndarray, share=1.0) -> np.ndarray:
     full, ahead = -_dot(curvature, before), _dot(curvature, after)
-    return kernels.learn_secant(curvature.sum, full, share, before, after, ahead)
+    vectors = (v.reshape(-1) for v in (before, after, ahead))
+    _learn_secant(tuple(curvature.inverses), curvature.which, full.reshape(-1), share, *vectors)
+    return ahead
 
 
 # With K = 3, other assortments share one or two models with ours: all ranks of terms occur.
 @pytest.mark.parametrize(("K", "models"), [(1, (2,)), (2, (1, 3)), (3, (0, 2, 4))])
 def test_all_rounds_taken_in_at_once_give_the_exact_inverse(K, models):
     history = _history(K)
-    curvature = Curvature(models, D, RIDGE, 4)
+    curvature = _curvature(models)
     curvature.catch_up(history)
     exact = _exact_inverse(history, models)
     np.testing.assert_allclose(_matrix(curvature, K), exact, rtol=1e-4, atol=1e-5)
@@ -57,7 +68,7 @@ def test_all_rounds_taken_in_at_once_give_the_exact_inverse(K, models):
 
 def test_rounds_are_taken_in_once_and_after_a_reset_only_the_new_ones():
     history, pair = _history(2), (1, 3)
-    curvature = Curvature(pair, D, RIDGE, 4)
+    curvature = _curvature(pair)
     block = history.block(pair)
     curvature.reset(mnl.hessian(history.theta[list(pair)], block, RIDGE), history)
     history.observe(99, np.array([1.0, -2.0, 0.5, 1.0]), pair, 1)
@@ -72,7 +83,7 @@ def test_rounds_are_taken_in_once_and_after_a_reset_only_the_new_ones():
 def test_a_secant_is_reproduced_and_mends_the_next_step(share):
     rng = np.random.default_rng(3)
     history = _history(2)
-    curvature = Curvature((0, 1), D, RIDGE, 4)
+    curvature = _curvature((0, 1))
     curvature.catch_up(history)
     root = rng.normal(size=(2 * D, 2 * D))
     hessian = root @ root.T + np.eye(2 * D)
@@ -85,7 +96,7 @@ def test_a_secant_is_reproduced_and_mends_the_next_step(share):
 
 
 def test_a_secant_without_curvature_is_not_learned():
-    curvature = Curvature((0,), 2, 1.0, 4)
+    curvature = _curvature((0,), 2, 1.0)
     before = np.array([[1.0, 0.0]])
     after = before.copy()  # the gradient did not change
     _learn(curvature, before, after)
@@ -95,10 +106,9 @@ def test_a_secant_without_curvature_is_not_learned():
 @pytest.mark.parametrize(("K", "models"), [(1, (2,)), (2, (1, 3))])
 def test_an_inverse_that_rounding_has_spoilt_is_noticed_and_left_alone(K, models):
     history = _history(K)
-    curvature = Curvature(models, D, RIDGE, 4)
-    kernels.append(
-        curvature.sum, np.full(K * D, 1e3, np.float32), -1.0
-    )  # negative along every context's way
+    curvature = _curvature(models)
+    # Negative along every context's way.
+    curvature.inverse.append(np.full(K * D, 1e3, np.float32), -1.0)
     before = _matrix(curvature, K)
     assert not curvature.catch_up(history)
     np.testing.assert_array_equal(_matrix(curvature, K), before)

@@ -5,15 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cqb.learner import draw_kernels, kernels, lazy_inverse
+from cqb.learner import absorb_kernels, draw_kernels, kernels
 from cqb.learner.history import History
 from cqb.learner.lazy_inverse import BLOCK, LazyInverse
+from learner_kernels import callable_, gradient
+
+_weight_root, _take_step = map(callable_, (absorb_kernels.weight_root, kernels.take_step))
 
 
 @pytest.mark.parametrize("rates", [[0.3], [0.2, 0.5], [0.1, 0.3, 0.55], [0.0, 1.0]])
 def test_the_root_of_the_weights_squares_to_them(rates):
     p = np.array(rates)
-    root = lazy_inverse.weight_root(p, 7.0)
+    root = _weight_root(p, 7.0)
     np.testing.assert_array_equal(root, np.tril(root))
     np.testing.assert_allclose(root @ root.T, 7.0 * (np.diag(p) - np.outer(p, p)), atol=1e-5)
 
@@ -50,23 +53,14 @@ def test_draws_are_rows_of_the_factor_times_the_normals(observed):
         inverse.grow(x)
     rows, normals = rng.normal(size=(5, 6)), rng.normal(size=(5, 2))
     mine = np.array([0, 2, 4])
-    trusted, drawn = draw_kernels.draws(inverse.flushed(), rows, normals, mine, 1e-8)
+    of_all = rng.normal(size=(5, 3, 2))
+    of_all[:, 1] = normals
+    trusted, drawn = draw_kernels.draws(inverse.gram(rows), of_all, 1, mine, 1e-8)
     assert trusted
     exact = np.linalg.cholesky(rows @ inverse.gram(np.eye(6)) @ rows.T) @ normals
     np.testing.assert_allclose(drawn, exact[mine], atol=1e-12)
     rows[3] = rows[1]
-    assert not draw_kernels.draws(inverse.flushed(), rows, normals, mine, 1e-8)[0]
-
-
-@pytest.mark.parametrize("q", [3, draw_kernels.ROWS + 5])
-def test_prospects_are_means_and_bounds_of_the_waiting(q):
-    rng = np.random.default_rng(q)
-    contexts, theta = rng.normal(size=(2 * q, 4)), rng.normal(size=(3, 4))
-    information = rng.uniform(0.5, 9.0, (2 * q, 3))
-    ranked = rng.permutation(2 * q)[:q]
-    mean, deviation = draw_kernels.prospects(contexts, ranked, theta, information)
-    np.testing.assert_allclose(mean, contexts[ranked] @ theta.T, atol=1e-12)
-    np.testing.assert_allclose(deviation, information[ranked] ** -0.5, rtol=1e-14)
+    assert not draw_kernels.draws(inverse.gram(rows), of_all, 1, mine, 1e-8)[0]
 
 
 @pytest.mark.parametrize(("length", "far"), [(3.0, 40.0), (27.7, 400.0)])
@@ -79,19 +73,15 @@ def test_a_step_that_goes_too_far_is_shortened_to_near_its_lines_minimum(length,
     for times, shortened in ((1.0, False), (far, True)):
         history = History(1, 2, 1, ridge=1.0)
         history.observe(0, x, (0,), -1)
-        parts, theta = history.parts_of((0,)), history.theta
-        before = kernels.gradient(parts, history.odds)
+        before, after = gradient(history, (0,))[0], np.empty(2)
         newton = -before / (1.0 + 0.25 * x @ x)
-        step = times * newton
-        arguments = theta, np.array([0]), parts, history.odds, 1.0, step
-        kernels.move(*arguments)
-        after = kernels.gradient(parts, history.odds)
-        share, tries = kernels.line_search(*arguments, before, after)
-        assert (share < 1.0, tries > 0) == (shortened, shortened)
-        np.testing.assert_allclose(theta, share * step, rtol=1e-12)
+        step, theta = times * newton, history.theta
+        share, tries = _take_step(history.tables(), np.array([0]), 1.0, step, before, after)
+        assert (share < 1.0, tries > 1) == (shortened, shortened)
+        np.testing.assert_allclose(theta, share * step[None], rtol=1e-12)
 
         def objective(share, step=step):
-            along = share * step[0]
+            along = share * step
             return np.logaddexp(0.0, x @ along) + 0.5 * along @ along
 
         h = 1e-5

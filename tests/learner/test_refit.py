@@ -7,8 +7,9 @@ import pytest
 
 from cqb import mnl
 from cqb.learner import kernels, refit
-from cqb.learner.lazy_inverse import LazyInverse
+from cqb.learner.lazy_inverse import empty_inverses
 from cqb.learner.refit import Estimator
+from learner_kernels import callable_
 
 
 def _plain_refit(theta, rounds, block, contexts, ridge):
@@ -123,28 +124,34 @@ def test_stopping_early_is_for_one_model_at_a_time():
         Estimator(3, 4, 2, 1.0, initial_tolerance=0.1)
 
 
-def _no_pairs(d: int) -> np.ndarray:
-    return np.zeros((kernels.MEMORY + 1, 2, 1, d))
+_remember, _sharpened_dot = map(callable_, (kernels.remember, kernels.sharpened_dot))
 
 
-def _plain_inverses(d: int) -> tuple:
-    return (LazyInverse(d, 0.5, np.float32).sum,)
+def _sharpened(pairs: np.ndarray, learned: int, slope: np.ndarray) -> np.ndarray:
+    """With the inverse ``2 I`` under the pairs."""
+    inverses, result = empty_inverses(1, slope.size, 0.5), np.empty(slope.size)
+    _sharpened_dot(pairs, learned, tuple(inverses), np.array([0]), slope, result)
+    return result
 
 
 def test_secants_reproduce_a_quadratic():
     # After as many independent pairs as dimensions, the last step maps exactly.
     rng = np.random.default_rng(1)
     root = rng.normal(size=(4, 4))
-    curvature, pairs = root @ root.T + np.eye(4), _no_pairs(4)
+    curvature, pairs = root @ root.T + np.eye(4), np.zeros((kernels.MEMORY + 1, 2, 4))
+    learned = 0
     for _ in range(kernels.MEMORY + 3):
-        step = rng.normal(size=(1, 4))
-        kernels.remember(pairs, step, step @ curvature)
-    ahead = kernels.sharpened_dot(pairs, _plain_inverses(4), step @ curvature)
+        full, before = rng.normal(size=(2, 4))
+        step = 0.5 * full
+        learned = _remember(pairs, learned, full, 0.5, before, before + step @ curvature)
+    assert learned == kernels.MEMORY + 3
+    ahead = _sharpened(pairs, learned, step @ curvature)
     np.testing.assert_allclose(ahead, step, atol=1e-9)
 
 
 def test_a_pair_without_curvature_is_not_learned():
-    pairs = _no_pairs(2)
-    kernels.remember(pairs, np.array([[1.0, 0.0]]), np.array([[-1.0, 0.0]]))
-    ahead = kernels.sharpened_dot(pairs, _plain_inverses(2), np.array([[3.0, 4.0]]))
-    np.testing.assert_array_equal(ahead, [[6.0, 8.0]])
+    pairs, still = np.zeros((kernels.MEMORY + 1, 2, 2)), np.zeros(2)
+    step = np.array([1.0, 0.0])
+    learned = _remember(pairs, 0, step, 1.0, still, -step)
+    assert learned == 0
+    np.testing.assert_array_equal(_sharpened(pairs, learned, np.array([3.0, 4.0])), [6.0, 8.0])

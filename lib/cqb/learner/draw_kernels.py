@@ -9,30 +9,7 @@ import math
 
 import numpy as np
 
-from .kernels import compiled
-
-# Contexts whose scores are one matrix product.
-ROWS = 256
-
-
-@compiled
-def prospects(contexts, ranked, theta, information):
-    """Mean scores of the waiting contexts, and bounds of their deviations: two of (q, N).
-
-    Parameters
-    ----------
-    contexts : (C, d). ranked : (q,) the waiting ones. theta : (N, d).
-    information : (C, N), 1 / (an upper bound of the posterior variance of each score at alpha = 1).
-    """
-    q, N = ranked.size, theta.shape[0]
-    mean, deviation = np.empty((q, N)), np.empty((q, N))
-    for start in range(0, q, ROWS):
-        stop = min(start + ROWS, q)
-        mean[start:stop] = np.dot(contexts[ranked[start:stop]], theta.T)
-        for i in range(start, stop):
-            for j in range(N):
-                deviation[i, j] = 1.0 / math.sqrt(information[ranked[i], j])
-    return mean, deviation
+from .compiling import compiled, part
 
 
 @compiled
@@ -53,7 +30,7 @@ def survivors(mean, deviation, normals, alpha, K, room, rank):
     """
     q, N, M = normals.shape
     squares = np.zeros((N, M))
-    lower, upper = np.empty((q, N)), np.empty((q, N))
+    lower, upper, largest = np.empty(N), np.empty((q, N)), np.empty(K)
     kth, query_upper = np.empty(q), np.empty(q)
     floor = -np.inf
     for i in range(q):
@@ -64,11 +41,11 @@ def survivors(mean, deviation, normals, alpha, K, room, rank):
                     squares[j, m] += normals[i, j, m] ** 2
                 least, most = min(least, squares[j, m]), max(most, squares[j, m])
             reach = alpha * deviation[i, j]
-            lower[i, j] = mean[i, j] - reach * math.sqrt(least)
+            lower[j] = mean[i, j] - reach * math.sqrt(least)
             upper[i, j] = mean[i, j] + reach * math.sqrt(most)
-        kth[i], query_lower = best(lower[i], K)
-        query_upper[i] = best(upper[i], K)[1]
-        floor = max(floor, query_lower)
+        query_upper[i] = best(upper[i], largest)
+        floor = max(floor, best(lower, largest))
+        kth[i] = largest[0]
     alive = np.zeros((q, N), np.bool_)
     rows, last, count = 0, -1, 0
     for i in range(q):
@@ -81,55 +58,55 @@ def survivors(mean, deviation, normals, alpha, K, room, rank):
 
 
 @compiled
-def draws(inverse, rows, normals, mine, dependent):
-    """``L z`` at the queries `mine`, with ``L L^T = W V^{-1} W^T`` over all rows W.
+def draws(factor, normals, j, mine, dependent):
+    """``L z`` for model j at the queries `mine`, with ``L L^T`` the covariance of the first m queries.
 
     Parameters
     ----------
-    inverse : of V. rows : W (m, d). normals : (m, M). mine : (n,) int64, ascending, up to m - 1.
+    factor : the covariance (m, m), overwritten by L. normals : (q, N, M).
+    mine : (n,) int64, ascending, up to m - 1.
     dependent : a pivot below this share of its diagonal is not trusted.
 
     Returns
     -------
     (whether every pivot could be trusted, (n, M))
     """
-    m, M = normals.shape
-    factor = gram(inverse, rows)
+    m, M = factor.shape[0], normals.shape[2]
     drawn = np.zeros((mine.size, M))
-    for j in range(m):
-        diagonal = factor[j, j]
-        for c in range(j):
-            factor[j, j] -= factor[j, c] ** 2
-        if not factor[j, j] > dependent * diagonal:
+    for p in range(m):
+        diagonal = factor[p, p]
+        for c in range(p):
+            factor[p, p] -= factor[p, c] ** 2
+        if not factor[p, p] > dependent * diagonal:
             return False, drawn
-        factor[j, j] = math.sqrt(factor[j, j])
-        for i in range(j + 1, m):
-            for c in range(j):
-                factor[i, j] -= factor[i, c] * factor[j, c]
-            factor[i, j] /= factor[j, j]
+        factor[p, p] = math.sqrt(factor[p, p])
+        for i in range(p + 1, m):
+            for c in range(p):
+                factor[i, p] -= factor[i, c] * factor[p, c]
+            factor[i, p] /= factor[p, p]
     for n in range(mine.size):
         for i in range(mine[n] + 1):
-            drawn[n] += factor[mine[n], i] * normals[i]
+            for draw in range(M):
+                drawn[n, draw] += factor[mine[n], i] * normals[i, j, draw]
     return True, drawn
 
 
-@compiled
-def gram(inverse, rows):
-    """``W V^{-1} W^T`` for rows W (m, d): shape (m, m)."""
-    seen = np.dot(rows, inverse.base) if inverse.base.shape[0] else inverse.scale[0] * rows
-    result = np.dot(seen, rows.T)
-    used = inverse.used[0]
-    if used:
-        along = np.dot(rows, inverse.terms[:used].T)
-        result += np.dot(along * inverse.signs[:used], along.T)
-    return result
-
-
-@compiled
-def best(scores, K):
-    """The K-th largest of some scores, and the log of the summed odds of the K largest."""
-    largest = np.sort(scores)[scores.size - K :]
+@part
+def best(scores, largest):
+    """Log of the summed odds of the K largest scores, which are left in `largest` (K,), ascending."""
+    K = largest.size
+    for c in range(K):
+        largest[c] = -np.inf
+    for j in range(scores.size):
+        if scores[j] > largest[0]:
+            c = 1
+            while c < K and scores[j] > largest[c]:
+                largest[c - 1] = largest[c]
+                c += 1
+            largest[c - 1] = scores[j]
+    peak, total = largest[K - 1], 0.0
     if K == 1:
-        return largest[0], largest[0]
-    peak = largest[K - 1]
-    return largest[0], peak + math.log(np.sum(np.exp(largest - peak)))
+        return peak
+    for c in range(K):
+        total += math.exp(largest[c] - peak)
+    return peak + math.log(total)

@@ -10,7 +10,6 @@ precision.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 
@@ -20,57 +19,6 @@ from . import kernels
 FIRST = 16
 
 
-class Part(NamedTuple):
-    """One model's distinct contexts and its entries, with its gradient at the current theta.
-
-    Arrays have spare room; `size`, int64 (2,), counts the rows and entries in use.
-
-    Attributes
-    ----------
-    contexts : float32 (rows, d). place : int64, rows of the history's table of contexts, by row.
-    scores : float64 ``<x, theta>`` by row.
-    entry, entry_row, cell : int64, of each of the model's entries: its number in the history, the row
-        of its context, and where the history's flat table of odds holds the model's own.
-    serves, picks : float64 counts by entry.
-    rates : float64 pick probability by entry, when `slope` was computed.
-    slope : float64 (d,) gradient. blur : (1,) its estimated rounding error from single precision.
-    longest : (1,) largest squared length of a context.
-    """
-
-    size: np.ndarray
-    contexts: np.ndarray
-    place: np.ndarray
-    scores: np.ndarray
-    entry: np.ndarray
-    entry_row: np.ndarray
-    cell: np.ndarray
-    serves: np.ndarray
-    picks: np.ndarray
-    rates: np.ndarray
-    slope: np.ndarray
-    blur: np.ndarray
-    longest: np.ndarray
-
-
-BY_ROW = ("contexts", "place", "scores")
-BY_ENTRY = ("entry", "entry_row", "cell", "serves", "picks", "rates")
-
-
-def empty_part(d: int) -> Part:
-    """A part without rows."""
-    whole = ("place", "entry", "entry_row", "cell")
-    real = ("scores", "serves", "picks", "rates")
-    return Part(
-        size=np.zeros(2, np.int64),
-        contexts=np.empty((FIRST, d), np.float32),
-        slope=np.zeros(d),
-        blur=np.zeros(1),
-        longest=np.zeros(1),
-        **{name: np.zeros(FIRST, np.int64) for name in whole},
-        **{name: np.zeros(FIRST) for name in real},
-    )
-
-
 def doubled(array: np.ndarray) -> np.ndarray:
     """A copy of the array with twice the room along its first axis."""
     grown = np.zeros((2 * array.shape[0], *array.shape[1:]), array.dtype)
@@ -78,19 +26,69 @@ def doubled(array: np.ndarray) -> np.ndarray:
     return grown
 
 
-class History:
-    """All entries, and the models' parts of them at parameters theta (N, d).
+class Segments:
+    """Arrays with a growing segment of each model, so that one compiled loop serves any of them.
+
+    Parameters
+    ----------
+    n_models : N. arrays : by name, each with :data:`FIRST` rows; replaced when they grow.
 
     Attributes
     ----------
-    theta : float64 (N, d). parts : one :class:`Part` a model; replaced when it grows.
+    spans : int64 (N, 2), start and length of each model's segment.
+    """
+
+    def __init__(self, n_models: int, **arrays: np.ndarray) -> None:
+        self.spans, self.arrays = np.zeros((n_models, 2), np.int64), arrays
+        self._room, self._end = [0] * n_models, 0
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self.arrays[name]
+
+    def of(self, j: int, name: str) -> np.ndarray:
+        """A model's segment of an array."""
+        start, length = self.spans[j].tolist()
+        return self.arrays[name][start : start + length]
+
+    def append(self, j: int) -> int:
+        """The place of a new row, from the start of the model's segment."""
+        start, length = self.spans[j].tolist()
+        if length == self._room[j]:
+            room = max(FIRST, 2 * length)
+            for name, array in self.arrays.items():
+                while self._end + room > len(array):
+                    array = self.arrays[name] = doubled(array)
+                array[self._end : self._end + length] = array[start : start + length]
+            self.spans[j, 0], self._room[j] = self._end, room
+            self._end += room
+        self.spans[j, 1] += 1
+        return length
+
+
+class History:
+    """All entries at parameters theta (N, d), and by model: its contexts, its entries, its gradient.
+
+    Attributes
+    ----------
+    theta : float64 (N, d). slopes : float64 (N, d) gradients at theta.
+    errors : float64 (N, 2), by model: the estimated rounding error of its gradient from single
+        precision, and the largest squared length of a context.
+    rows : by model and context: `contexts` float32 (d,), `places` int64 of the context in the history's
+        own table, `scores` float64 ``<x, theta>``.
+    cells : by model and entry: `links` int64 (3,), numbers of the entry, of the context's row, and of
+        the model's own odds in the flat table; `counts` float64 (3,), serves, picks, and the pick
+        probability when the gradient was computed.
     odds : float64 (entries, K), of the offered models. members : int64 (entries, K), the assortment.
-    places : int64 (entries, K), each entry's place in the parts of its models.
+    places : int64 (entries, K), each entry's place among the cells of its models.
     """
 
     def __init__(self, n_models: int, d: int, K: int, ridge: float) -> None:
-        self.theta = np.zeros((n_models, d))
-        self.parts = [empty_part(d) for _ in range(n_models)]
+        self.theta, self.slopes = np.zeros((2, n_models, d))
+        self.errors = np.zeros((n_models, 2))
+        whole, real = np.zeros(FIRST, np.int64), np.zeros(FIRST)
+        contexts, links = np.zeros((FIRST, d), np.float32), np.zeros((FIRST, 3), np.int64)
+        self.rows = Segments(n_models, contexts=contexts, places=whole, scores=real)
+        self.cells = Segments(n_models, links=links, counts=np.zeros((FIRST, 3)))
         self.odds = np.zeros((FIRST, K))
         self.members, self.places = np.zeros((2, FIRST, K), np.int64)
         self._contexts = np.empty((FIRST, d))
@@ -99,9 +97,12 @@ class History:
         self._place_of: dict[int, int] = {}
         self._entry_of: dict[tuple[int, Assortment], list[int]] = {}
 
-    def parts_of(self, assortment: Assortment) -> tuple[Part, ...]:
-        """The parts of some models."""
-        return tuple(self.parts[j] for j in assortment)
+    def tables(self) -> tuple[np.ndarray, ...]:
+        """Theta, slopes, errors; spans, contexts, scores; spans of cells, links, counts; flat odds."""
+        rows, cells = self.rows, self.cells
+        by_row = rows.spans, rows["contexts"], rows["scores"]
+        by_cell = cells.spans, cells["links"], cells["counts"], self.odds.reshape(-1)
+        return self.theta, self.slopes, self.errors, *by_row, *by_cell
 
     def observe(self, context: int, x: np.ndarray, assortment: Assortment, pick: int) -> None:
         """Count one round; the gradients follow. `context` identifies the vector `x` (d,)."""
@@ -109,13 +110,13 @@ class History:
         if key not in self._entry_of:
             self._entry_of[key] = self._new_entry(context, x, assortment)
         for j, place in zip(assortment, self._entry_of[key], strict=True):
-            part = self.parts[j]
-            part.serves[place] += 1.0
-            part.picks[place] += j == pick
-            np.add(part.slope, (part.rates[place] - (j == pick)) * x, out=part.slope)
+            count = self.cells.of(j, "counts")[place]
+            count[0] += 1.0
+            count[1] += j == pick
+            self.slopes[j] += (count[2] - (j == pick)) * x
 
     def _new_entry(self, context: int, x: np.ndarray, assortment: Assortment) -> list[int]:
-        """Open an entry in every offered model's part; returns its place in each."""
+        """Open an entry in every offered model's cells; returns its place in each."""
         entry = len(self._entry_of)
         if entry == self.odds.shape[0]:
             self.odds, self.members, self.places = map(
@@ -128,82 +129,65 @@ class History:
             self._contexts[self._place_of[context]] = x
         self.members[entry] = assortment
         for k, j in enumerate(assortment):
-            row = self._row(j, context, x)
-            self.odds[entry, k] = _odds(self.parts[j].scores[row])
-            self.places[entry, k] = self._open(j, entry, row, entry * self._K + k)
+            row, place = self._row(j, context, x), self.cells.append(j)
+            self.odds[entry, k] = _odds(self.rows.of(j, "scores")[row])
+            self.cells.of(j, "links")[place] = entry, row, entry * self._K + k
+            self.places[entry, k] = place
+        total = 1.0 + self.odds[entry].sum()
         for k, j in enumerate(assortment):
-            rate = self.odds[entry, k] / (1.0 + self.odds[entry].sum())
-            self.parts[j].rates[self.places[entry, k]] = rate
+            self.cells.of(j, "counts")[self.places[entry, k]] = 0, 0, self.odds[entry, k] / total
         return self.places[entry].tolist()
 
     def _row(self, j: int, context: int, x: np.ndarray) -> int:
-        """The row of a context in a model's part, opened at its first entry."""
-        part, row_of = self.parts[j], self._row_of[j]
+        """The row of a context among a model's, opened at its first entry."""
+        row_of = self._row_of[j]
         if context not in row_of:
-            row = row_of[context] = int(part.size[0])
-            if row == part.scores.size:
-                part = part._replace(**{name: doubled(getattr(part, name)) for name in BY_ROW})
-                self.parts[j] = part
-            part.contexts[row], part.place[row] = x, self._place_of[context]
-            part.scores[row] = self.theta[j] @ x
-            part.longest[0] = max(part.longest[0], x @ x)
-            part.size[0] += 1
+            row = row_of[context] = self.rows.append(j)
+            self.rows.of(j, "contexts")[row] = x
+            self.rows.of(j, "places")[row] = self._place_of[context]
+            self.rows.of(j, "scores")[row] = self.theta[j] @ x
+            self.errors[j, 1] = max(self.errors[j, 1], x @ x)
         return row_of[context]
-
-    def _open(self, j: int, entry: int, row: int, cell: int) -> int:
-        """The place of a new entry in a model's part."""
-        part = self.parts[j]
-        place = int(part.size[1])
-        if place == part.serves.size:
-            part = part._replace(**{name: doubled(getattr(part, name)) for name in BY_ENTRY})
-            self.parts[j] = part
-        part.entry[place], part.entry_row[place], part.cell[place] = entry, row, cell
-        part.size[1] += 1
-        return place
 
     def refresh(self, assortment: Assortment) -> None:
         """Recompute scores, odds and gradients of the offered models in double precision."""
-        contexts = []
+        contexts, flat = [], self.odds.reshape(-1)
         for j in assortment:
-            part = self.parts[j]
-            rows, entries = part.size
-            contexts.append(self._contexts[part.place[:rows]])
-            part.scores[:rows] = contexts[-1] @ self.theta[j]
-            odds = _odds(part.scores[:rows])[part.entry_row[:entries]]
-            self.odds.reshape(-1)[part.cell[:entries]] = odds
+            scores, links = self.rows.of(j, "scores"), self.cells.of(j, "links")
+            contexts.append(self._contexts[self.rows.of(j, "places")])
+            scores[:] = contexts[-1] @ self.theta[j]
+            flat[links[:, 2]] = _odds(scores)[links[:, 1]]
         for j, x in zip(assortment, contexts, strict=True):
-            part = self.parts[j]
-            rows, entries = part.size
-            total = 1.0 + self.odds[part.entry[:entries]].sum(axis=1)
-            part.rates[:entries] = self.odds.reshape(-1)[part.cell[:entries]] / total
-            residual = part.serves[:entries] * part.rates[:entries] - part.picks[:entries]
-            by_row = np.bincount(part.entry_row[:entries], residual, rows)
-            part.slope[:] = by_row @ x + self._ridge * self.theta[j]
-            part.blur[0] = 0.0
+            links, counts = self.cells.of(j, "links"), self.cells.of(j, "counts")
+            total = 1.0 + self.odds[links[:, 0]].sum(axis=1)
+            counts[:, 2] = flat[links[:, 2]] / total
+            residual = counts[:, 0] * counts[:, 2] - counts[:, 1]
+            by_row = np.bincount(links[:, 1], residual, len(x))
+            self.slopes[j] = by_row @ x + self._ridge * self.theta[j]
+            self.errors[j, 0] = 0.0
 
     def blur(self, assortment: Assortment) -> float:
         """Estimated float32 rounding error of the offered models' gradients."""
-        return max(float(self.parts[j].blur[0]) for j in assortment)
+        return max(float(self.errors[j, 0]) for j in assortment)
 
     def gradient_norm(self, j: int) -> float:
         """A model's gradient norm plus its estimated float32 rounding error."""
-        slope = self.parts[j].slope
-        return math.sqrt(slope @ slope) + float(self.parts[j].blur[0])
+        slope = self.slopes[j]
+        return math.sqrt(slope @ slope) + float(self.errors[j, 0])
 
     def block(self, assortment: Assortment) -> BlockHistory:
         """The entries that offered any model of the assortment, in the form of :mod:`cqb.mnl`."""
-        parts = [(part, int(part.size[1])) for part in self.parts_of(assortment)]
-        entries = np.unique(np.concatenate([part.entry[:n] for part, n in parts]))
+        links = [self.cells.of(j, "links") for j in assortment]
+        entries = np.unique(np.concatenate(links)[:, 0])
         contexts = np.empty((entries.size, self.theta.shape[1]))
-        offered = np.zeros((entries.size, self._K))
-        picks = np.zeros((entries.size, self._K))
+        offered, picks = np.zeros((2, entries.size, self._K))
         serves = np.zeros(entries.size)
-        for k, (part, n) in enumerate(parts):
-            at = np.searchsorted(entries, part.entry[:n])
-            contexts[at] = self._contexts[part.place[part.entry_row[:n]]]
+        for k, j in enumerate(assortment):
+            at, row, counts = *links[k].T[:2], self.cells.of(j, "counts")
+            at = np.searchsorted(entries, at)
+            contexts[at] = self._contexts[self.rows.of(j, "places")[row]]
             offered[at, k] = 1.0
-            picks[at, k] = part.picks[:n]
-            serves[at] = part.serves[:n]
+            serves[at], picks[at, k] = counts[:, 0], counts[:, 1]
         # Summed over the others alone: as a difference of sums they would be lost in large odds.
         outside = ~np.isin(self.members[entries], assortment)
         others = (self.odds[entries] * outside).sum(axis=1)

@@ -1,22 +1,28 @@
 """The inner loops of a refit, compiled by Numba: products with an inverse, and the descent itself.
 
 A round does little work in many small steps, so calls would cost more than arithmetic. The functions
-work on the arrays of :class:`.history.Part` and :class:`.lazy_inverse.Sum`, which their callers own and
-grow, and allocate nothing that outlives a call.
+work on the arrays of :class:`.history.History` and :class:`.lazy_inverse.LazyInverse`, which their
+callers own and grow, and allocate nothing that outlives a call: `tables` are those that
+:meth:`.history.History.tables` returns, `inverses` those of :class:`.lazy_inverse.Inverses`.
+
+The first run of an installation waits for the compiler, whose time grows with the number of types that
+a function meets and with every array expression. So all K and all steering inverses share one signature,
+and sums are loops.
 
 Numba's cache on disk notices a change in a function's own file only, not in functions it calls in
 other files. So no compiled function calls one of another module: what belongs to one loop is in one
-file (:mod:`.lazy_inverse` and :mod:`.draw_kernels` hold the others).
+file (:mod:`.absorb_kernels` and :mod:`.draw_kernels` hold the others).
 
-Symbols: K offered models, d coordinates of a context, H an approximate inverse Hessian.
+Symbols: K offered models, d coordinates of a context, n = K d, H an approximate inverse Hessian.
 """
 
 from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
+
+from .compiling import compiled, inlined, part
 
 CONVERGED, OVERSHOT, STALLED = 0, 1, 2
 
@@ -34,178 +40,194 @@ ROUNDING = 2.0**-24
 # Secant pairs that sharpen one inverse per model within a refit.
 MEMORY = 5
 
-compiled = numba.njit(cache=True, error_model="numpy")
+
+@part
+def inner(a, b):
+    """``<a, b>``, added from left to right."""
+    total = 0.0
+    for i in range(a.size):
+        total += a[i] * b[i]
+    return total
 
 
-@compiled
-def dot(inverse, x):
-    """``H x`` for `x` (n,), in the precision of the inverse."""
-    result = np.dot(inverse.base, x) if inverse.base.shape[0] else inverse.scale[0] * x
-    used = inverse.used[0]
-    if used:
-        terms = inverse.terms[:used]
-        result += np.dot(np.dot(terms, x) * inverse.signs[:used], terms)
-    return result
+@part
+def gradient(tables, models, slope):
+    """Update the offered models' pick rates and gradients to the current odds.
+
+    The joint gradient over their parameters is written into `slope` (n,).
+    """
+    theta, slopes, _, row_spans, contexts, _, cell_spans, links, counts, odds = tables
+    K, d = models.size, theta.shape[1]
+    added = np.empty(d, np.float32)
+    for k in range(K):
+        j = models[k]
+        start, rows = row_spans[j, 0], row_spans[j, 1]
+        change, by_row = np.zeros(rows), np.empty(rows, np.float32)
+        for cell in range(cell_spans[j, 0], cell_spans[j, 0] + cell_spans[j, 1]):
+            entry, total = links[cell, 0], 1.0
+            for c in range(K):
+                total += odds[entry * K + c]
+            rate = odds[links[cell, 2]] / total
+            moved = counts[cell, 0] * (rate - counts[cell, 2])
+            change[links[cell, 1]] += moved
+            counts[cell, 2] = rate
+        for row in range(rows):
+            by_row[row] = change[row]
+        np.dot(by_row, contexts[start : start + rows], added)
+        for i in range(d):
+            slopes[j, i] += added[i]
+            slope[k * d + i] = slopes[j, i]
 
 
-@compiled
-def append(inverse, term, sign):
-    """``H += sign * term term^T``; the caller provides the room."""
-    inverse.terms[inverse.used[0]] = term
-    inverse.signs[inverse.used[0]] = sign
-    inverse.used[0] += 1
-
-
-@compiled
-def update_scores(part, odds, step):
-    """Move a model's scores by a step (d,) of its parameters, and its odds with them.
+@inlined
+def move(tables, models, ridge, share, step):
+    """theta += share * step (n,) for the offered models, with their scores, odds and penalty.
 
     The error of a score is about ``ROUNDING |x| |step| / sqrt(d)``, with random signs, and enters the
     gradient with at most a quarter of its context; the change of the rates multiplied in
-    :func:`update_gradient` adds as much again.
+    :func:`gradient` adds as much again.
     """
-    rows, entries = part.size
-    change = np.dot(part.contexts[:rows], step.astype(np.float32))
-    value = np.empty(rows)
-    for row in range(rows):
-        part.scores[row] += change[row]
-        value[row] = math.exp(min(part.scores[row], HIGHEST))
-    flat = odds.reshape(-1)
-    for place in range(entries):
-        flat[part.cell[place]] = value[part.entry_row[place]]
-    spread = 0.5 * part.longest[0] * math.sqrt(rows / step.size)
-    part.blur[0] += ROUNDING * spread * math.sqrt(np.dot(step, step))
-
-
-@compiled
-def update_gradient(part, odds):
-    """Update a model's pick rates and gradient to the current odds."""
-    rows, entries = part.size
-    flat = odds.reshape(-1)
-    change = np.zeros(rows)
-    for place in range(entries):
-        total = 1.0
-        for k in range(odds.shape[1]):
-            total += odds[part.entry[place], k]
-        rate = flat[part.cell[place]] / total
-        change[part.entry_row[place]] += part.serves[place] * (rate - part.rates[place])
-        part.rates[place] = rate
-    part.slope[:] += np.dot(change.astype(np.float32), part.contexts[:rows])
-
-
-@compiled
-def gradient(parts, odds):
-    """Joint gradient over the parameters of the offered models, float64 (K, d)."""
-    slope = np.empty((len(parts), parts[0].slope.size))
-    for k in range(len(parts)):
-        update_gradient(parts[k], odds)
-        slope[k] = parts[k].slope
-    return slope
-
-
-@compiled
-def move(theta, models, parts, odds, ridge, step):
-    """theta += `step` (K, d) for the offered models, with their scores, odds and penalty."""
+    theta, slopes, errors, row_spans, contexts, scores, cell_spans, links, _, odds = tables
+    d = theta.shape[1]
+    single = np.empty(d, np.float32)
     for k in range(models.size):
-        theta[models[k]] += step[k]
-        part = parts[k]
-        part.slope[:] += ridge * step[k]
-        update_scores(part, odds, step[k])
+        j, square = models[k], 0.0
+        for i in range(d):
+            change = share * step[k * d + i]
+            theta[j, i] += change
+            slopes[j, i] += ridge * change
+            single[i] = change
+            square += change * change
+        start, rows = row_spans[j, 0], row_spans[j, 1]
+        added, value = np.empty(rows, np.float32), np.empty(rows)
+        np.dot(contexts[start : start + rows], single, added)
+        for row in range(rows):
+            scores[start + row] += added[row]
+            value[row] = math.exp(min(scores[start + row], HIGHEST))
+        for cell in range(cell_spans[j, 0], cell_spans[j, 0] + cell_spans[j, 1]):
+            odds[links[cell, 2]] = value[links[cell, 1]]
+        spread = 0.5 * errors[j, 1] * math.sqrt(rows / d)
+        errors[j, 0] += ROUNDING * spread * math.sqrt(square)
 
 
-@compiled
-def base_dot(inverses, slope):
-    """The inverse times a joint gradient (K, d): one joint inverse, or one per model."""
-    K, d = slope.shape
-    if len(inverses) == 1:
-        flat = slope.astype(np.float32).reshape(-1)
-        return dot(inverses[0], flat).astype(np.float64).reshape(K, d)
-    result = np.empty((K, d))
-    for k in range(K):
-        result[k] = dot(inverses[k], slope[k].astype(np.float32))
-    return result
+@inlined
+def base_dot(inverses, which, slope, result):
+    """The inverse times a joint gradient (n,), into `result`: one joint inverse, or one per model."""
+    base, scale, all_terms, signs, in_use = inverses
+    size = slope.size // which.size
+    x, product = np.empty(size, np.float32), np.empty(size, np.float32)
+    for k in range(which.size):
+        s = which[k]
+        used = in_use[s, 0]
+        for i in range(size):
+            x[i] = slope[k * size + i]
+            product[i] = scale[s] * x[i]
+        if in_use[s, 1]:
+            np.dot(base[s], x, product)
+        for i in range(size):
+            result[k * size + i] = product[i]
+        if used:
+            terms, weights = all_terms[s, :used], np.empty(used, np.float32)
+            np.dot(terms, x, weights)
+            for i in range(used):
+                weights[i] *= signs[s, i]
+            np.dot(weights, terms, product)
+            for i in range(size):
+                result[k * size + i] = np.float32(result[k * size + i]) + product[i]
 
 
-@compiled
-def learn_secant(inverse, full, share, before, after, ahead):
-    """Learn from a `share` of the step ``full = -H before``, which led to gradient `after`; ``H after``.
+@inlined
+def learn_secant(inverses, s, full, share, before, after, ahead):
+    """Learn from a `share` of the step ``full = -H before``, which led to gradient `after`.
 
     The symmetric rank-one secant: its term is the residual ``r = step - H y``, y the change of the
-    gradient. After a full step r equals ``-H after`` (`ahead`), and the term only scales the next step.
+    gradient. After a full step r equals ``-H after``, and the term only scales the next step. `ahead`,
+    ``H after`` (n,), becomes that of the new H.
     """
-    residual = (share - 1.0) * full - ahead
-    curve = np.sum(residual * (after - before))
-    mended = ahead + residual * (np.sum(residual * after) / curve)
-    downhill = np.sum(mended * after)
-    if not 0.0 < downhill < WILD * abs(np.sum(ahead * after)):
-        return ahead
-    append(inverse, residual.reshape(-1) / math.sqrt(abs(curve)), np.sign(curve))
-    return mended
+    _, _, terms, signs, used = inverses
+    residual = np.empty(full.size)
+    curve = onward = plain = downhill = 0.0
+    for i in range(full.size):
+        residual[i] = (share - 1.0) * full[i] - ahead[i]
+        curve += residual[i] * (after[i] - before[i])
+        onward += residual[i] * after[i]
+        plain += ahead[i] * after[i]
+    for i in range(full.size):
+        downhill += (ahead[i] + residual[i] * (onward / curve)) * after[i]
+    if 0.0 < downhill < WILD * abs(plain):
+        length = math.sqrt(abs(curve))
+        for i in range(full.size):
+            terms[s, used[s, 0], i] = residual[i] / length
+            ahead[i] += residual[i] * (onward / curve)
+        signs[s, used[s, 0]] = 1.0 if curve > 0.0 else -1.0
+        used[s, 0] += 1
 
 
-@compiled
-def remember(pairs, step, change):
+@inlined
+def remember(pairs, learned, step, share, before, after):
     """Store a secant pair (step, change of gradient), unless it shows no curvature.
 
-    pairs : float64 (MEMORY + 1, 2, K, d), the newest first; row MEMORY holds the count.
+    Parameters
+    ----------
+    pairs : float64 (MEMORY + 1, 2, n), where pair i has row ``i % (MEMORY + 1)``.
+    learned : pairs so far.
+    share : of the step (n,) that was taken from gradient `before` to `after`.
+
+    Returns
+    -------
+    Pairs so far.
     """
-    curve = np.dot(step.reshape(-1), change.reshape(-1))
-    lengths = np.sqrt(np.sum(step * step) * np.sum(change * change))
-    if not curve > 1e-10 * lengths:
-        return
-    for i in range(MEMORY - 1, 0, -1):
-        pairs[i] = pairs[i - 1]
-    pairs[0, 0], pairs[0, 1] = step, change
-    pairs[MEMORY, 0, 0, 0] = min(MEMORY, pairs[MEMORY, 0, 0, 0] + 1.0)
+    pair = pairs[learned % (MEMORY + 1)]
+    for i in range(step.size):
+        pair[0, i], pair[1, i] = share * step[i], after[i] - before[i]
+    squares = inner(pair[0], pair[0]) * inner(pair[1], pair[1])
+    return learned + (inner(pair[0], pair[1]) > 1e-10 * math.sqrt(squares))
 
 
-@compiled
-def sharpened_dot(pairs, inverses, slope):
-    """The inverse times a joint gradient, sharpened by secant pairs (two-loop recursion, L-BFGS).
+@inlined
+def sharpened_dot(pairs, learned, inverses, which, slope, result):
+    """The inverse times a joint gradient, into `result`, sharpened by secant pairs (L-BFGS).
 
-    Positive definite whenever the base inverse is: the pairs are true secants of a Hessian that has only
-    grown since.
+    The two-loop recursion. Positive definite whenever the base inverse is: the pairs are true secants of
+    a Hessian that has only grown since.
     """
-    count = int(pairs[MEMORY, 0, 0, 0])
-    weights = np.empty(count)
-    slope = slope.copy()
-    for i in range(count):
-        step, change = pairs[i]
-        weights[i] = np.sum(step * slope) / np.sum(step * change)
-        slope -= weights[i] * change
-    result = base_dot(inverses, slope)
-    for i in range(count - 1, -1, -1):
-        step, change = pairs[i]
-        result += (weights[i] - np.sum(change * result) / np.sum(step * change)) * step
-    return result
+    oldest = max(0, learned - MEMORY)
+    weights, rest = np.empty(MEMORY), slope.copy()
+    for pair in range(learned - 1, oldest - 1, -1):
+        step, change = pairs[pair % (MEMORY + 1), 0], pairs[pair % (MEMORY + 1), 1]
+        weight = weights[pair - oldest] = inner(step, rest) / inner(step, change)
+        for i in range(rest.size):
+            rest[i] -= weight * change[i]
+    base_dot(inverses, which, rest, result)
+    for pair in range(oldest, learned):
+        step, change = pairs[pair % (MEMORY + 1), 0], pairs[pair % (MEMORY + 1), 1]
+        weight = weights[pair - oldest] - inner(change, result) / inner(step, change)
+        for i in range(rest.size):
+            result[i] += weight * step[i]
 
 
-@compiled
-def line_search(theta, models, parts, odds, ridge, step, before, after):
-    """Shorten a step that went too far, so that the slope along it changed its sign.
+@inlined
+def take_step(tables, models, ridge, step, before, after):
+    """Move by a step, or by less where it goes too far, so that the slope along it changes its sign.
 
     The objective is convex, so the slope along a step rises and has a root between the ends. It is found
-    by regula falsi, in which an end that stays counts half (Illinois). `after`, the gradient, moves too.
+    by regula falsi, in which an end that stays counts half (Illinois). `before` is the gradient (n,),
+    `after` the place for the new one.
 
     Returns
     -------
     (the share of the step that is taken, gradient evaluations)
     """
-    low, high = 0.0, 1.0
-    at_low, at_high = np.sum(before * step), np.sum(after * step)
-    if at_low >= 0.0:
-        return 1.0, 0
+    low, high, at_low, at_high = 0.0, 1.0, inner(before, step), 0.0
     enough = -ENOUGH * at_low
-    share, slope, tries, side = 1.0, at_high, 0, 0
-    while (slope > enough or (tries and slope < -enough)) and tries < SHORTER:
-        root = (at_high * low - at_low * high) / (at_high - at_low)
-        margin = MARGIN * (high - low)
-        root = min(max(root, low + margin), high - margin)
-        move(theta, models, parts, odds, ridge, (root - share) * step)
-        after[:] = gradient(parts, odds)
-        share, tries = root, tries + 1
-        slope = np.sum(after * step)
-        if slope > 0.0:
+    root, share, tries, side = 1.0, 0.0, 0, 0
+    while True:
+        move(tables, models, ridge, root - share, step)
+        gradient(tables, models, after)
+        share, slope = root, inner(after, step)
+        if tries == 0:
+            at_high = slope
+        elif slope > 0.0:
             high, at_high = share, slope
             at_low *= 0.5 if side > 0 else 1.0
             side = 1
@@ -213,56 +235,65 @@ def line_search(theta, models, parts, odds, ridge, step, before, after):
             low, at_low = share, slope
             at_high *= 0.5 if side < 0 else 1.0
             side = -1
-    return share, tries
+        tries += 1
+        far = slope > enough or (tries > 1 and slope < -enough)
+        if not far or tries > SHORTER or enough <= 0.0:
+            return share, tries
+        margin = MARGIN * (high - low)
+        root = (at_high * low - at_low * high) / (at_high - at_low)
+        root = min(max(root, low + margin), high - margin)
 
 
 @compiled
-def descend(theta, models, parts, odds, inverses, ridge, tolerance, overshoot, most):
+def descend(models, which, ridge, tolerance, overshoot, most, *arrays):
     """Quasi-Newton steps until the joint gradient is within tolerance.
 
     Parameters
     ----------
-    theta : (N, d), moved in place. models : (K,) int64, the assortment.
-    inverses : one over the joint parameters, or one per model.
+    models : (K,) int64, the assortment. which : int64, of the inverses: one over the joint parameters,
+        or one per model.
     overshoot : a step is undone if it makes the gradient longer than this multiple of its length
         before. most : largest number of gradient evaluations.
+    arrays : the tables, then the inverses; Numba takes arrays several times faster than named tuples.
 
     Returns
     -------
     (CONVERGED, OVERSHOT or STALLED, gradient evaluations). After OVERSHOT theta is the one before the
     step, and scores, odds and gradients must be recomputed.
     """
-    K, d = models.size, theta.shape[1]
-    pairs = np.zeros((MEMORY + 1, 2, K, d) if len(inverses) > 1 else (0, 2, K, d))
+    tables, inverses, theta, slopes = arrays[:10], arrays[10:], arrays[0], arrays[1]
+    K, d, joint = models.size, theta.shape[1], which.size == 1
+    here, before, slope = np.empty((K, d)), np.empty(K * d), np.empty(K * d)
+    step, ahead, share = np.empty(K * d), np.empty(K * d), 0.0
+    pairs, learned = np.empty((MEMORY + 1, 2, 0 if joint else K * d)), np.int64(0)
     if K > 1:
         # The other models of their entries have moved since their own last refit.
-        gradient(parts, odds)
-    slope = np.empty((K, d))
-    for k in range(K):
-        slope[k] = parts[k].slope
-    size, passes = math.sqrt(np.sum(slope * slope)), 1
+        gradient(tables, models, slope)
+    else:
+        for i in range(d):
+            slope[i] = slopes[models[0], i]
+    size, passes = math.sqrt(inner(slope, slope)), 1
     if size <= tolerance:
         return CONVERGED, passes
-    step = -base_dot(inverses, slope)
-    while passes < most:
-        here = theta[models]
-        move(theta, models, parts, odds, ridge, step)
-        after = gradient(parts, odds)
-        share, tries = line_search(theta, models, parts, odds, ridge, step, slope, after)
-        passes += 1 + tries
-        longer = math.sqrt(np.sum(after * after))
+    while True:
+        sharpened_dot(pairs, learned, inverses, which, slope, ahead)
+        if joint and passes > 1:
+            learn_secant(inverses, which[0], step, share, before, slope, ahead)
+        if size <= tolerance or passes >= most:
+            return CONVERGED if size <= tolerance else STALLED, passes
+        for k in range(K):
+            for i in range(d):
+                here[k, i], step[k * d + i] = theta[models[k], i], -ahead[k * d + i]
+        before, slope = slope, before
+        share, tries = take_step(tables, models, ridge, step, before, slope)
+        passes += tries
+        longer = math.sqrt(inner(slope, slope))
         if not longer <= overshoot * size:
-            theta[models] = here
+            for i in range(K * d):
+                theta[models[i // d], i % d] = here[i // d, i % d]
             return OVERSHOT, passes
-        if K == 1 and longer <= tolerance:
+        size = longer
+        if K == 1 and size <= tolerance:
             return CONVERGED, passes
-        if len(inverses) == 1:
-            ahead = base_dot(inverses, after)
-            step = -learn_secant(inverses[0], step, share, slope, after, ahead)
-        else:
-            remember(pairs, share * step, after - slope)
-            step = -sharpened_dot(pairs, inverses, after)
-        slope, size = after, longer
-        if size <= tolerance:
-            return CONVERGED, passes
-    return STALLED, passes
+        if not joint:
+            learned = remember(pairs, learned, step, share, before, slope)

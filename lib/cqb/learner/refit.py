@@ -27,7 +27,7 @@ import numpy as np
 from ..mnl import Assortment, hessian, ridge_mle
 from . import kernels
 from .history import History
-from .lazy_inverse import Curvature, LazyInverse
+from .lazy_inverse import BLOCK, Curvature, Inverses, LazyInverse, empty_inverses
 
 # A step is undone if it makes the gradient longer than this multiple of its length before.
 OVERSHOOT = 10.0
@@ -77,9 +77,8 @@ class Estimator:
             )
         self.counts: Counter[str] = Counter()
         self._history = History(self.n_models, self.d, self.K, self.ridge)
-        self._blocks = [
-            Curvature((j,), self.d, self.ridge, MOST_PASSES) for j in range(self.n_models)
-        ]
+        blocks = self._inverses(self.n_models, 1)
+        self._blocks = [Curvature((j,), blocks, j) for j in range(self.n_models)]
         self._joint: dict[Assortment, Curvature] = {}
         self._rounds: dict[Assortment, int] = {}
         self._serves = [0] * self.n_models
@@ -141,11 +140,14 @@ class Estimator:
         """
         self.counts["refits"] += 1
         history, index = self._history, np.array(assortment)
+        which = np.array([part.which for part in steering])
         left = MOST_PASSES
         while True:
-            where = (self.theta, index, history.parts_of(assortment), history.odds)
-            inverses = tuple(part.sum for part in steering)
-            end, passes = kernels.descend(*where, inverses, self.ridge, tolerance, OVERSHOOT, left)
+            for part in steering:
+                part.inverse.fold_block()
+            arrays = (*history.tables(), *steering[0].inverses)
+            limits = self.ridge, tolerance, OVERSHOOT, left
+            end, passes = kernels.descend(index, which, *limits, *arrays)
             self.counts["passes"] += passes
             left -= passes
             if end == kernels.CONVERGED and history.blur(assortment) <= BLUR * tolerance:
@@ -167,11 +169,15 @@ class Estimator:
             return [self._joint[assortment]]
         of_models = max(self._serves[j] for j in assortment)
         if self._rounds[assortment] >= max(JOINT_ROUNDS, JOINT_SHARE * of_models):
-            self._joint[assortment] = Curvature(assortment, self.d, self.ridge, MOST_PASSES)
+            self._joint[assortment] = Curvature(assortment, self._inverses(1, self.K))
             if len(self._joint) > MOST_JOINT:
                 del self._joint[next(iter(self._joint))]
             return [self._joint[assortment]]
         return [self._blocks[j] for j in assortment]
+
+    def _inverses(self, count: int, n: int) -> Inverses:
+        """Inverse Hessians over n models' parameters each, with room for the terms of one refit."""
+        return empty_inverses(count, n * self.d, self.ridge, BLOCK + MOST_PASSES + n)
 
     def _rebuild(self, assortment: Assortment, steering: list[Curvature]) -> None:
         """Replace the steering inverses by the exact inverse Hessian."""

@@ -134,12 +134,12 @@ def _draws(candidates: Candidates, inverse: LazyInverse, j: int, mine: np.ndarra
     queue costs its own length times d and not its square.
     """
     everyone = np.arange(mine[-1] + 1)
-    normals = candidates.normals[: everyone.size, j]
     if everyone.size <= FEW:
-        rows = candidates.rows(everyone)
-        trusted, drawn = draw_kernels.draws(inverse.flushed(), rows, normals, mine, TRUSTED)
+        covariance = inverse.gram(candidates.rows(everyone))
+        trusted, drawn = draw_kernels.draws(covariance, candidates.normals, j, mine, TRUSTED)
         if trusted:
             return drawn
+    normals = candidates.normals[: everyone.size, j]
     rank = candidates.contexts.shape[1]
     leading = candidates.rows(everyone[:rank])
     factor, pivots = cholesky(inverse.gram(leading))

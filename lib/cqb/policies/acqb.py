@@ -21,7 +21,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from ..exploration import ROTATIONS, Schedule, decaying, explore_then_rarely, pure_rounds, solve_c1
-from ..learner import draw_kernels, thompson
+from ..learner import thompson
 from ..learner.lazy_inverse import LazyInverse
 from ..learner.refit import Estimator, OnlineEstimator
 from ..posterior import confidence_radius, optimistic_draws
@@ -103,7 +103,7 @@ class ThompsonLearner(Learner):
         super().__init__(service, streams, coin, radius, estimator)
         self._normals = streams.rounds("posterior")
         self._draws = optimistic_draws(service.K)
-        # 1 / (an upper bound of the posterior variance), per context and model: draw_kernels.prospects.
+        # 1 / (an upper bound of the posterior variance at alpha = 1), per context and model.
         norms = np.einsum("cd,cd->c", service.contexts, service.contexts)
         self._longest = float(np.sqrt(norms.max()))
         bound = service.learner.lambda0 / np.maximum(norms, 1e-300)
@@ -145,9 +145,8 @@ class ThompsonLearner(Learner):
         self, index: np.ndarray, normals: np.ndarray, penalty: np.ndarray | float
     ) -> thompson.Candidates:
         """Waiting contexts as the Thompson choice sees them."""
-        mean, deviation = draw_kernels.prospects(
-            self._contexts, index, self._estimator.theta, self._information
-        )
+        mean = self._contexts[index] @ self._estimator.theta.T
+        deviation = 1.0 / np.sqrt(self._information[index])
         return thompson.Candidates(self._contexts, index, mean - penalty, deviation, normals)
 
     def observe(self, t: int, query: int, context: int, assortment: Assortment, pick: int) -> None:
