@@ -32,8 +32,10 @@ from ..policies.base import ScoredRows
 from ..routing_table import RoutingTable, split_rows
 from ..runs import Cell, Run, Task, rows_of
 from ..simulate import simulate
+from ..stats import final_summary, paired
 from ..streams import Streams
 from ..study import Study
+from ..tables import select
 from .beyond.scenarios import Scenario, service_of
 from .experiments import BEYOND
 
@@ -49,6 +51,14 @@ COMPARED = (
     *BEYOND,
     *("ACQB-M-query", "ACQB-MW-query"),
 )
+# Policies that know what failed a query, and the policy to compare each with: the same learner without
+# that knowledge and with as many scored rows. TS-memory has none; it is compared with ACQB.
+WITHOUT_MEMORY = {
+    "TS-memory": "ACQB",
+    "ACQB-P": "ACQB",
+    **dict.fromkeys(("ACQB-P-tuned", "ACQB-M-query", "ACQB-M"), "ACQB-tuned"),
+    **dict.fromkeys(("ACQB-MW-query", "ACQB-MW"), "ACQB-W"),
+}
 
 
 @dataclass(frozen=True)
@@ -128,6 +138,18 @@ def rows(run: Retry, table: RoutingTable) -> pd.DataFrame:
     return narrowed(rows_of(task, finished, environment, checkpoints(task.T, 50)))
 
 
+def effect_of_memory(table: pd.DataFrame) -> pd.DataFrame:
+    """Final regret of each policy in :data:`WITHOUT_MEMORY` less that of the other, paired by seed.
+
+    Columns of :func:`cqb.stats.paired` and `against`, a row per version and policy.
+    """
+    found = [
+        paired(select(table, policy=(policy, base)), base).assign(against=base)
+        for policy, base in WITHOUT_MEMORY.items()
+    ]
+    return pd.concat(found, ignore_index=True)
+
+
 STUDIES = {
     "rates-evalperf": Study(
         name="rates-evalperf",
@@ -140,3 +162,11 @@ STUDIES = {
         cost=lambda run: seconds_of(run.task),
     )
 }
+
+
+def summary() -> pd.DataFrame:
+    """Final means with intervals of the stored study, a row per version and policy."""
+    return final_summary(STUDIES["rates-evalperf"].read())
+
+
+REPORTS = {"real/rates_summary.csv": summary}
