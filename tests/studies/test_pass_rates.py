@@ -99,8 +99,8 @@ def test_a_memory_is_compared_with_its_policy_without_one(monkeypatch, found):
 
 def test_the_sentence_reads_the_intervals():
     ends = {"regret_low": [-3.0, 1.0, -1.0], "regret_high": [-1.0, 2.0, 1.0]}
-    effect = pd.DataFrame({"dataset": "A", "policy": ["p", "q", "r"], **ends})
-    said = "A, with memory: lower regret: p; higher: q; no clear difference: r"
+    effect = pd.DataFrame({"dataset": "A", "t": 7, "policy": ["p", "q", "r"], **ends})
+    said = "A, round 7: lower regret: p; higher: q; no clear difference: r"
     assert summaries.memory(effect) == said
 
 

@@ -138,13 +138,14 @@ def rows(run: Retry, table: RoutingTable) -> pd.DataFrame:
     return narrowed(rows_of(task, finished, environment, checkpoints(task.T, 50)))
 
 
-def effect_of_memory(table: pd.DataFrame) -> pd.DataFrame:
-    """Final regret of each policy in :data:`WITHOUT_MEMORY` less that of the other, paired by seed.
+def effect_of_memory(table: pd.DataFrame, t: int | None = None) -> pd.DataFrame:
+    """Regret of each policy in :data:`WITHOUT_MEMORY` less that of the other, paired by seed.
 
-    Columns of :func:`cqb.stats.paired` and `against`, a row per version and policy.
+    It is that after round `t`, by default the last. Columns of :func:`cqb.stats.paired` and `against`, a
+    row per version and policy.
     """
     found = [
-        paired(select(table, policy=(policy, base)), base).assign(against=base)
+        paired(select(table, policy=(policy, base)), base, t).assign(against=base)
         for policy, base in WITHOUT_MEMORY.items()
     ]
     return pd.concat(found, ignore_index=True)

@@ -72,7 +72,7 @@ def memory(differences: pd.DataFrame) -> str:
             f"{word}: {', '.join(rows['policy'][is_so]) or 'none'}"
             for word, is_so in groups.items()
         ]
-        lines.append(f"{name}, with memory: {'; '.join(said)}")
+        lines.append(f"{name}, round {rows['t'].iloc[0]}: {'; '.join(said)}")
     return "\n".join(lines)
 
 
