@@ -211,6 +211,27 @@ def _place(world: str, K: int, lam: float, rate: float) -> str:
     return text + (f", lam = {lam:g}" if world == "recorded" else "")
 
 
+def memory(differences: pd.DataFrame) -> Figure:
+    """What a policy's memory of failures changes in regret, a panel per version of the retries.
+
+    `differences` are those of :func:`cqb.studies.pass_rates.effect_of_memory`.
+    """
+    ends = {"mean": "regret_difference", "low": "regret_low", "high": "regret_high"}
+    rows = differences.assign(**{end: differences[column] for end, column in ends.items()})
+    rows["pair"] = rows["policy"] + " less " + rows["against"]
+    of = rows.drop_duplicates("pair").set_index("pair")["policy"]
+    policies = looks(of)
+    look = {pair: policies[policy] for pair, policy in of.items()}
+
+    def make(dataset: str, here: pd.DataFrame) -> Panel:
+        return panel(forest, here, look, by="pair", title=dataset, guides=[("x", 0.0, {})])
+
+    caption = f"mean of {rows['seeds'].max()} seeds, bar: 95% interval, paired by seed"
+    heading = f"routing regret after {rows['t'].max()} rounds, difference (departures)"
+    panels, height = [each(rows, "dataset", make)], 0.5 + 0.24 * len(look)
+    return sheet(panels, height, sharey=True, title=heading, caption=caption)
+
+
 def attempts(rows: pd.DataFrame) -> Figure:
     """How often an attempt succeeds after so many failures, by data set and by who tries again.
 

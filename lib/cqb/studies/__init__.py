@@ -4,9 +4,29 @@ from __future__ import annotations
 
 from ..study import Study
 from ..study.replay import Report
-from . import attempts, beyond, bursts, experiments, facts, refinement, sensitivity, theory
+from . import (
+    attempts,
+    beyond,
+    bursts,
+    experiments,
+    facts,
+    pass_rates,
+    refinement,
+    sensitivity,
+    theory,
+)
 
-MODULES = (beyond, bursts, experiments, refinement, sensitivity, theory, attempts, facts)
+MODULES = (
+    beyond,
+    bursts,
+    experiments,
+    refinement,
+    sensitivity,
+    theory,
+    attempts,
+    pass_rates,
+    facts,
+)
 STUDIES: dict[str, Study] = {name: s for module in MODULES for name, s in module.STUDIES.items()}
 REPORTS: dict[str, Report] = {
     path: report for module in MODULES for path, report in getattr(module, "REPORTS", {}).items()

@@ -97,7 +97,13 @@ def _interval(top: np.ndarray, bottom: np.ndarray) -> tuple[float, float, float]
 
 STUDIES = {
     f"attempts-{name}": Study(
-        name=f"attempts-{name}", version=VERSION, data=name, tasks=(task,), run=rows, default=True
+        name=f"attempts-{name}",
+        version=VERSION,
+        data=name,
+        tasks=(task,),
+        run=rows,
+        default=True,
+        vectors=False,
     )
     for name, task in {"evalperf": Attempts(100, 5), "cruxeval": Attempts(10, 5, True)}.items()
 }

@@ -21,6 +21,7 @@ import threadpoolctl
 from joblib.externals.loky import ProcessPoolExecutor
 from tqdm import tqdm
 
+from .. import datasets
 from ..checks import shown, whole
 from . import data
 from .provenance import source_hash
@@ -61,7 +62,8 @@ def run_missing(
     about = {"name": study.name, "cost": study.cost, **how}
     if parts:
         about["keep"] = parts.write
-    return found | run_tasks(rest, study.run, data.load(study.data), **about)
+    world = data.load(study.data) if study.vectors else datasets.load(study.data)
+    return found | run_tasks(rest, study.run, world, **about)
 
 
 def run_tasks(

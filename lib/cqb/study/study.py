@@ -54,6 +54,7 @@ class Study:
     version : raised by hand, with a reason, when the numbers are meant to change. A stored row of
         another version is never used.
     data : name of the data set that tasks read (:func:`cqb.study.data.load`), or None.
+    vectors : False if tasks do not read the vectors of its prompts, which are then not encoded.
     tasks : frozen dataclasses, independent of each other, seed included. ``str(task)`` is a readable
         label, different for each task. A field added later with a default leaves old rows valid.
     run : ``run(task, data)`` gives the rows of one task. It must depend on nothing else.
@@ -86,6 +87,7 @@ class Study:
     settings: Any = None
     artifacts: tuple[str, ...] = ()
     default: bool = False
+    vectors: bool = True
 
     def __str__(self) -> str:
         return self.name

@@ -9,7 +9,7 @@ import pandas as pd
 
 from ...figures.style import in_order
 from ...metrics import LONG_WAIT
-from ...stats import final, half_width, interval
+from ...stats import final, half_width, interval, paired
 from ...tables import spread, text
 from .comparison import CELL, by_cell, judge
 from .scenarios import ACQB_LINEAR
@@ -43,6 +43,37 @@ def regrets(tidy: pd.DataFrame, K: int) -> str:
     table = shown.unstack(["lam", "arrival_rate"]).sort_index(axis=1)
     table.columns = [f"lam {lam:g}, {rate:g}" for lam, rate in table.columns]
     return text(table.reindex(in_order(last["policy"])).fillna("-"))
+
+
+def versions(tidy: pd.DataFrame, against: Sequence[str]) -> str:
+    """Final regret and its paired difference to each of `against`: a line per policy, by data set."""
+    columns = {}
+    for name, rows in tidy.groupby("dataset", sort=False):
+        columns[name, "regret"] = spreads_over_seeds(final(rows).groupby("policy")["regret"])
+        for base in against:
+            gap = paired(rows, base).set_index("policy")
+            ends = zip(gap["regret_difference"], gap["regret_high"], strict=True)
+            shown = [spread(mean, high - mean, sign="+") for mean, high in ends]
+            columns[name, f"less {base}"] = pd.Series(shown, gap.index)
+    return text(pd.DataFrame(columns).reindex(in_order(tidy["policy"])).fillna("-"))
+
+
+def memory(differences: pd.DataFrame) -> str:
+    """Per version of the retries, whom a memory of failures helps and whom it harms.
+
+    `differences` are those of :func:`cqb.studies.pass_rates.effect_of_memory`. It helps or harms where
+    the 95% interval leaves out 0.
+    """
+    lines = []
+    for name, rows in differences.groupby("dataset", sort=False):
+        helps, harms = rows["regret_high"] < 0, rows["regret_low"] > 0
+        groups = {"lower regret": helps, "higher": harms, "no clear difference": ~(helps | harms)}
+        said = [
+            f"{word}: {', '.join(rows['policy'][is_so]) or 'none'}"
+            for word, is_so in groups.items()
+        ]
+        lines.append(f"{name}, round {rows['t'].iloc[0]}: {'; '.join(said)}")
+    return "\n".join(lines)
 
 
 def targets(tidy: pd.DataFrame, policies: Sequence[str]) -> str:
