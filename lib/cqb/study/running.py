@@ -26,6 +26,7 @@ from ..checks import shown, whole
 from . import data
 from .provenance import source_hash
 from .store import Parts
+from .warned import heard, once
 
 if TYPE_CHECKING:
     from .study import Study
@@ -36,7 +37,6 @@ PATIENCE = "30s"  # for a scheduler to answer
 Run = Callable[[Any, Any], Any]  # of a task and the data
 Tasks = Mapping[Any, Any]  # by key
 Ended = tuple[Any, Any]  # the key of a task and its result
-Warned = tuple[str, type[Warning], str, int]  # text, category, file and line
 
 
 class WorkerDied(RuntimeError):
@@ -141,25 +141,8 @@ def side_by_side(
         return _on_executor(function, tasks, data, executor)
     workers = whole("workers", workers, 1)
     if workers == 1 or len(tasks) < 2:
-        return _once((key, _heard(function, task, data)) for key, task in tasks.items())
-    return _once(_on_processes(function, tasks, data, min(workers, len(tasks))))
-
-
-def _heard(function: Run, task: Any, data: Any) -> tuple[Any, list[Warned]]:
-    """``function(task, data)``, and what it warned of."""
-    with warnings.catch_warnings(record=True) as heard:
-        result = function(task, data)
-    return result, [(str(w.message), w.category, w.filename, w.lineno) for w in heard]
-
-
-def _once(ended: Iterator[tuple[Any, tuple[Any, list[Warned]]]]) -> Iterator[Ended]:
-    """Pass results on, and each distinct warning once, however many tasks and processes gave it."""
-    known: set[Warned] = set()
-    for key, (result, heard) in ended:
-        for warned in dict.fromkeys(w for w in heard if w not in known):
-            warnings.warn_explicit(*warned)
-        known.update(heard)
-        yield key, result
+        return once((key, heard(function, task, data)) for key, task in tasks.items())
+    return once(_on_processes(function, tasks, data, min(workers, len(tasks))))
 
 
 def _on_executor(function: Run, tasks: Tasks, data: Any, executor: Executor) -> Iterator[Ended]:
@@ -238,7 +221,7 @@ def _begin(data: Any) -> None:
 
 
 def _call(function: Run, task: Any) -> Any:
-    return _heard(function, task, _held["data"])
+    return heard(function, task, _held["data"])
 
 
 class DaskExecutor(Executor):
