@@ -25,8 +25,8 @@ from .provenance import git_state
 from .running import run_missing, side_by_side
 from .study import Study
 
-BUDGET = 4.0  # CPU seconds of the tasks of a study that every short replay runs, roughly
-LONGEST = 10.0  # CPU seconds of one task in a short replay: longer ones are left to a full one
+BUDGET = 2.5  # CPU seconds of the tasks of a study that every short replay runs, roughly
+LONGEST = 7.0  # CPU seconds of one task in a short replay: longer ones are left to a full one
 CHANGING = 1  # tasks that change with the commit
 Report = Callable[[], pd.DataFrame]
 

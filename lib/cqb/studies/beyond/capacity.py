@@ -138,7 +138,7 @@ def stability(data: str, seeds: tuple[int, ...], T: int, steps: int) -> Study:
         data,
         tuple(StabilityTask(policy, seed, T, 1000, 0.4, 0.96, steps) for policy, seed in which),
         run,
-        cost=lambda task: steps * T / 5000 * (2.0 if task.policy.startswith("ACQB") else 0.3),
+        cost=lambda task: steps * T / 5000 * (3.5 if task.policy.startswith("ACQB") else 0.5),
     )
 
 

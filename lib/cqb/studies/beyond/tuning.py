@@ -273,7 +273,9 @@ def laws(data: str, seeds: tuple[int, ...], T: int | None = None) -> Study:
     """Every law on logged rounds of a data set, K = 1, arrival rate .6."""
     which = product((Cell(1, 0.0, 0.6), Cell(1, 5.0, 0.6)), seeds, LAWS)
     tasks = tuple(LawTask(law, cell, seed, T) for cell, seed, law in which)
-    return Study(f"beyond-laws-{data}", 1, data, tasks, run_law)
+    return Study(
+        f"beyond-laws-{data}", 1, data, tasks, run_law, cost=lambda task: 1.0 if task.T else 5.0
+    )
 
 
 STUDIES = (
