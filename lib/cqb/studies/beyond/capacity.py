@@ -143,7 +143,8 @@ def stability(data: str, seeds: tuple[int, ...], T: int, steps: int) -> Study:
 
 
 HIDDEN_TASKS = tuple(HiddenTask(*which) for which in product(HIDDEN_POLICIES, (1, 2, 3, 4, 5)))
-HIDDEN = Study("beyond-hidden", 1, None, HIDDEN_TASKS, run_hidden)
+# Queries without a context are alike, so rounding decides ties between them in every run.
+HIDDEN = Study("beyond-hidden", 1, None, HIDDEN_TASKS, run_hidden, tolerance={"serves": 0.15})
 STUDIES = (
     stability("routerbench", (42, 43, 44, 45, 46), 5000, 5),
     stability("persistence-standin", (42, 43), 1000, 4),
