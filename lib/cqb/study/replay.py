@@ -93,13 +93,15 @@ def replay(study: Study, extent: Extent, folder: Path | None = None, **how: Any)
     if reason := _outdated(study, tasks, stored, record, identity):
         return Verdict(study.name, False, reason)
     chosen = _chosen(study, extent, tasks, stored)
+    if not chosen:
+        return Verdict(
+            study.name, None, f"not replayed: no task of {len(study.tasks)} in this part"
+        )
     parts = store.Parts(study.name) if extent.everything else None
     try:
         found = run_missing(study, chosen, parts, **how)
     except ImportError as error:
         return Verdict(study.name, None, f"not replayed: {error}")
-    if not chosen:
-        return Verdict(study.name, True, f"no task of {len(study.tasks)} in this part")
     result = compare(study, record, stored, store.join(found, chosen))
     lines = tuple(f"{chosen[key]}: {line}" for key, line in result.named.items())
     seconds = time.perf_counter() - began
