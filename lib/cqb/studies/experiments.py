@@ -53,8 +53,6 @@ PARETOBANDIT = SPROUT.with_(dataset="paretobandit", cells=_cells({1: (0.8,), 2: 
 ZEROEVAL = EMBEDLLM.with_(dataset="zeroeval", cells=_cells({1: (0.75,), 2: (0.8,)}, lams=(0.0,)))
 LLMROUTER = ZEROEVAL.with_(dataset="llmrouter", cells=_cells({1: (0.3,), 2: (0.45,)}, lams=(0.0,)))
 REAL = {one.dataset: one for one in (ROUTERBENCH, SPROUT, EMBEDLLM)}
-# Whose runs beyond the paper are at K = 1 only: at K = 2 they take an hour of CPU or more.
-SINGLE = (ZEROEVAL, LLMROUTER)
 OTHERS = {one.dataset: one for one in (PARETOBANDIT, ZEROEVAL, LLMROUTER)}
 # The stand-ins of the two larger sets are shown with fewer seeds and rounds.
 SHORT: dict[str, Any] = {"seeds": (42, 43, 44), "T": 2000}
@@ -91,10 +89,9 @@ def shown(dataset: str, **changes: Any) -> Study:
 
 def further(dataset: str, **changes: Any) -> Study:
     """The same for policies beyond the paper (:data:`BEYOND`); not run by default."""
-    of = EXPERIMENTS[dataset]
-    cells = tuple(cell for cell in of.cells if cell.K == 1 or of not in SINGLE)
-    experiment = of.with_(policies=BEYOND, cells=cells, **changes)
-    return experiment.study(f"{dataset}-beyond", VERSION)
+    return (
+        EXPERIMENTS[dataset].with_(policies=BEYOND, **changes).study(f"{dataset}-beyond", VERSION)
+    )
 
 
 MORE = tuple(f"{name}-beyond" for name in OTHERS)
