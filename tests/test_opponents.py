@@ -15,7 +15,7 @@ from cqb.policies.acqb_p import acqb_penalised
 from cqb.policies.base import RunSource, ScoredRows
 from cqb.policies.informed import Informed
 from cqb.policies.ts_memory import FirstTries
-from cqb.policies.warm_start import rounds_on, warm_started
+from cqb.policies.warm_start import rounds_on, warm_started, with_rows
 from cqb.runs import Cell, Task, play
 from cqb.simulate import RETRY, Decision, Waiting, simulate
 from cqb.streams import Streams
@@ -117,7 +117,11 @@ def test_by_query_nothing_is_left_of_a_departed_query():
 @pytest.mark.parametrize(
     ("name", "by_prompt"), [*BY_PROMPT, ("INFORMED-rows", "INFORMED-prompt-rows")]
 )
-def test_without_recurrence_a_memory_by_prompt_changes_no_decision(name, by_prompt, K):
+def test_without_recurrence_a_memory_by_prompt_changes_no_decision(name, by_prompt, K, monkeypatch):
+    # With the same settings: by prompt and by query, the best ridge of ACQB-P differs.
+    alike = replace(POLICIES[by_prompt], settings=POLICIES[name].settings)
+    monkeypatch.setitem(POLICIES, by_prompt, alike)
+
     def runs(size, T, once):
         tasks = [
             Task(Cell(K, 0.0, 0.3), p, 1, T, size, LearnerSettings()) for p in (name, by_prompt)
@@ -210,7 +214,7 @@ def test_a_warm_start_is_the_same_rounds_served_before(entry, K):
     source = RunSource(TABLE, 1, 0.0, 30)
     world, rows = source.environment(), source.scored_rows("test", "refinement")
     known = Service(world.contexts, 4, K, 60, 0.5)
-    warm = POLICIES[f"{entry.name}-rows"].make(known, Streams(1), world, source)
+    warm = with_rows(entry).make(known, Streams(1), world, source)
     both = np.vstack([world.contexts, rows.contexts])
     by_hand = entry.make(replace(known, contexts=both), Streams(1), world)
     for round_ in rounds_on(rows, K, Streams(1), first=len(world.contexts)):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -10,7 +12,15 @@ from cqb.environment import draw
 from cqb.persistence import FRESH, Persistence, Prior
 from cqb.policies import POLICIES, LearnerSettings, Service
 from cqb.policies.acqb import acqb
-from cqb.policies.acqb_memory import NO_MEMORY, MemorySettings, acqb_memory
+from cqb.policies.acqb_memory import (
+    FEW,
+    NO_MEMORY,
+    PATIENCE,
+    RECALL,
+    MemoryLearner,
+    MemorySettings,
+    acqb_memory,
+)
 from cqb.policies.acqb_p import PenalisedLearner, acqb_penalised
 from cqb.policies.base import RunSource, ScoredRows
 from cqb.policies.informed import Informed
@@ -254,3 +264,52 @@ def test_without_the_prompt_hypotheses_nothing_is_kept_of_a_departed_query():
         for name, entry in names.items()
     }
     assert units == {"ACQB-M": {"query", "prompt"}, "ACQB-M-query": {"query"}}
+
+
+def recall(n_models: int, K: int = 1, **changes) -> MemoryLearner:
+    """ACQB-recall on four orthogonal contexts; by default it draws nothing."""
+    settings = replace(RECALL.factory.keywords["settings"], **{"sampling": 0.0, **changes})
+    return acqb_memory(Service(np.eye(4), n_models, K, 99, 0.5), Streams(3), settings=settings)
+
+
+@pytest.mark.parametrize("patience", [PATIENCE, 0])
+def test_a_prompt_that_keeps_failing_is_offered_every_model(patience):
+    # Model 0 is by far the best, and this policy believes that nothing persists: it is locked in. After
+    # 8 failures the models that have failed the prompt least take their turns.
+    policy = recall(4, patience=patience, prior=Prior(0.1, hypotheses=(FRESH,)))
+    for query in range(200):
+        policy.filter.arrive([query], [query % 3])
+        policy.observe(1, query, query % 3, (0,), 0)
+    offered = []
+    for t in range(PATIENCE + 3):
+        offered.append(policy.choose(t, Waiting([500], [3], [3], False)).assortment[0])
+        policy.observe(t, 500, 3, offered[-1:], RETRY)
+    assert offered[:PATIENCE] == [0] * PATIENCE
+    assert set(offered[PATIENCE:]) == ({1, 2, 3} if patience else {0})
+
+
+@pytest.mark.parametrize("K", [1, 2])
+def test_a_draw_of_intercepts_shifts_all_queries_alike(K):
+    policy = recall(3, K, sampling=0.8)
+    at = policy.filter.arrive([0, 1, 2], [0, 1, 2])
+    live = np.ones(len(FEW), bool)
+    plain, before = policy.filter.latent(at, live)
+    drawn, left = policy._drawn(5, at, live)
+    z = Streams(3).rounds("posterior").at(5).standard_normal(3)
+    # A priori the intercept has variance 1; an assortment of K draws at a K-th of the scale.
+    expected = np.broadcast_to(0.8 / K * z, (3, 3))[:, None, :]
+    np.testing.assert_allclose(drawn - plain, np.broadcast_to(expected, drawn.shape))
+    # The context's own part (.1 squared) and what is left of the intercept stay as doubt.
+    np.testing.assert_allclose(left - before, 0.01 + 1.0 - (0.8 / K) ** 2)
+
+
+def test_the_variance_of_an_intercept_follows_the_posterior():
+    policy = recall(3)
+    policy.filter.arrive([0, 1], [0, 1])
+    first = policy.filter.intercept_variance.copy()
+    policy.observe(1, 0, 0, (1,), 1)
+    theta = policy.filter.utilities
+    direct = theta.of(policy.filter._features(np.zeros(4)))[1]
+    np.testing.assert_allclose(policy.filter.intercept_variance, direct)
+    assert direct[1] < first[1]
+    assert direct[0] == first[0] == 1.0

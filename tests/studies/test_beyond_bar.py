@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
+import pandas as pd
 import pytest
 
 import tiny
@@ -11,7 +14,7 @@ from cqb.environment import rounds_once
 from cqb.metrics import COLUMNS
 from cqb.policies import POLICIES
 from cqb.runs import Cell
-from cqb.studies.beyond import bar
+from cqb.studies.beyond import bar, verdict
 from cqb.studies.beyond.bar import KNOWLEDGE, LAM, ONCE, RECURRING, SETTINGS, BarTask, Setting
 from cqb.studies.beyond.tuning import RECORDED, place
 from cqb.study import replay
@@ -59,9 +62,10 @@ def test_memories_by_prompt_are_left_out_where_none_recurs():
     assert {name.replace("-prompt", "") for name in left_out} <= set(bar.policies(ONCE))
 
 
-def test_the_seeds_of_reported_runs_are_not_declared():
-    seeds = {task.seed for study in bar.STUDIES for task in study.tasks}
-    assert seeds == {100, 101, 102}
+def test_no_seed_is_tuned_on_and_reported():
+    seeds = [{task.seed for task in study.tasks} for study in bar.STUDIES]
+    assert set.union(*seeds[:4]) == {100, 101, 102}
+    assert set.union(*seeds[4:]) == set(range(200, 210))
 
 
 @pytest.mark.parametrize("regime", [ONCE, RECURRING])
@@ -80,3 +84,44 @@ def test_a_run_has_its_regime_and_lock_ins(regime, monkeypatch):
 def test_a_comparison_that_is_not_stored_is_no_disagreement(tmp_path):
     study = bar.comparison("routerbench", (1,), "bar-nowhere")
     assert replay.replay(study, replay.Extent(), tmp_path).agrees is None
+
+
+# --- the verdict ---------------------------------------------------------------------------------
+
+
+def made_up(ours: float, rules: dict[str, float], spread: float = 1.0) -> pd.DataFrame:
+    """Two settings, ten seeds; regrets of the class that knows nothing, ours and those of the rules."""
+    noise = np.random.default_rng(5)
+    rows = []
+    for K, seed in product((1, 2), range(200, 210)):
+        for policy, regret in {bar.OURS[bar.NOTHING][0]: ours, **rules}.items():
+            for t, share in ((500, 0.5), (1000, 1.0)):
+                value = share * (regret + spread * noise.standard_normal())
+                rows.append(("made up", K, ONCE, policy, seed, t, value, 0, 2.0 * share))
+    names = ["dataset", "K", "regime", "policy", "seed", "t", "regret", "lock_ins", "seconds"]
+    return pd.DataFrame(rows, columns=names)
+
+
+@pytest.fixture
+def only_nothing(monkeypatch):
+    monkeypatch.setattr(verdict, "OURS", {bar.NOTHING: bar.OURS[bar.NOTHING]})
+
+
+def test_ours_is_compared_with_the_best_rule(only_nothing):
+    rows = made_up(70.0, {"TS-memory": 120.0, "ACQB-tuned": 100.0, "ORACLE": 0.0})
+    found = verdict.standings(rows)
+    assert list(found["best_rule"]) == ["ACQB-tuned"] * 2
+    np.testing.assert_allclose(found["ratio"], 0.7, atol=0.02)
+    assert found["significant"].all()
+    assert (found["high"] < 0).all()
+    np.testing.assert_allclose(found["milliseconds"], 2.0)
+    (judged,) = verdict.verdicts(rows).to_dict("records")
+    assert judged["reached"]
+    assert judged["low"] < judged["ratio"] < judged["high"] < 0.75
+
+
+@pytest.mark.parametrize(("ours", "above"), [(110.0, 2), (100.0, 0), (85.0, 0)])
+def test_the_aim_is_missed_by_too_little_and_above_is_counted(only_nothing, ours, above):
+    (judged,) = verdict.verdicts(made_up(ours, {"TS-memory": 100.0})).to_dict("records")
+    assert not judged["reached"]
+    assert judged["above"] == above

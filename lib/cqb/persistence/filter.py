@@ -21,6 +21,7 @@ SLIP = 0.001  # the probability that a score contradicts the capability
 # Values of Prior.context, from uninformative contexts to nearly decisive ones.
 SPREADS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0)
 PRIOR_ROWS = 30.0  # weight of the prior correlation, in rows
+NO_QUERY = np.iinfo(np.int64).min  # the number of a slot that belongs to no query
 SMALLEST = 0.02  # eigenvalue of the shrunk correlation
 
 
@@ -81,6 +82,14 @@ class Filter:
     def uncertainty(self, at: np.ndarray) -> np.ndarray:
         """Variances of the utilities at the slots, (q, N)."""
         return np.maximum(self._slots.doubt[at], 0.0)
+
+    @property
+    def intercept_variance(self) -> np.ndarray:
+        """Posterior variance of the utility at a context of zeros, (N,): a slot that never closes."""
+        if NO_QUERY not in self._slots.of:
+            phi = self._features(np.zeros(self._contexts.shape[1]))
+            self._slots.open(NO_QUERY, NO_QUERY, phi, self.utilities.of(phi))
+        return self.uncertainty(np.array([self._slots.of[NO_QUERY]]))[0]
 
     def effects(self, at: np.ndarray, live: np.ndarray, models: np.ndarray) -> np.ndarray:
         """Covariances of the effects with that of one model per slot: (q, H, N)."""

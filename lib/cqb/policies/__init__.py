@@ -27,7 +27,16 @@ from __future__ import annotations
 
 from .acqb import ACQB, ACQB_ONLINE, ACQB_T, ACQB_TUNED, CQB_EPS
 from .acqb_cl import ACQB_CL, ACQB_CL_LN
-from .acqb_memory import ACQB_M, ACQB_M_AGED, ACQB_M_QUERY, ACQB_MW, ACQB_MW_QUERY, ACQB_W
+from .acqb_memory import (
+    ACQB_M,
+    ACQB_M_AGED,
+    ACQB_M_QUERY,
+    ACQB_MW,
+    ACQB_MW_QUERY,
+    ACQB_W,
+    RECALL,
+    RECALL_ROWS,
+)
 from .acqb_p import ACQB_P, ACQB_P_TUNED, ACQB_P_TUNED_PROMPT
 from .base import LearnerSettings, PolicyEntry, Service
 from .cqb_eta2 import CQB_ETA2
@@ -39,8 +48,16 @@ from .ts_memory import CYCLE, TS_MEMORY, TS_MEMORY_PROMPT
 from .uniform import RANDOM
 from .warm_start import with_rows
 
-# Simple rules that need no scored rows; each is also there with the rows.
+# Simple rules that need no scored rows, and each with the rows. There the ridges were chosen again: from
+# 1/16 to 64, on the tuning seeds of the sixteen settings (RouterBench and ParetoBandit at K = 1).
 SIMPLE = (TS_MEMORY, TS_MEMORY_PROMPT, ACQB_TUNED, ACQB_P_TUNED, ACQB_P_TUNED_PROMPT)
+SIMPLE_ROWS = (
+    with_rows(TS_MEMORY),
+    with_rows(TS_MEMORY_PROMPT),
+    with_rows(ACQB_TUNED, lambda0=1.0),
+    with_rows(ACQB_P_TUNED, lambda0=16.0),
+    with_rows(ACQB_P_TUNED_PROMPT, lambda0=16.0),
+)
 POLICIES: dict[str, PolicyEntry] = {
     entry.name: entry
     for entry in (
@@ -48,7 +65,8 @@ POLICIES: dict[str, PolicyEntry] = {
         *(CQB_EPS, CQB_EPS_UCB, CQB_OPT, CQB_ETA2, Q_UCB, Q_THS, RANDOM),
         *(TS_MEMORY, CYCLE, ACQB_P, ACQB_TUNED, ACQB_P_TUNED),
         *(ACQB_M, ACQB_W, ACQB_MW, ACQB_M_QUERY, ACQB_MW_QUERY, ACQB_M_AGED, INFORMED),
-        *(TS_MEMORY_PROMPT, ACQB_P_TUNED_PROMPT, *map(with_rows, SIMPLE)),
+        *(RECALL, RECALL_ROWS),
+        *(TS_MEMORY_PROMPT, ACQB_P_TUNED_PROMPT, *SIMPLE_ROWS),
         *(INFORMED_PROMPT, INFORMED_ROWS, INFORMED_PROMPT_ROWS),
     )
 }

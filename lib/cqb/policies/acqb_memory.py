@@ -17,6 +17,10 @@ ACQB-MW-query   the query's own effect alone      the refinement rows
 An effect may also belong to the prompt: its retrials then also inform later arrivals of the same
 prompt. The variants "-query" leave those hypotheses out. ACQB-M-aged is ACQB-M with a
 priority that grows by :data:`AGEING` per round of waiting.
+
+ACQB-recall and ACQB-recall-rows do the same with a third of the hypotheses (:data:`FEW`), whose rates
+of success are not the simulator's. They trust the text little and draw the models' intercepts alone. A
+prompt that has failed :data:`PATIENCE` times too often is offered the models that have failed it least.
 """
 
 from __future__ import annotations
@@ -24,20 +28,32 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import product
 
 import numpy as np
 from scipy.special import ndtr
 
-from ..persistence import FRESH, HYPOTHESES, Prior
+from ..persistence import FRESH, HYPOTHESES, UNITS, Persistence, Prior
 from ..persistence.beliefs import moments
 from ..persistence.filter import SPREADS, Filter, studied
 from ..simulate import Assortment, Decision, Waiting
 from ..streams import Streams
 from .base import PolicyEntry, ScoredRows, Service
+from .ts_memory import Outcomes
 
 # Hypotheses below this weight take no part in a choice.
 NEGLIGIBLE = 1e-4
 AGEING = 0.002  # of ACQB-M-aged
+PATIENCE = 8  # rounds of a prompt with a retrial, less those with a pick
+# Nothing persists, or half or most of a query's or prompt's difficulty does; incapable models succeed in
+# a tenth or in two fifths of the attempts.
+FEW = (
+    FRESH,
+    *(
+        Persistence(unit, share, 0.3, low, 0.98)
+        for unit, share, low in product(UNITS, (0.5, 0.9), (0.1, 0.4))
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -55,11 +71,17 @@ class MemorySettings:
         posterior mean rate.
     ageing : added per round of waiting to a query's priority, which otherwise is its departure rate.
         With a > 0 no query waits for ever behind later ones: after 1/a rounds it precedes them all.
+    intercepts_only : draw the models' intercepts, at the scale sampling / K; the text's part is used at
+        its posterior mean.
+    patience : a prompt with at least so many more retrials than picks is offered the models that have
+        failed it least (:class:`.ts_memory.Outcomes`), so that none is left untried. 0: never.
     """
 
     prior: Prior = field(default_factory=Prior)
     sampling: float = 0.25
     ageing: float = 0.0
+    intercepts_only: bool = False
+    patience: int = 0
 
 
 DEFAULT = MemorySettings()
@@ -78,7 +100,10 @@ class MemoryLearner:
         self, service: Service, streams: Streams, settings: MemorySettings, filter_: Filter
     ) -> None:
         self._K, self._N = service.K, service.n_models
-        self._sampling, self._ageing = settings.sampling, settings.ageing
+        self._settings, self._ageing = settings, settings.ageing
+        # An assortment explores by itself, so a draw of the intercepts can be the narrower.
+        self._scale = settings.sampling / (service.K if settings.intercepts_only else 1)
+        self._outcomes = Outcomes(service.n_models, by_prompt=True)
         self._since: dict[int, int] = {}  # the round in which a query was first seen waiting
         self._normals = streams.rounds("posterior")
         self.filter = filter_
@@ -88,19 +113,33 @@ class MemoryLearner:
         weights = self.filter.weights
         live = weights > NEGLIGIBLE
         weights = weights[live] / weights[live].sum()
-        mean, variance = self.filter.latent(at, live)
-        own = self.filter.uncertainty(at)
-        z = self._sampling * self._normals.at(t).standard_normal(self._N)
-        # One draw per model moves all its utilities together, each by its own deviation.
-        mean = mean + (np.sqrt(own) * z)[:, None, :]
-        left = max(0.0, 1.0 - self._sampling**2)
-        variance = variance + left * own[:, None, :]
+        mean, variance = self._drawn(t, at, live)
         chosen, retrial = self._assortments(at, live, weights, mean, variance)
         if self._ageing:
             since = [self._since.setdefault(query, t) for query in waiting.query]
             retrial = retrial - self._ageing * (t - np.array(since))
         place = int(np.argmin(retrial))
-        return Decision(place, tuple(sorted(chosen[place].tolist())))
+        assortment = chosen[place]
+        if self._settings.patience:
+            failed = self._outcomes.excess((), waiting.context[place : place + 1])[0]
+            if failed.sum() >= self._settings.patience * self._K:
+                assortment = np.lexsort((-weights @ mean[place], failed))[: self._K]
+        return Decision(place, tuple(sorted(assortment.tolist())))
+
+    def _drawn(self, t: int, at: np.ndarray, live: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Means after a draw of the parameters, and the variances left: (q, H, N) each."""
+        mean, variance = self.filter.latent(at, live)
+        own = self.filter.uncertainty(at)
+        scale = self._scale
+        z = scale * self._normals.at(t).standard_normal(self._N)
+        # One draw per model moves all its utilities together, each by its own deviation.
+        if self._settings.intercepts_only:
+            doubt = self.filter.intercept_variance
+            left = np.maximum(own - scale**2 * doubt, 0.0)
+        else:
+            doubt, left = own, max(0.0, 1.0 - scale**2) * own
+        mean = mean + np.broadcast_to(np.sqrt(doubt) * z, own.shape)[:, None, :]
+        return mean, variance + left[:, None, :]
 
     def _assortments(
         self,
@@ -137,6 +176,7 @@ class MemoryLearner:
 
     def observe(self, t: int, query: int, context: int, assortment: Assortment, pick: int) -> None:
         self.filter.observe(query, assortment, pick)
+        self._outcomes.observe(query, context, assortment, pick)
         if pick >= 0:
             self._since.pop(query, None)
 
@@ -170,3 +210,13 @@ ACQB_W = _entry("ACQB-W", NO_MEMORY, rows="refinement")
 ACQB_M_QUERY = _entry("ACQB-M-query", QUERY_ALONE)
 ACQB_MW_QUERY = _entry("ACQB-MW-query", QUERY_ALONE, rows="refinement")
 ACQB_M_AGED = _entry("ACQB-M-aged", MemorySettings(ageing=AGEING))
+# Scales chosen on tuning rows and seeds 100 to 103 of RouterBench and ParetoBandit at K = 1.
+_recall = partial(
+    MemorySettings, Prior(context=0.1, hypotheses=FEW), intercepts_only=True, patience=PATIENCE
+)
+RECALL = _entry("ACQB-recall", _recall(sampling=0.8))
+RECALL_ROWS = PolicyEntry(
+    "ACQB-recall-rows",
+    partial(acqb_memory, settings=_recall(sampling=0.5), spreads=(0.1,)),
+    rows="refinement",
+)

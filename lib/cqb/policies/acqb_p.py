@@ -29,6 +29,7 @@ from .ts_memory import Outcomes
 PENALTY = 6.0  # in units of utility (log odds): after one failure, odds fall by a factor of 403
 # ACQB-P-tuned: chosen over one grid with ACQB-tuned's (:mod:`.acqb`); PENALTY was the best of three.
 PENALISED = {"lambda0": 1.0 / 16.0, "alpha_coef": 1e-4}
+PENALISED_PROMPT = {**PENALISED, "lambda0": 1.0}  # of 1/16, 1, 4 and 16, likewise
 
 
 class PromptPenalisedLearner(ThompsonLearner):
@@ -79,5 +80,5 @@ def acqb_penalised(
 ACQB_P = PolicyEntry("ACQB-P", acqb_penalised)
 ACQB_P_TUNED = PolicyEntry("ACQB-P-tuned", acqb_penalised, settings=PENALISED)
 ACQB_P_TUNED_PROMPT = PolicyEntry(
-    "ACQB-P-tuned-prompt", partial(acqb_penalised, by_prompt=True), settings=PENALISED
+    "ACQB-P-tuned-prompt", partial(acqb_penalised, by_prompt=True), settings=PENALISED_PROMPT
 )

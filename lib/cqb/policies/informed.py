@@ -21,6 +21,7 @@ from ..streams import Streams
 from .base import PolicyEntry, ScoredRows, Service
 
 TEMPERATURE = 0.1
+FEW_ROWS = 0.3  # the temperature with the refinement rows alone: the best of .03, .1, .3 and 1
 
 
 class Informed:
@@ -81,8 +82,10 @@ class Informed:
         self._rates[key] = weight @ self._rows.rates / weight.sum()
 
 
-by_prompt = partial(Informed, by_prompt=True)
 INFORMED = PolicyEntry("INFORMED", Informed, rows="rest")
-INFORMED_PROMPT = PolicyEntry("INFORMED-prompt", by_prompt, rows="rest")
-INFORMED_ROWS = PolicyEntry("INFORMED-rows", Informed, rows="refinement")
-INFORMED_PROMPT_ROWS = PolicyEntry("INFORMED-prompt-rows", by_prompt, rows="refinement")
+INFORMED_PROMPT = PolicyEntry("INFORMED-prompt", partial(Informed, by_prompt=True), rows="rest")
+few = partial(Informed, temperature=FEW_ROWS)
+INFORMED_ROWS = PolicyEntry("INFORMED-rows", few, rows="refinement")
+INFORMED_PROMPT_ROWS = PolicyEntry(
+    "INFORMED-prompt-rows", partial(few, by_prompt=True), rows="refinement"
+)

@@ -78,13 +78,17 @@ def warm_started(
     return policy
 
 
-def with_rows(entry: PolicyEntry, repeats: int = 1) -> PolicyEntry:
-    """The entry with the ending "-rows", which starts from the refinement rows."""
-    factory = partial(warm_started, entry.factory, repeats=repeats)
-    return PolicyEntry(
-        f"{entry.name}-rows",
-        factory,
-        k1_only=entry.k1_only,
+def with_rows(entry: PolicyEntry, repeats: int = 1, **settings: float) -> PolicyEntry:
+    """The entry with the ending "-rows", which starts from the refinement rows.
+
+    Parameters
+    ----------
+    settings : learner settings that replace the entry's own.
+    """
+    return replace(
+        entry,
+        name=f"{entry.name}-rows",
+        factory=partial(warm_started, entry.factory, repeats=repeats),
         rows="refinement",
-        settings=entry.settings,
+        settings={**entry.settings, **settings},
     )

@@ -1,0 +1,122 @@
+"""What the comparison with simple rules of the same knowledge shows (:mod:`.bar`), and its reports.
+
+In a setting our policy faces the best simple rule of its class: the one of least mean regret over the
+reported seeds themselves, a choice in the rules' favour. The class is judged by the mean over settings
+of the ratio of mean regrets. Its interval is a percentile bootstrap over seeds, within each setting,
+that chooses the best rule again in every resample.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ...stats import holm, interval, paired_p
+from ...study import Study
+from .bar import LAM, OPPONENTS, OURS, STUDIES
+
+SETTING = ["dataset", "K", "regime"]
+AIM = 0.8  # of the best simple rule's regret, mean over the settings
+RESAMPLES = 2000
+
+
+def finals(rows: pd.DataFrame) -> pd.DataFrame:
+    """The last row of each run."""
+    runs = rows.sort_values("t", kind="stable").groupby([*SETTING, "policy", "seed"], sort=False)
+    return runs.tail(1)
+
+
+def _by_seed(group: pd.DataFrame, known: str) -> tuple[pd.DataFrame, pd.Series]:
+    """Final regrets of the rules, a column each, and ours; both by seed."""
+    regret = group.pivot(index="seed", columns="policy", values="regret")
+    rules = [name for name in OPPONENTS[known] if name in regret]
+    return regret[rules], regret[OURS[known][0]]
+
+
+def standings(rows: pd.DataFrame) -> pd.DataFrame:
+    """Our policy and the best simple rule of its class, a row per class and setting.
+
+    Columns: `ratio` of the mean regrets; `difference` of the regrets on the same seeds, ours less the
+    rule's, with its 95% t-interval `low` to `high`; `significant` after Holm's rule over the settings of
+    the class; `lock_ins` in all our runs (:func:`cqb.metrics.lock_ins`); `milliseconds` a round.
+    """
+    last, found = finals(rows), []
+    for known, (name,) in OURS.items():
+        for setting, group in last.groupby(SETTING, sort=False):
+            rules, ours = _by_seed(group, known)
+            best = rules.mean().idxmin()
+            gap, mine = ours - rules[best], group[group["policy"] == name]
+            mean, low, high, _ = interval(gap)
+            found.append(
+                {
+                    "knowledge": known,
+                    **dict(zip(SETTING, setting, strict=True)),
+                    "ours": name,
+                    "regret": ours.mean(),
+                    "best_rule": best,
+                    "rule_regret": rules[best].mean(),
+                    "ratio": ours.mean() / rules[best].mean(),
+                    "difference": mean,
+                    "low": low,
+                    "high": high,
+                    "p": paired_p(gap),
+                    "lock_ins": int(mine["lock_ins"].sum()),
+                    "milliseconds": 1e3 * (mine["seconds"] / mine["t"]).mean(),
+                }
+            )
+    table = pd.DataFrame(found)
+    significant = [
+        holm(group["p"].to_numpy()) for _, group in table.groupby("knowledge", sort=False)
+    ]
+    return table.assign(significant=np.concatenate(significant))
+
+
+def resampled(rows: pd.DataFrame, known: str) -> np.ndarray:
+    """Bootstrapped mean ratios of a class, (RESAMPLES,)."""
+    generator, ratios = np.random.default_rng(0), []
+    for _, group in finals(rows).groupby(SETTING, sort=False):
+        rules, ours = _by_seed(group, known)
+        drawn = generator.integers(len(ours), size=(RESAMPLES, len(ours)))
+        best = rules.to_numpy()[drawn].mean(axis=1).min(axis=1)
+        ratios.append(ours.to_numpy()[drawn].mean(axis=1) / best)
+    return np.mean(ratios, axis=0)
+
+
+def verdicts(rows: pd.DataFrame) -> pd.DataFrame:
+    """A row per class: the mean ratio with its interval, and whether the aim is reached.
+
+    `above` counts the settings in which our regret is significantly larger than the best rule's.
+    """
+    found: list[dict[str, Any]] = []
+    for known, group in standings(rows).groupby("knowledge", sort=False):
+        low, high = np.quantile(resampled(rows, known), [0.025, 0.975])
+        ratio, above = group["ratio"].mean(), int((group["significant"] & (group["low"] > 0)).sum())
+        found.append(
+            {
+                "knowledge": known,
+                "settings": len(group),
+                "ratio": ratio,
+                "low": low,
+                "high": high,
+                "above": above,
+                "lock_ins": int(group["lock_ins"].sum()),
+                "reached": bool(ratio <= AIM and high < 1.0 and above == 0),
+            }
+        )
+    return pd.DataFrame(found)
+
+
+def _stored() -> pd.DataFrame:
+    reported: list[Study] = [study for study in STUDIES if study.name in {f"bar-{d}" for d in LAM}]
+    tables = [study.read() for study in reported if study.is_stored()]
+    if not tables:
+        raise FileNotFoundError("none of the studies bar-* is stored")
+    return pd.concat(tables, ignore_index=True)
+
+
+REPORTS = {
+    "real/bar.csv": lambda: standings(_stored()).drop(columns="milliseconds").round(6),
+    "real/bar_verdicts.csv": lambda: verdicts(_stored()).round(6),
+}
