@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from itertools import product
 
 import numpy as np
@@ -9,7 +10,7 @@ import pandas as pd
 import pytest
 
 import tiny
-from cqb import datasets
+from cqb import datasets, paths
 from cqb.environment import rounds_once
 from cqb.metrics import COLUMNS
 from cqb.policies import POLICIES
@@ -84,6 +85,12 @@ def test_a_run_has_its_regime_and_lock_ins(regime, monkeypatch):
 def test_a_comparison_that_is_not_stored_is_no_disagreement(tmp_path):
     study = bar.comparison("routerbench", (1,), "bar-nowhere")
     assert replay.replay(study, replay.Extent(), tmp_path).agrees is None
+
+
+def test_the_comparison_is_the_one_that_was_written_down():
+    written = json.loads((paths.data_dir() / "preregistered.json").read_text())
+    declared = json.loads(json.dumps(bar.preregistered()))
+    assert {name: written[name] for name in declared} == declared
 
 
 # --- the verdict ---------------------------------------------------------------------------------
