@@ -19,6 +19,7 @@ ENCODE  := $(VENV)/.encode
 INDEX   := $(VENV)/.index
 GPU     := $(VENV)/.gpu
 CLUSTER := $(VENV)/.cluster
+SERVE   := $(VENV)/.serve
 RL      := $(VENV)/.rl
 PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock
 
@@ -65,6 +66,7 @@ bench: $(READY) $(INDEX)  ## Measure speed: the table figures/speed.json, its fi
 	mkdir -p .benchmarks
 	$(BIN)/python tests/benchmarks/speed.py
 	$(BIN)/python tests/benchmarks/port_speed.py
+	$(BIN)/python tests/benchmarks/router.py
 	$(BIN)/python -m pytest tests/benchmarks --benchmark-only --benchmark-json=.benchmarks/bench.json
 
 .PHONY: bench-gpu
@@ -102,6 +104,10 @@ qos: $(READY)  ## Every policy of the QoS system (10 minutes of CPU)
 rl: $(RL)  ## Train the learned QoS policies from the start (2 minutes of CPU each)
 	$(BIN)/python -m cqb_qos.rl
 
+.PHONY: serve
+serve: $(SERVE)  ## Two routers behind HTTP on this machine, with simulated users and a page that shows them learn
+	PYTHONPATH=notebooks $(BIN)/python -m serve $(POLICIES)
+
 .PHONY: sensitivity
 sensitivity: $(DATA_READY)  ## How ACQB depends on its settings (RouterBench: 20 minutes of CPU)
 	$(STUDY) 'sensitivity-*'
@@ -122,7 +128,7 @@ lock:  ## Choose every version again and write requirements.lock (CPython 3.11 o
 	    { echo "lock: the lock is made with Python 3.11; name one: make lock PYTHON=python3.11" >&2; exit 1; }
 	scratch=$$(mktemp -d); trap 'rm -rf "$$scratch"' EXIT; \
 	$(PYTHON) -m venv "$$scratch/venv"; \
-	"$$scratch/venv/bin/pip" install --quiet --upgrade --upgrade-strategy eager -e '.[notebooks,test,encode,gpu,index,cluster,real,rl]'; \
+	"$$scratch/venv/bin/pip" install --quiet --upgrade --upgrade-strategy eager -e '.[notebooks,test,encode,gpu,index,cluster,real,rl,serve]'; \
 	{ sed -n '/^#/p' requirements.lock; \
 	  "$$scratch/venv/bin/pip" list --format=freeze --exclude pip --exclude cqb \
 	  | sed 's/+.*//' | grep -vE '^(nvidia-|cuda-(bindings|toolkit)=|triton=)'; } > "$$scratch/lock"; \
@@ -153,6 +159,10 @@ $(INDEX): $(READY)
 
 $(CLUSTER): $(READY)
 	$(PIP) -e '.[cluster]'
+	@touch $@
+
+$(SERVE): $(READY)
+	$(PIP) -e '.[serve]'
 	@touch $@
 
 $(RL): $(READY)

@@ -18,9 +18,12 @@ BENCHMARKS = Path(__file__).parent / "benchmarks"
     [
         ("gpu.py", ["--backend", "numpy"], "speed_gpu.json"),
         ("scale.py", [], "scale.json"),
+        ("router.py", [], "router.json"),
     ],
 )
 def test_a_short_measurement(script, options, wrote, tmp_path):
+    if script == "router.py":
+        pytest.importorskip("uvicorn", reason="the extra serve is not installed")
     command = [sys.executable, BENCHMARKS / script, "--short", "--figures", tmp_path, *options]
     subprocess.run(command, check=True, env=dict(os.environ), timeout=300)
     found = json.loads((tmp_path / wrote).read_text("utf-8"))

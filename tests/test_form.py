@@ -167,7 +167,7 @@ def test_conda_installs_through_the_lock():
 
 def test_make_installs_through_the_lock():
     installs = re.findall(r"^\t\$\(PIP\) .*$", MAKEFILE, re.MULTILINE)
-    extras = ("notebooks,test", "encode,real", "index", "cluster", "rl", "gpu")
+    extras = ("notebooks,test", "encode,real", "index", "cluster", "serve", "rl", "gpu")
     assert installs == [f"\t$(PIP) -e '.[{extra}]'" for extra in extras]
     assert re.search(r"^PIP +:= .* -c requirements\.lock$", MAKEFILE, re.MULTILINE)
 

@@ -37,6 +37,7 @@ TINY = {
     "05_many_models": {"DATA": "paretobandit", "SEEDS": 2, "T": 60},
     "06_port_token_budgets": {"QUERIES": 120},
     "09_beyond_acqb": {"SEEDS": 2, "T": 60},
+    "10_router": {"T": 60},
     "07_qos_edge_experts": {"REQUESTS": 40, "SEEDS": 2, "SMALL": 100, "RETRYING": 20},
 }
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from itertools import combinations
+from functools import partial
+from itertools import combinations, islice
 
 import numpy as np
 from scipy.optimize import brentq
@@ -72,6 +73,32 @@ def balanced(N: int, K: int) -> Iterator[Assortment]:
         for stride in strides:
             for window in range(N):
                 yield tuple(sorted((window * K + k) * stride % N for k in range(K)))
+
+
+class Rotation:
+    """The assortments of a rotation, one by one; what is saved of it is how many were taken.
+
+    Parameters
+    ----------
+    order : a name in :data:`ROTATIONS`. N, K : models, and models of an assortment.
+
+    Attributes
+    ----------
+    taken : how many assortments were taken. Set before the first, it says where to begin.
+    """
+
+    AS_BUILT = ("_left",)
+
+    def __init__(self, order: str, N: int, K: int) -> None:
+        self._make = partial(ROTATIONS[order], N, K)
+        self._left: Iterator[Assortment] | None = None
+        self.taken = 0
+
+    def __next__(self) -> Assortment:
+        if self._left is None:
+            self._left = islice(self._make(), self.taken, None)
+        self.taken += 1
+        return next(self._left)
 
 
 ROTATIONS = {"lexicographic": lexicographic, "balanced": balanced}

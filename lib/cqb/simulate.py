@@ -44,7 +44,11 @@ class Decision(NamedTuple):
 
 
 class Policy(Protocol):
-    """Two methods. A policy never sees odds: only contexts, and what users did."""
+    """Two methods. A policy never sees odds: only contexts, and what users did.
+
+    One that reads contexts and can meet new ones later has a third, `admit(context, contexts)`: the
+    table of contexts, (C, d), now holds that number too. It has room for more, and zeros in it.
+    """
 
     def choose(self, t: int, waiting: Waiting) -> Decision:
         """The query to serve in round t (from 1) and its assortment; the queue is not empty."""

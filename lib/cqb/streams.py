@@ -38,6 +38,10 @@ class Streams:
         """The first `size` uniforms on [0, 1) of the stream `name`, float64, shape (size,)."""
         return self.generator(name).random(size)
 
+    def at_least(self, size: int, name: str, drawn: np.ndarray) -> np.ndarray:
+        """`drawn`, the first uniforms of the stream, or twice `size` of them if they are fewer."""
+        return drawn if size <= drawn.size else self.uniforms(name, 2 * size)
+
     def rounds(self, name: str) -> RoundStream:
         """The stream `name` cut into one independent substream per round."""
         return RoundStream(self._sequence(name).generate_state(2, np.uint64))

@@ -91,7 +91,7 @@ class History:
         self.cells = Segments(n_models, links=links, counts=np.zeros((FIRST, 3)))
         self.odds = np.zeros((FIRST, K))
         self.members, self.places = np.zeros((2, FIRST, K), np.int64)
-        self._contexts = np.empty((FIRST, d))
+        self._contexts = np.zeros((FIRST, d))
         self._K, self._ridge = K, ridge
         self._row_of: list[dict[int, int]] = [{} for _ in range(n_models)]
         self._place_of: dict[int, int] = {}

@@ -53,10 +53,10 @@ def empty_inverses(
     if not ridge > 0:
         raise ValueError(f"ridge: found {ridge}, expected a positive number")
     return Inverses(
-        np.empty((count, d, d), dtype),
+        np.zeros((count, d, d), dtype),
         np.full(count, 1.0 / ridge, dtype),
-        np.empty((count, room, d), dtype),
-        np.empty((count, room), dtype),
+        np.zeros((count, room, d), dtype),
+        np.zeros((count, room), dtype),
         np.zeros((count, 2), np.int64),
     )
 
@@ -169,6 +169,8 @@ class Curvature:
     inverses, which : its place among others of its size, with spare room for the terms of one refit;
         see :func:`empty_inverses`.
     """
+
+    AS_BUILT = ("inverses",)  # of which `inverse` has the arrays of this one
 
     def __init__(self, models: Assortment, inverses: Inverses, which: int = 0) -> None:
         self.models, self.inverses, self.which = models, inverses, which

@@ -169,11 +169,15 @@ class Estimator:
             return [self._joint[assortment]]
         of_models = max(self._serves[j] for j in assortment)
         if self._rounds[assortment] >= max(JOINT_ROUNDS, JOINT_SHARE * of_models):
-            self._joint[assortment] = Curvature(assortment, self._inverses(1, self.K))
+            self._joint[assortment] = self.new_joint(assortment)
             if len(self._joint) > MOST_JOINT:
                 del self._joint[next(iter(self._joint))]
             return [self._joint[assortment]]
         return [self._blocks[j] for j in assortment]
+
+    def new_joint(self, assortment: Assortment) -> Curvature:
+        """A joint inverse of an assortment's models, which has absorbed no round."""
+        return Curvature(assortment, self._inverses(1, self.K))
 
     def _inverses(self, count: int, n: int) -> Inverses:
         """Inverse Hessians over n models' parameters each, with room for the terms of one refit."""

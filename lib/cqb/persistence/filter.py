@@ -30,10 +30,12 @@ class Filter:
 
     Parameters
     ----------
-    contexts : (C, d) float64; only rows of queries that have arrived are read.
+    contexts : (C, d) float64; only rows of queries that have arrived are read. May be replaced by more.
     n_models : N. prior : of the utilities, and the hypotheses.
     correlations : (H, N, N) correlation of the effects by hypothesis; by default each hypothesis's own.
     """
+
+    AS_BUILT = ("contexts",)
 
     def __init__(
         self,
@@ -42,7 +44,7 @@ class Filter:
         prior: Prior,
         correlations: np.ndarray | None = None,
     ) -> None:
-        self._contexts, self._prior = contexts, prior
+        self.contexts, self._prior = contexts, prior
         self.hypotheses = hypotheses = prior.hypotheses
         self.share, self.low, self.high = (
             np.array([getattr(h, name) for h in hypotheses]) for name in ("share", "low", "high")
@@ -65,7 +67,7 @@ class Filter:
         """Slots of the waiting queries, opened for those that are new: (q,) int."""
         for query, context in zip(queries, contexts, strict=True):
             if query not in self._slots.of:
-                phi = self._features(self._contexts[context])
+                phi = self._features(self.contexts[context])
                 self._slots.open(query, context, phi, self.utilities.of(phi))
         return np.array([self._slots.of[query] for query in queries])
 
@@ -87,7 +89,7 @@ class Filter:
     def intercept_variance(self) -> np.ndarray:
         """Posterior variance of the utility at a context of zeros, (N,): a slot that never closes."""
         if NO_QUERY not in self._slots.of:
-            phi = self._features(np.zeros(self._contexts.shape[1]))
+            phi = self._features(np.zeros(self.contexts.shape[1]))
             self._slots.open(NO_QUERY, NO_QUERY, phi, self.utilities.of(phi))
         return self.uncertainty(np.array([self._slots.of[NO_QUERY]]))[0]
 

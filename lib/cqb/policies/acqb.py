@@ -20,8 +20,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from ..exploration import ROTATIONS, Schedule, decaying, explore_then_rarely, pure_rounds, solve_c1
+from ..exploration import Rotation, Schedule, decaying, explore_then_rarely, pure_rounds, solve_c1
 from ..learner import thompson
+from ..learner.history import doubled
 from ..learner.lazy_inverse import LazyInverse
 from ..learner.refit import Estimator, OnlineEstimator
 from ..posterior import confidence_radius, optimistic_draws
@@ -51,6 +52,8 @@ class Learner:
     radius : of confidence, by round. estimator : of theta, new.
     """
 
+    AS_BUILT = ("_contexts",)
+
     def __init__(
         self,
         service: Service,
@@ -62,7 +65,8 @@ class Learner:
         self._contexts = np.ascontiguousarray(service.contexts, float)
         self._N, self._K, d = service.n_models, service.K, service.contexts.shape[1]
         self.coin, self.coins = coin, streams.uniforms("exploration", service.T)
-        self.rotation = ROTATIONS[service.learner.rotation](self._N, self._K)
+        self.rotation = Rotation(service.learner.rotation, self._N, self._K)
+        self._streams = streams
         self._radius, self._estimator = radius, estimator
         self._covariance = [LazyInverse(d, service.learner.lambda0) for _ in range(self._N)]
 
@@ -72,7 +76,11 @@ class Learner:
         self._estimator.refine(range(self._N))
         return self._estimator.theta
 
+    def admit(self, context: int, contexts: np.ndarray) -> None:
+        self._contexts = contexts
+
     def choose(self, t: int, waiting: Waiting) -> Decision:
+        self.coins = self._streams.at_least(t, "exploration", self.coins)
         if waiting.fresh and self.coins[t - 2] < self.coin(t - 1):
             return Decision(len(waiting.query) - 1, next(self.rotation), forced=True)
         return self._decide(t, waiting)
@@ -105,9 +113,17 @@ class ThompsonLearner(Learner):
         self._draws = optimistic_draws(service.K)
         # 1 / (an upper bound of the posterior variance at alpha = 1), per context and model.
         norms = np.einsum("cd,cd->c", service.contexts, service.contexts)
-        self._longest = float(np.sqrt(norms.max()))
-        bound = service.learner.lambda0 / np.maximum(norms, 1e-300)
+        self._longest, self._ridge = float(np.sqrt(norms.max())), service.learner.lambda0
+        bound = self._ridge / np.maximum(norms, 1e-300)
         self._information = np.tile(bound[:, None], (1, self._N))
+
+    def admit(self, context: int, contexts: np.ndarray) -> None:
+        super().admit(context, contexts)
+        while context >= len(self._information):
+            self._information = doubled(self._information)
+        norm = float(contexts[context] @ contexts[context])
+        self._information[context] = self._ridge / max(norm, 1e-300)
+        self._longest = max(self._longest, norm**0.5)
 
     def _decide(self, t: int, waiting: Waiting) -> Decision:
         ranks, ranked = _newest_first(waiting)
@@ -184,7 +200,17 @@ def radius_rule(service: Service, fixed: int | None = None) -> Radius:
 
 
 def exploration_constant(service: Service) -> float:
-    """c1 for the service's target exploration rate."""
+    """The service's c1, by default that of its target exploration rate.
+
+    Raises
+    ------
+    ValueError
+        There is none, and no horizon to solve it for.
+    """
+    if service.c1 is not None:
+        return service.c1
+    if service.T < 1:
+        raise ValueError("c1: found None and no horizon, expected a number (cqb.solve_c1 has one)")
     fresh = service.arrival_rate if service.fresh_rate is None else service.fresh_rate
     return solve_c1(service.learner.exploration_rate, fresh, service.T)
 
@@ -227,7 +253,7 @@ def acqb_online(service: Service, streams: Streams) -> ThompsonLearner:
 
 
 ACQB = PolicyEntry("ACQB", acqb)
-ACQB_T = PolicyEntry("ACQB-T", acqb_fixed_horizon)
-CQB_EPS = PolicyEntry("CQB-eps", cqb_epsilon)
+ACQB_T = PolicyEntry("ACQB-T", acqb_fixed_horizon, needs_horizon=True)
+CQB_EPS = PolicyEntry("CQB-eps", cqb_epsilon, needs_horizon=True)
 ACQB_ONLINE = PolicyEntry("ACQB-online", acqb_online)
 ACQB_TUNED = PolicyEntry("ACQB-tuned", acqb, settings=SETTINGS)

@@ -108,6 +108,9 @@ class MemoryLearner:
         self._normals = streams.rounds("posterior")
         self.filter = filter_
 
+    def admit(self, context: int, contexts: np.ndarray) -> None:
+        self.filter.contexts = contexts
+
     def choose(self, t: int, waiting: Waiting) -> Decision:
         at = self.filter.arrive(waiting.query, waiting.context)
         weights = self.filter.weights

@@ -62,6 +62,8 @@ class Service:
     arrival_rate : lambda, queries per round.
     learner : settings of the learners.
     fresh_rate : chance that at least one query arrives in a round; by default the arrival rate.
+    c1 : constant of the exploration coin; by default solved for the horizon, the chance of an arrival
+        and the learner's exploration rate (:func:`cqb.exploration.solve_c1`).
     """
 
     contexts: np.ndarray
@@ -71,6 +73,7 @@ class Service:
     arrival_rate: float
     learner: LearnerSettings = field(default_factory=LearnerSettings)
     fresh_rate: float | None = None
+    c1: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,6 +158,7 @@ class PolicyEntry:
     from_truth : in place of a factory, builds a reference policy from the environment itself and K.
     rows : the policy is given the rows "refinement" or "rest" (:func:`parts`), scored.
     settings : learner settings that replace the service's.
+    needs_horizon : it reads the horizon T itself; other policies take from it no more than c1.
     """
 
     name: str
@@ -163,6 +167,7 @@ class PolicyEntry:
     k1_only: bool = False
     rows: str | None = None
     settings: Mapping[str, float] = field(default_factory=dict)
+    needs_horizon: bool = False
 
     @property
     def needs_table(self) -> bool:
@@ -177,7 +182,7 @@ class PolicyEntry:
         self,
         service: Service,
         streams: Streams,
-        truth: Environment,
+        truth: Environment | None = None,
         source: RunSource | None = None,
     ) -> Policy:
         """A fresh policy for one run; only reference policies see `truth`.

@@ -74,4 +74,4 @@ def cqb_eta2(service: Service, streams: Streams, plan: Phases | None = None) -> 
     return OptimisticLearner(service, streams, plan.coin, radius, pure=plan.tau)
 
 
-CQB_ETA2 = PolicyEntry("CQB-eta-2", cqb_eta2)
+CQB_ETA2 = PolicyEntry("CQB-eta-2", cqb_eta2, needs_horizon=True)

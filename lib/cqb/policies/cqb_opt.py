@@ -13,6 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..exploration import Schedule, explore_then_rarely, pure_rounds
+from ..learner.history import doubled
 from ..mnl import best_assortment
 from ..simulate import Assortment, Decision, Waiting
 from ..streams import Streams
@@ -36,8 +37,13 @@ class OptimisticLearner(Learner):
         super().__init__(service, streams, coin, radius, likelihood_estimator(service))
         self._pure = pure
         # |x|^2 in the norm of V_j^{-1}, right for the contexts in `_tracked` and no others.
-        self._squared = np.empty((len(service.contexts), self._N))
+        self._squared = np.zeros((len(service.contexts), self._N))
         self._tracked: dict[int, None] = {}
+
+    def admit(self, context: int, contexts: np.ndarray) -> None:
+        super().admit(context, contexts)
+        while context >= len(self._squared):
+            self._squared = doubled(self._squared)
 
     def choose(self, t: int, waiting: Waiting) -> Decision:
         if t > self._pure:
@@ -121,4 +127,4 @@ def cqb_epsilon_ucb(
 
 
 CQB_OPT = PolicyEntry("CQB-Opt", cqb_opt)
-CQB_EPS_UCB = PolicyEntry("CQB-eps-UCB", cqb_epsilon_ucb)
+CQB_EPS_UCB = PolicyEntry("CQB-eps-UCB", cqb_epsilon_ucb, needs_horizon=True)

@@ -28,7 +28,7 @@ class FifoBandit:
     """
 
     def __init__(self, service: Service, streams: Streams, index: Index) -> None:
-        self._index = index
+        self._index, self._streams = index, streams
         self._coins = streams.uniforms("exploration", service.T)
         self._picks = np.zeros(service.n_models)
         self._serves = np.zeros(service.n_models)
@@ -36,6 +36,7 @@ class FifoBandit:
 
     def choose(self, t: int, waiting: Waiting) -> Decision:
         N = self._serves.size
+        self._coins = self._streams.at_least(t, "exploration", self._coins)
         rate = min(1.0, 3.0 * N * math.log(t) ** 2 / t)
         if self._coins[t - 1] < rate or not self._serves.all():
             model, self._next = self._next, (self._next + 1) % N

@@ -1,0 +1,164 @@
+"""The state of an object as JSON and arrays, and back into an object that was built in the same way.
+
+Nothing in a file says what to build or to run: an object of the same class is built by code first, and
+:func:`restore` only fills in its numbers. So no file can do what a pickle can. What an object is built
+with and does not change (functions, settings, streams, and the attributes that its class names in
+`AS_BUILT`) is not in the state. A function must therefore have no state of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import is_dataclass
+from functools import partial
+from types import FunctionType
+from typing import Any
+
+import numpy as np
+
+from .streams import RoundStream
+
+State = Any  # None, bool, int, float, str, or a dictionary with one of the keys below
+
+STATELESS = (FunctionType, partial, RoundStream)
+
+
+def capture(value: Any, arrays: dict[str, np.ndarray], name: str = "state") -> State:
+    """The state as JSON; copies of the arrays in it are added to `arrays` by name.
+
+    Raises
+    ------
+    TypeError
+        Something in it has a state that is not seen, such as an iterator or a generator of numbers.
+    """
+    match value:
+        case None | bool() | int() | float() | str():
+            return value
+        case np.generic():
+            return value.item()
+        case np.ndarray():
+            arrays[name] = np.array(value, order="C")
+            return {"array": name}
+        case list() | tuple():
+            return _sequence(list(value), type(value), arrays, name)
+        case dict():
+            keys = _sequence(list(value), list, arrays, f"{name}.keys")
+            return {"keys": keys, "values": _sequence([*value.values()], list, arrays, name)}
+    if _is_stateless(value):
+        return {"as built": type(value).__name__}
+    if not hasattr(value, "__dict__"):
+        raise TypeError(f"{name}: a {type(value).__name__} has a state that cannot be saved")
+    parts = _attributes(value)
+    return {"object": {a: capture(part, arrays, f"{name}.{a}") for a, part in parts.items()}}
+
+
+def _sequence(values: list, kind: type, arrays: dict[str, np.ndarray], name: str) -> State:
+    """A list as one array if its values are arrays of one shape, by columns if they are tuples."""
+    first = values[0] if values and kind is list else None
+    if isinstance(first, np.ndarray) and all(
+        isinstance(v, np.ndarray) and (v.shape, v.dtype) == (first.shape, first.dtype)
+        for v in values
+    ):
+        return {"stack": capture(np.stack(values), arrays, name)["array"]}
+    if (
+        type(first) is tuple
+        and first
+        and all(type(v) is tuple and len(v) == len(first) for v in values)
+    ):
+        columns = zip(*values, strict=True)
+        parts = [_sequence([*c], list, arrays, f"{name}.{i}") for i, c in enumerate(columns)]
+        return {"columns": parts}
+    parts = [capture(v, arrays, f"{name}.{i}") for i, v in enumerate(values)]
+    return {"list" if kind is list else "tuple": parts}
+
+
+def _is_stateless(value: Any) -> bool:
+    frozen = is_dataclass(value) and type(value).__dataclass_params__.frozen
+    return isinstance(value, STATELESS) or frozen
+
+
+def _attributes(value: Any) -> dict[str, Any]:
+    derived = getattr(type(value), "AS_BUILT", ())
+    return {name: part for name, part in vars(value).items() if name not in derived}
+
+
+def restore(
+    state: State,
+    fresh: Any,
+    arrays: dict[str, np.ndarray],
+    new: Callable[[Any], Any] | None = None,
+) -> Any:
+    """The value with the state of :func:`capture`: `fresh` itself where it can be changed in place.
+
+    Parameters
+    ----------
+    fresh : built as the captured one was. None where JSON and arrays say everything.
+    new : builds an object that is in the captured dictionary and not in the fresh one, from its key.
+
+    Raises
+    ------
+    ValueError
+        The state is not that of an object built like `fresh`.
+    """
+    if not isinstance(state, dict):
+        return type(fresh)(state) if isinstance(fresh, np.generic) else state
+    match state:
+        case {"array": name}:
+            return _fill(arrays[name], fresh)
+        case {"stack": name}:
+            return list(np.array(arrays[name]))
+        case {"columns": parts}:
+            return [*zip(*(restore(part, None, arrays) for part in parts), strict=True)]
+        case {"list": parts}:
+            return _each(parts, fresh, arrays)
+        case {"tuple": parts}:
+            values = _each(parts, fresh, arrays)
+            return tuple(values) if type(fresh) in (tuple, type(None)) else type(fresh)(*values)
+        case {"keys": keys, "values": values}:
+            return _dictionary(restore(keys, None, arrays), values, fresh, arrays, new)
+        case {"as built": name} if type(fresh).__name__ == name:
+            return fresh
+        case {"object": parts} if (
+            hasattr(fresh, "__dict__") and parts.keys() == _attributes(fresh).keys()
+        ):
+            for name, part in parts.items():
+                make = getattr(fresh, f"new{name}", None)
+                setattr(fresh, name, restore(part, getattr(fresh, name), arrays, make))
+            return fresh
+    raise ValueError(f"its state does not fit a {type(fresh).__name__} of this version")
+
+
+def _fill(saved: np.ndarray, fresh: Any) -> np.ndarray:
+    # In place if possible: some arrays are parts of others.
+    if isinstance(fresh, np.ndarray):
+        if (saved.dtype, saved.ndim) != (fresh.dtype, fresh.ndim):
+            raise ValueError(
+                f"found {saved.dtype} {saved.shape}, expected {fresh.dtype} {fresh.shape}"
+            )
+        if saved.shape == fresh.shape:
+            fresh[...] = saved
+            return fresh
+    return np.array(saved)
+
+
+def _each(parts: list[State], fresh: Any, arrays: dict[str, np.ndarray]) -> list[Any]:
+    known = list(fresh or ()) + [None] * len(parts)
+    return [restore(part, old, arrays) for part, old in zip(parts, known, strict=False)]
+
+
+def _dictionary(
+    keys: list[Any],
+    values: State,
+    fresh: Any,
+    arrays: dict[str, np.ndarray],
+    new: Callable[[Any], Any] | None,
+) -> dict[Any, Any]:
+    fresh = {} if fresh is None else fresh
+    known = [fresh[k] if k in fresh else new(k) if new else None for k in keys]
+    restored = (
+        _each(values["list"], known, arrays) if "list" in values else restore(values, None, arrays)
+    )
+    fresh.clear()
+    for key, value in zip(keys, restored, strict=True):
+        fresh[key] = value  # the `update` of a Counter would count the pairs
+    return fresh
