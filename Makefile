@@ -116,6 +116,10 @@ sensitivity: $(DATA_READY)  ## How ACQB depends on its settings (RouterBench: 20
 refresh: $(READY)  ## Execute the committed notebooks again, in place, with their figures
 	$(BIN)/python notebooks/execute.py --refresh
 
+.PHONY: site
+site: $(READY)  ## The executed notebooks as a static site in the folder site (no network needed)
+	$(BIN)/python notebooks/build_site.py
+
 .PHONY: lint
 lint: $(READY)  ## Check style and formatting
 	$(BIN)/ruff check .
@@ -128,7 +132,7 @@ lock:  ## Choose every version again and write requirements.lock (CPython 3.11 o
 	    { echo "lock: the lock is made with Python 3.11; name one: make lock PYTHON=python3.11" >&2; exit 1; }
 	scratch=$$(mktemp -d); trap 'rm -rf "$$scratch"' EXIT; \
 	$(PYTHON) -m venv "$$scratch/venv"; \
-	"$$scratch/venv/bin/pip" install --quiet --upgrade --upgrade-strategy eager -e '.[notebooks,test,encode,gpu,index,cluster,real,rl,serve]'; \
+	"$$scratch/venv/bin/pip" install --quiet --upgrade --upgrade-strategy eager -e '.[notebooks,site,test,encode,gpu,index,cluster,real,rl,serve]'; \
 	{ sed -n '/^#/p' requirements.lock; \
 	  "$$scratch/venv/bin/pip" list --format=freeze --exclude pip --exclude cqb \
 	  | sed 's/+.*//' | grep -vE '^(nvidia-|cuda-(bindings|toolkit)=|triton=)'; } > "$$scratch/lock"; \
@@ -145,7 +149,7 @@ $(READY): pyproject.toml requirements.lock
 	    { echo "cqb needs Python 3.11 or newer; name one: make PYTHON=python3.12 ..." >&2; exit 1; }
 	@echo "Setting up the environment in $(VENV) (once, a minute or two)"
 	$(PYTHON) -m venv --clear $(VENV)
-	$(PIP) -e '.[notebooks,test]'
+	$(PIP) -e '.[notebooks,site,test]'
 	@touch $@
 
 $(ENCODE): $(READY)

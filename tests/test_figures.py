@@ -104,6 +104,17 @@ def test_line_labels_never_overlap_and_stand_in_the_order_of_final_values():
         assert names == list(last.sort_values("regret_mean")["policy"])
 
 
+def test_a_label_starts_at_the_end_of_its_line_on_the_logarithmic_axis_of_queues():
+    tidy = made_up(policies=("ORACLE", "ACQB", "RANDOM"), cells=[(1, 0.0, 0.5)])
+    tidy["gap"] = tidy["policy"].map({"ORACLE": 0.0, "ACQB": 3.0, "RANDOM": 300.0})
+    figure = figures.curves(summarise(tidy), K=1, value="gap")
+    figure.draw_without_rendering()
+    (ax,) = figure.axes
+    starts = [line.get_xydata()[0] for line in ax.lines if line.get_transform() == ax.transAxes]
+    found = ax.transData.inverted().transform(ax.transAxes.transform(starts))[:, 1]
+    assert sorted(found) == pytest.approx([3.0, 300.0])
+
+
 def test_no_panel_covers_another_panels_labels():
     figure = figures.curves(summarise(made_up()), K=1, value="regret")
     figure.draw_without_rendering()

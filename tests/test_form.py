@@ -18,7 +18,7 @@ from packaging.version import Version
 
 ROOT = Path(__file__).resolve().parents[1]
 CORE = "core"
-ALWAYS_INSTALLED = (CORE, "notebooks", "test")
+ALWAYS_INSTALLED = (CORE, "notebooks", "site", "test")
 CI_SCRIPT = ".ci/run"
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
@@ -160,14 +160,14 @@ def test_conda_installs_through_the_lock():
     pip_lines = next(
         entry["pip"] for entry in ENVIRONMENT["dependencies"] if isinstance(entry, dict)
     )
-    assert pip_lines == ["-c requirements.lock", "-e .[notebooks,test]"]
+    assert pip_lines == ["-c requirements.lock", "-e .[notebooks,site,test]"]
     named = [entry for entry in ENVIRONMENT["dependencies"] if isinstance(entry, str)]
     assert sorted(re.split("[=<>]", entry)[0] for entry in named) == ["pip", "python"]
 
 
 def test_make_installs_through_the_lock():
     installs = re.findall(r"^\t\$\(PIP\) .*$", MAKEFILE, re.MULTILINE)
-    extras = ("notebooks,test", "encode,real", "index", "cluster", "serve", "rl", "gpu")
+    extras = ("notebooks,site,test", "encode,real", "index", "cluster", "serve", "rl", "gpu")
     assert installs == [f"\t$(PIP) -e '.[{extra}]'" for extra in extras]
     assert re.search(r"^PIP +:= .* -c requirements\.lock$", MAKEFILE, re.MULTILINE)
 

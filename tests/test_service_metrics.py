@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 import tiny
-from cqb import summaries
+from cqb import summaries, tables
 from cqb.metrics import lock_ins, shares
 from cqb.runs import shares_of
 from cqb.simulate import IDLE, RETRY, Trajectory
@@ -137,8 +137,8 @@ def test_views_in_text(rows):
     last = table[(table["view"] == "models") & (table["place"] == 200) & (table["K"] == 1)]
     best = last[last["policy"] == "ACQB"].nlargest(1, "share_mean").iloc[0]
     assert f": {best['part']} {100 * best['share_mean']:.0f}%," in lines[0]
-    found = summaries.retrial_table(table, K=1).splitlines()
+    found = tables.text(summaries.retrial_table(table, K=1)).splitlines()
     assert found[1].split() == ["at", "once", "5+", "waiting"]
     assert [row.split()[0] for row in found[2:]] == ["ACQB", "Q-UCB", "RANDOM"]
-    waits = summaries.wait_table(table, K=2, after=(10, 100)).splitlines()
+    waits = tables.text(summaries.wait_table(table, K=2, after=(10, 100))).splitlines()
     assert waits[1].split() == ["10", "100"]

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cqb import summaries
+from cqb import summaries, tables
 from cqb.policies.fifo_bandits import Q_UCB
 from cqb.simulate import RETRY, Waiting
 from cqb.stats import paired, summarise
@@ -22,7 +22,7 @@ def tidy():
 
 def test_final_table_has_every_policy_with_mean_and_paired_difference(tidy):
     summary, differences = summarise(tidy), paired(tidy)
-    text = summaries.final_table(summary, differences, K=1, value="regret")
+    text = tables.text(summaries.final_table(summary, differences, K=1, value="regret"))
     lines = {line.split()[0]: line for line in text.splitlines()[2:]}
     assert list(lines) == ["ORACLE", "ACQB", "ACQB-T", "CQB-eps", "Q-UCB", "Q-ThS", "RANDOM"]
     row = differences[
@@ -31,7 +31,7 @@ def test_final_table_has_every_policy_with_mean_and_paired_difference(tidy):
     margin = row["regret_high"] - row["regret_difference"]
     assert f"{row['regret_difference']:+.0f} ± {margin:.0f}" in lines["RANDOM"]
     assert "-" in lines["ACQB"].split()
-    assert "Q-UCB" not in summaries.final_table(summary, differences, K=2, value="regret")
+    assert "Q-UCB" not in summaries.final_table(summary, differences, K=2, value="regret").index
 
 
 def test_tables_print_no_negative_zero():
@@ -61,7 +61,7 @@ def test_growth_compares_the_end_with_the_middle():
 
 
 def test_side_table_prices_what_was_served(tidy):
-    text = summaries.side_table(tidy, K=2)
+    text = tables.text(summaries.side_table(tidy, K=2), index=False)
     line = next(line for line in text.splitlines() if "RANDOM" in line)
     assert line.split() == ["0", "RANDOM", "6.5", "60", "6.0", "25.00", "40"]
 
@@ -81,16 +81,17 @@ def test_exploring_share_is_what_the_policy_does():
 
 
 def test_the_authors_numbers_are_shown_next_to_real_rows_only(tidy):
-    assert "are not compared" in summaries.published_comparison(tidy)
+    assert "not compared" in summaries.published_comparison(tidy)["note"].iloc[0]
     real = made_up(stand_in=False, cells=[(1, 5.0, 0.45)], rounds=(5000,))
     real = real.assign(dataset="RouterBench, some families")
-    text = summaries.published_comparison(real)
+    table = summaries.published_comparison(real)
     regret = real.loc[real["policy"] == "ACQB", "regret"]
     ours = f"{regret.mean():.0f} ± {regret.std():.0f}"
-    lines = [line for line in text.splitlines() if "1158 ± 203" in line]
+    lines = [line for line in tables.text(table).splitlines() if "1158 ± 203" in line]
     assert len(lines) == 2  # theirs is ACQB or ACQB-T
     assert ours in lines[0]
-    assert summaries.published_comparison(real.assign(dataset="ZeroEval"), "routerbench") == text
+    named = summaries.published_comparison(real.assign(dataset="ZeroEval"), "routerbench")
+    pd.testing.assert_frame_equal(named, table)
 
 
 def test_seconds_are_means_over_settings(tidy):

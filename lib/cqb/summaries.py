@@ -1,6 +1,6 @@
-"""Summaries of results tables in text: every sentence follows from the numbers.
+"""Summaries of results tables: sentences that follow from the numbers, and tables of text.
 
-Everything is plain text with rounded numbers, so that a notebook's output can be compared with an
+All numbers are rounded, so that a notebook's output can be compared with an
 earlier one, and so that the words are right for whichever data the notebook was run on.
 """
 
@@ -15,13 +15,13 @@ from .claims import published
 from .figures.experiments import DECIMALS
 from .figures.style import in_order
 from .stats import final
-from .tables import percent, select, spread, spreads, text
+from .tables import percent, select, spread, spreads
 
 MANY_RETRIALS = 5
 NOUN = {"regret": "regret", "gap": "queue-length regret"}
 
 
-def final_table(summary: pd.DataFrame, paired: pd.DataFrame, *, K: int, value: str) -> str:
+def final_table(summary: pd.DataFrame, paired: pd.DataFrame, *, K: int, value: str) -> pd.DataFrame:
     """Final means and paired differences for one K: a line per policy, two columns per setting.
 
     Parameters
@@ -39,7 +39,7 @@ def final_table(summary: pd.DataFrame, paired: pd.DataFrame, *, K: int, value: s
         columns[f"lam = {lam:g}", "mean"] = pd.Series(spreads(*ends, digits), mean.index)
         ends = gap[f"{value}_difference"], gap[f"{value}_high"]
         columns[f"lam = {lam:g}", "difference"] = pd.Series(spreads(*ends, digits, "+"), gap.index)
-    return text(pd.DataFrame(columns).reindex(in_order(rows["policy"])).fillna("-"))
+    return pd.DataFrame(columns).reindex(in_order(rows["policy"])).fillna("-")
 
 
 def verdicts(paired: pd.DataFrame, *, value: str, against: str = "ACQB") -> str:
@@ -84,7 +84,7 @@ def growth(summary: pd.DataFrame, policy: str = "ACQB") -> str:
     return "\n".join(lines)
 
 
-def side_table(tidy: pd.DataFrame, *, K: int) -> str:
+def side_table(tidy: pd.DataFrame, *, K: int) -> pd.DataFrame:
     """Means over seeds of what regret does not show, for one K: a line per policy and lam.
 
     Mean queue over all rounds, share of repeated failures, share of waits over 100 rounds (both in
@@ -107,7 +107,7 @@ def side_table(tidy: pd.DataFrame, *, K: int) -> str:
         for row in mean.reindex(order).itertuples()
     ]
     unknown = [] if rows["dollars"].notna().any() else ["$ per 1000 served"]
-    return pd.DataFrame(lines).drop(columns=unknown).to_string(index=False)
+    return pd.DataFrame(lines).drop(columns=unknown)
 
 
 def exploring_share(n_models: int, T: int) -> float:
@@ -126,7 +126,7 @@ def seconds_per_run(summary: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
-def published_comparison(tidy: pd.DataFrame, dataset: str = "") -> str:
+def published_comparison(tidy: pd.DataFrame, dataset: str = "") -> pd.DataFrame:
     """The authors' own final regrets at lam = 5, next to ours for the same K and policy.
 
     Means with standard deviations over seeds, at the arrival rate of theirs that is nearest to ours.
@@ -135,9 +135,10 @@ def published_comparison(tidy: pd.DataFrame, dataset: str = "") -> str:
     Parameters
     ----------
     tidy : of real rows. dataset : the authors' set, by default the one that the rows are named after.
+    Generated data are not compared: the table then holds a note.
     """
     if tidy["stand_in"].any():
-        return "Generated data are not compared with the authors' numbers."
+        return pd.DataFrame({"note": ["generated data: not compared with the authors' numbers"]})
     theirs = published(dataset or tidy["dataset"].iloc[0]).dropna(subset="authors_regret_mean")
     theirs = theirs[theirs["t"] == theirs["t"].max()]
     last, keys = final(tidy), ["K", "policy"]
@@ -151,7 +152,7 @@ def published_comparison(tidy: pd.DataFrame, dataset: str = "") -> str:
         table[name] = list(map(spread, table[mean], table[deviation]))
     shown = table[[*keys, "arrival_rate", "authors", "arrival_rate_here", "here"]]
     names = {"arrival_rate": "authors' rate", "arrival_rate_here": "rate here"}
-    return text(shown.rename(columns=names), index=False)
+    return shown.rename(columns=names)
 
 
 def main_models(views: pd.DataFrame, policies: Sequence[str], most: int = 3) -> str:
@@ -168,7 +169,7 @@ def main_models(views: pd.DataFrame, policies: Sequence[str], most: int = 3) -> 
     return "\n".join(lines)
 
 
-def retrial_table(views: pd.DataFrame, *, K: int) -> str:
+def retrial_table(views: pd.DataFrame, *, K: int) -> pd.DataFrame:
     """Of all queries that arrived, in percent: departed at the first answer, after five retrials or
     more, and still waiting at the end; a line per policy, three columns per setting.
     """
@@ -187,7 +188,9 @@ def retrial_table(views: pd.DataFrame, *, K: int) -> str:
     return _percentages(select(views, view="retrials", K=K), make)
 
 
-def wait_table(views: pd.DataFrame, *, K: int, after: Sequence[int] = (10, 100, 1000)) -> str:
+def wait_table(
+    views: pd.DataFrame, *, K: int, after: Sequence[int] = (10, 100, 1000)
+) -> pd.DataFrame:
     """The share of queries (%) still there so many rounds after they came, a line per policy."""
     rows = select(views, view="waits", place=list(after), K=K)
     return _percentages(
@@ -195,8 +198,8 @@ def wait_table(views: pd.DataFrame, *, K: int, after: Sequence[int] = (10, 100, 
     )
 
 
-def _percentages(rows: pd.DataFrame, make: Callable[[pd.DataFrame], pd.DataFrame]) -> str:
+def _percentages(rows: pd.DataFrame, make: Callable[[pd.DataFrame], pd.DataFrame]) -> pd.DataFrame:
     """Shares in percent, a line per policy, side by side what `make` gives for each setting."""
     settings = rows.groupby(["arrival_rate", "lam"])
     table = pd.concat({f"lam = {lam:g}": make(here) for (_, lam), here in settings}, axis=1)
-    return text(percent(table.reindex(in_order(table.index))))
+    return percent(table.reindex(in_order(table.index)))

@@ -45,6 +45,15 @@ def text(table: pd.DataFrame, *, index: bool = True) -> str:
     return shown.to_string(index=index)
 
 
+def show(table: pd.DataFrame | pd.Series, *, index: bool = True) -> None:
+    """Display a table in a notebook: as HTML where there is a browser, else as its text."""
+    from IPython.display import display  # of the extra `notebooks`, which scripts do without
+
+    frame = pd.DataFrame(table)
+    drawn = frame.to_html(index=index, border=0, index_names=False, na_rep="")
+    display({"text/html": drawn, "text/plain": text(frame, index=index)}, raw=True)
+
+
 def spread(mean: float, half: float, digits: int = 0, sign: str = "") -> str:
     """ "628 ± 59": a mean and half its interval. A mean that rounds to 0 has no minus sign."""
     shown = 0.0 if round(mean, digits) == 0 else mean

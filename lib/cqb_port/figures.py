@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -26,8 +25,13 @@ LOOKS = {
     "PORT-RH+": Look("#117733", SOLID, "*"),
     "Random": Look("#777777", DOTTED, "d"),
     "KNN-Cost": Look("#E69F00", DOTTED, "v"),
+    "Greedy-Cost": Look("#D55E00", DOTTED, "v"),
+    "BatchSplit": Look("#999933", DOTTED, "h"),
     "Approx Optimum": Look("#000000", SOLID, "X"),
 }
+# The rules by which a comparison is judged, and what a sweep over one setting shows.
+MAIN = ("PORT", "PORT-ref", "PORT-RH", "PORT-RH+", "Greedy-Cost", "BatchSplit", "Approx Optimum")
+SWEPT = [name for name in LOOKS if name not in ("Greedy-Cost", "BatchSplit")]
 SWEEPS = {
     "volume": "queries in the stream N",
     "budget": "budget factor c",
@@ -70,7 +74,7 @@ def lp_and_dual(
     net = {"xlabel": f"score less priced cost, {names[0]}", "ylabel": f"the same, {names[1]}"}
     tight = "Every price gives an upper bound; the best one is tight"
     rule = {"title": "The routing rule: the largest one, if above 0", "axis": net}
-    rule["key"] = legend(look, "marker", loc="lower right")
+    rule["key"] = legend(look, "marker", loc="lower left", frameon=True)
     left = panel(columns, table, "factor", named, title=tight, axis=bounds)
     return sheet([[left, panel(_rule, worth, look, **rule)]], 3.2)
 
@@ -90,19 +94,21 @@ def _rule(ax: Axes, worth: np.ndarray, look: Mapping[str, Look]) -> None:
 def shadow_prices(worth: pd.DataFrame, title: str) -> Figure:
     """What an average query costs at each model in points of score; columns: modes, index: models."""
     rows = worth.rename_axis("model").reset_index().melt("model", var_name="mode")
-    colours = {mode: LOOKS[mode].colour for mode in worth}
-    about = {"x": "value", "y": "model", "hue": "mode", "palette": colours, "legend": False}
+    look = {mode: Look(LOOKS[mode].colour, None, LOOKS[mode].marker) for mode in worth}
     axis = {"xlabel": "price x mean cost (points of score; log scale)", "ylabel": ""}
 
-    def bars(ax: Axes) -> None:
-        sns.barplot(rows, saturation=1, errorbar=None, ax=ax, **about)
+    def draw(ax: Axes) -> None:
+        places = rows.assign(at=rows["model"].map(list(worth.index).index))
+        dots(ax, places, "value", "at", look, "mode", s=45)
+        names_down(ax, list(worth.index))
 
-    return sheet([[panel(bars, title=title, axis=axis, log="x", key=legend(colours))]], 2.8)
+    key = legend(look, "marker")
+    return sheet([[panel(draw, title=title, axis=axis, log="x", key=key)]], 2.8)
 
 
 def sweeps(summary: pd.DataFrame, where: str) -> Figure:
     """Perf over the LP optimum against volume, budget, number of models and first phase."""
-    rows = estimates(select(summary, experiment=list(SWEEPS), policy=list(LOOKS)), "lpr")
+    rows = estimates(select(summary, experiment=list(SWEEPS), policy=SWEPT), "lpr")
     rows = rows.assign(setting=rows["setting"].astype(float))
     panels = []
     for experiment, label in SWEEPS.items():
@@ -137,7 +143,7 @@ def _boxes(ax: Axes, rows: pd.DataFrame) -> None:
 
 def settings(summary: pd.DataFrame, where: str) -> Figure:
     """Perf over the LP optimum of the main policies in every compared setting, with intervals."""
-    rows = estimates(select(summary, experiment=["split", "sorted"], policy=list(LOOKS)), "lpr")
+    rows = estimates(select(summary, experiment=["split", "sorted"], policy=MAIN), "lpr")
     names = rows["setting"].where(rows["experiment"] == "split", "sorted")
     ticks, look = list(dict.fromkeys(names)), _looks(rows)
     shift = rows["policy"].map(list(look).index) - len(look) / 2

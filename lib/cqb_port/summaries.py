@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from cqb.stats import differences, half_width, intervals
-from cqb.tables import percent, select, spreads, text
+from cqb.tables import percent, select, spreads
 
 from . import dual
 from .registry import BASELINES, OURS, PUBLISHED, REFERENCE, ROUTERS, published
@@ -47,12 +47,12 @@ def summarise(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({"seeds": count, **intervals(groups, measures, count)}).reset_index()
 
 
-def policy_table(summary: pd.DataFrame) -> str:
+def policy_table(summary: pd.DataFrame) -> pd.DataFrame:
     """Mean ± half the interval of Perf / LP optimum: a line per policy, a column per setting."""
     return _by_setting(summary, summary["lpr_mean"], summary["lpr_high"])
 
 
-def difference_table(rows: pd.DataFrame, against: str) -> str:
+def difference_table(rows: pd.DataFrame, against: str) -> pd.DataFrame:
     """Every priced policy minus `against` on the same seeds: mean ± half the interval."""
     table = _priced_differences(rows, against)
     return _by_setting(table, table["lpr_difference"], table["lpr_high"], "+")
@@ -63,11 +63,13 @@ def _priced_differences(rows: pd.DataFrame, against: str) -> pd.DataFrame:
     return select(table, policy=PRICED)
 
 
-def _by_setting(rows: pd.DataFrame, mean: pd.Series, high: pd.Series, sign: str = "") -> str:
+def _by_setting(
+    rows: pd.DataFrame, mean: pd.Series, high: pd.Series, sign: str = ""
+) -> pd.DataFrame:
     """Mean ± half, a line per policy in the order of the registry, a column per setting."""
     column = rows["setting"].where(rows["experiment"] == "split", rows["experiment"])
     shown = pd.Series(spreads(mean, high, 3, sign), [rows["policy"], column]).unstack()
-    return text(shown.loc[[name for name in ROUTERS if name in shown.index], column.unique()])
+    return shown.loc[[name for name in ROUTERS if name in shown.index], column.unique()]
 
 
 def verdict_table(rows: pd.DataFrame) -> pd.DataFrame:
@@ -127,7 +129,9 @@ def published_ratios(measure: str = "perf") -> pd.DataFrame:
     return wide / wide.loc[REFERENCE]
 
 
-def published_comparison(sources: Mapping[str, pd.DataFrame], measure: str = "perf") -> str:
+def published_comparison(
+    sources: Mapping[str, pd.DataFrame], measure: str = "perf"
+) -> pd.DataFrame:
     """A measure over that of Approx Optimum, in per cent: as published, and from tables of ours.
 
     The head of a column names the source of its cells; "-" marks what was not run or published.
@@ -144,7 +148,7 @@ def published_comparison(sources: Mapping[str, pd.DataFrame], measure: str = "pe
         ratio = 100 * wide.div(wide[REFERENCE], axis=0)
         mean, half = ratio.mean(), half_width(ratio.std(), ratio.count())
         columns[head] = pd.Series(spreads(mean, mean + half, 1), mean.index)
-    return text(columns)
+    return columns
 
 
 def modes(here: Scenario, alphas: Sequence[float]) -> str:
@@ -173,29 +177,29 @@ def worth(here: Scenario, names: Sequence[str], alpha: float) -> pd.DataFrame:
     return pd.DataFrame(columns, index=list(names))
 
 
-def spread_table(rows: pd.DataFrame) -> str:
+def spread_table(rows: pd.DataFrame) -> pd.DataFrame:
     """Perf / LP optimum over many orders, and splits: mean ± half the interval, 5% and 95% quantiles."""
     many = rows[rows["experiment"].str.startswith("100")]
     groups = many.groupby(["experiment", "policy"], sort=False)["lpr"]
     mean, half = groups.mean(), half_width(groups.std(), groups.count())
     quantiles = {f"{q:.0%}": groups.quantile(q).round(3) for q in (0.05, 0.95)}
-    return text(pd.DataFrame({"mean": spreads(mean, mean + half, 3), **quantiles}, mean.index))
+    return pd.DataFrame({"mean": spreads(mean, mean + half, 3), **quantiles}, mean.index)
 
 
-def queue_table(summary: pd.DataFrame) -> str:
+def queue_table(summary: pd.DataFrame) -> pd.DataFrame:
     """Mean ± half the interval of every measure of the queue, a line per system."""
     table = summary.set_index("policy")
     measures = [name.removesuffix("_mean") for name in table if name.endswith("_mean")]
     columns = {m: _short(table[f"{m}_mean"], table[f"{m}_high"]) for m in measures}
-    return text(pd.DataFrame(columns, table.index))
+    return pd.DataFrame(columns, table.index)
 
 
-def queue_differences(rows: pd.DataFrame, against: str) -> str:
+def queue_differences(rows: pd.DataFrame, against: str) -> pd.DataFrame:
     """Every system minus `against`, on the same arrivals, outcomes and budgets: mean ± half."""
     measures = ["perf", "cost", "departed", "lost", "wait"]
     table = differences(rows, against, CELL, measures).set_index("policy")
     columns = {m: _short(table[f"{m}_difference"], table[f"{m}_high"], "+") for m in measures}
-    return text(pd.DataFrame(columns, table.index))
+    return pd.DataFrame(columns, table.index)
 
 
 def _short(means: pd.Series, highs: pd.Series, sign: str = "") -> list[str]:

@@ -14,6 +14,7 @@ from cqb.figures import sensitivity as plots
 from cqb.policies import LearnerSettings
 from cqb.studies import sensitivity
 from cqb.studies.sensitivity import FACTORS
+from cqb.tables import text
 
 CELLS = ((0.0, 0.3), (5.0, 0.4))
 
@@ -73,15 +74,15 @@ def test_differences_to_the_papers_value_are_paired(runs):
     rows = runs[(runs["factor"] == "lambda0") & (runs["lam"] == 0.0)]
     table = rows.pivot(index="seed", columns="value", values="regret")
     low, high = stats.ttest_rel(table[0.25], table[1.0]).confidence_interval(0.95)
-    text = sensitivity.paired_difference(runs, "lambda0", (0.0, 0.3), 0.25)
-    middle, half = (float(part) for part in text.split(" ± "))
+    said = sensitivity.paired_difference(runs, "lambda0", (0.0, 0.3), 0.25)
+    middle, half = (float(part) for part in said.split(" ± "))
     assert middle == pytest.approx((low + high) / 2, abs=0.5)
     assert half == pytest.approx((high - low) / 2, abs=0.5)
     assert sensitivity.paired_difference(runs, "lambda0", (0.0, 0.3), 1.0) == "-"
 
 
 def test_the_table_names_the_best_value(runs):
-    lines = sensitivity.best_table(runs).splitlines()
+    lines = text(sensitivity.best_table(runs), index=False).splitlines()
     assert len(lines) == 1 + 2 * (len(FACTORS) - 1)
     means = sensitivity.means(runs, "lambda0")
     best = means[means["lam"] == 0.0].nsmallest(1, "regret_mean")["value"].iloc[0]

@@ -79,7 +79,9 @@ def curves(summary: pd.DataFrame, *, K: int, value: str) -> Figure:
         known = sorted(set(summary["K"]))
         raise ValueError(f"K: found no results for {K}, expected one of {known}")
     rows = from_zero(estimates(rows, value), KEYS)
-    limits = {"xlim": (0, rows["t"].max())} | ({"ylim": (0, None)} if value == "regret" else {})
+    # Differences of queues span from below one query to hundreds, on both sides of 0.
+    limits = {"ylim": (0, None)} if value == "regret" else {"yscale": "symlog"}
+    limits["xlim"] = (0, rows["t"].max())
 
     def make(cell: Cell, here: pd.DataFrame) -> Panel:
         ends = label_ends(here, "t", DECIMALS[value])

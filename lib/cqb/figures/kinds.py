@@ -170,9 +170,10 @@ def label_ends(rows: pd.DataFrame, x: str, digits: int) -> Draw:
     ends = rows[rows[x] == rows[x].max()].sort_values(["mean", "policy"])
 
     def draw(ax: Axes) -> None:
-        low, high = ax.get_ylim()
+        scaled = ax.yaxis.get_transform().transform  # the axis may be logarithmic
+        low, high = scaled(np.array(ax.get_ylim()))
         height = ax.get_window_extent().height * 72.0 / ax.figure.dpi  # points
-        at = (ends["mean"].to_numpy() - low) / (high - low)
+        at = (scaled(ends["mean"].to_numpy(float)) - low) / (high - low)
         apart = spread(at, 1.3 * SMALL / height)
         about = {"transform": ax.transAxes, "clip_on": False}
         look = looks(ends["policy"])

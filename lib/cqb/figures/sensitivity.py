@@ -49,4 +49,6 @@ def factor(runs: pd.DataFrame, name: str) -> Figure:
 
     key = legend(look, "line, marker", title=caption, fontsize=8, alignment="center")
     heading = title(runs, f"{'ACQB-CL' if about.refined else 'ACQB'} and its {name}")
+    if not runs["stand_in"].any():
+        heading = heading.replace(":", " (real rows):", 1)
     return sheet([[make(value) for value in NAMES]], 2.8, title=heading, key=key)

@@ -48,11 +48,11 @@ def divergence(table: pd.DataFrame) -> Figure:
         "m": ("m, departure-rate gap", Look(GREEN, SOLID, "")),
         "delta": ("delta, survival of a divergence", Look(INK, SOLID, "")),
     }
-    about = {"axis": {"xlabel": "round t"}}
+    shared, factor = {"xlabel": "round t"}, {"ylabel": "root mean square"}
     first = "E7: what a round's decision adds to the queue at T"
     panels = [
-        panel(_with_band, table, psi, title=first, **about),
-        panel(columns, table, "t", factors, title="R7: the two factors", **about),
+        panel(_with_band, table, psi, title=first, axis=shared | {"ylabel": "queries"}),
+        panel(columns, table, "t", factors, title="R7: the two factors", axis=shared | factor),
     ]
     return sheet([panels], 2.5)
 
@@ -94,25 +94,33 @@ def _rates(ax: Axes, rows: pd.DataFrame, look: dict[str, Look], exponent: float)
 def overload(table: pd.DataFrame) -> Figure:
     """R6: predicted and simulated growth of the queue."""
     names = table["world"] + ", " + table["order"] + ", rho " + table["rho"].round(2).astype(str)
-    heading = "R6: growth of the queue (queries per round)"
-    return sheet([[panel(against, table.assign(quantity=names), title=heading)]], 2.5)
+    axis = {"xlabel": "queries per round (upright mark: predicted)"}
+    rows = table.assign(quantity=names)
+    return sheet([[panel(against, rows, title="R6: growth of the queue", axis=axis)]], 2.5)
 
 
 def information(eigenvalues: pd.DataFrame, distances: pd.DataFrame) -> Figure:
     """R8 and R9: eigenvalues against their bound, and distances within the radius."""
     named = {
         "smallest eigenvalue": ("simulated", Look(BLUE, None, "o")),
-        "bound": ("lambda0 + sigma0^2 n / 2", Look(ORANGE, SOLID, "")),
-        "mean": ("mean growth", Look(FAINT, DOTTED, "")),
+        "bound": ("half the mean growth: the bound", Look(ORANGE, SOLID, "")),
+        "mean": ("mean growth, one variance a sample", Look(FAINT, DOTTED, "")),
     }
-    first = {"xlabel": "exploration samples n_j"}
+    first = {"xlabel": "exploration samples of a model", "ylabel": "smallest eigenvalue"}
     radius = "largest distance in a run / theoretical radius (line: the radius)"
     second = {"xlabel": radius, "ylabel": "runs"}
     guides = [("x", 1.0, {"color": ORANGE, "lw": 1.3})]
     about = {"bins": np.linspace(0, 1.1, 23), "color": BLUE}
     ratios = distances["largest ratio"]
     panels = [
-        panel(columns, eigenvalues, "n", named, title="R8: smallest eigenvalue of V_j", axis=first),
+        panel(
+            columns,
+            eigenvalues,
+            "n",
+            named,
+            title="R8: what exploration tells about a model",
+            axis=first,
+        ),
         panel(Axes.hist, ratios, title="R9: coverage", axis=second, guides=guides, **about),
     ]
     return sheet([panels], 2.5)
@@ -132,10 +140,9 @@ def plateau(curves: pd.DataFrame, table: pd.DataFrame) -> Figure:
         return panel(_queues, rows, shades, title=heading, guides=guides, key=key, axis=axis)
 
     stable = [name for name in shades if name != "published"]
-    panels = [
-        make("R10: stable preset (dotted: oracle; upright: tau)", stable),
-        make("the preset as published, lambda = .7", ["published"]),
-    ]
+    heads = ["R10 (dotted: oracle; upright: tau)", *[""] * (len(stable) - 1)]
+    panels = [make(head, [name]) for head, name in zip(heads, stable, strict=True)]
+    panels.append(make("as published, lambda = .7", ["published"]))
     return sheet([panels], 2.8, ylabel="mean queue (queries)")
 
 

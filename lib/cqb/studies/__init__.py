@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..study import Study
 from ..study.replay import Report
 from . import (
+    abstracts,
     attempts,
     beyond,
     bursts,
@@ -26,6 +27,7 @@ MODULES = (
     attempts,
     pass_rates,
     facts,
+    abstracts,
 )
 STUDIES: dict[str, Study] = {name: s for module in MODULES for name, s in module.STUDIES.items()}
 REPORTS: dict[str, Report] = {

@@ -50,7 +50,7 @@ def differences(study: Study, runs: pd.DataFrame, *, equal_length: bool = True) 
     return found[columns].assign(**shares)
 
 
-def differences_text(table: pd.DataFrame) -> str:
+def differences_table(table: pd.DataFrame) -> pd.DataFrame:
     """A line per variant and lam (or planted world): mean regrets, paired difference and verdict."""
     worlds = table["dataset"].nunique() > 1
     lines = [
@@ -65,7 +65,7 @@ def differences_text(table: pd.DataFrame) -> str:
         }
         for row in table.itertuples()
     ]
-    return tables.text(pd.DataFrame(lines), index=False)
+    return pd.DataFrame(lines)
 
 
 def verdict(low: float, high: float) -> str:
@@ -86,17 +86,12 @@ def tally(table: pd.DataFrame) -> str:
     )
 
 
-def geometry_text(geometry: pd.DataFrame) -> str:
-    """Means over seeds of the geometry, a line per variant and lam, with the agreement in families."""
+def geometry_table(geometry: pd.DataFrame) -> pd.DataFrame:
+    """Means over seeds of the geometry as text, a row per lam and variant."""
     mean = geometry.groupby(["lam", "policy"], sort=False)[list(MEASURES)].mean()
-    blocks = []
-    for lam in sorted(set(geometry["lam"]), reverse=True):
-        block = mean.loc[lam]
-        family = block["family"].iloc[0]
-        shown = block[list(SHOWN)].rename(columns=SHOWN).map("{:.3f}".format)
-        blocks.append(f"lam = {lam:g}; two random prompts of one family agree by {family:.3f}")
-        blocks.append(tables.text(shown))
-    return "\n".join(blocks)
+    shown = mean[list(SHOWN)].rename(columns=SHOWN).map("{:.3f}".format).reset_index("lam")
+    shown = shown.sort_values("lam", ascending=False, kind="stable")
+    return shown.assign(lam=shown["lam"].map("{:g}".format))
 
 
 def against_raw(geometry: pd.DataFrame) -> pd.DataFrame:

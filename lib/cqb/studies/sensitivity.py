@@ -17,7 +17,7 @@ from ..routing_table import RoutingTable
 from ..runs import Cell, Task, play, rows_of
 from ..stats import MEASURES, interval, intervals
 from ..study import Study
-from ..tables import select, spread, spreads, text
+from ..tables import select, spread, spreads
 
 POOL_SIZE = 1000
 COLUMNS = [
@@ -166,7 +166,7 @@ def means(runs: pd.DataFrame, factor: str) -> pd.DataFrame:
     return rows.assign(service=service)
 
 
-def best_table(runs: pd.DataFrame) -> str:
+def best_table(runs: pd.DataFrame) -> pd.DataFrame:
     """For each factor and service: regret at the paper's value, at the best value, and which that is."""
     columns = ["factor", "service", "paper's", "regret", "best", "its regret", "difference"]
     lines = []
@@ -182,7 +182,7 @@ def best_table(runs: pd.DataFrame) -> str:
             difference = paired_difference(runs, name, cell, value)
             found = (f"{about.default:g}", papers, f"{value:g}", best["regret"], difference)
             lines.append((name, service, *found))
-    return text(pd.DataFrame(lines, columns=columns), index=False)
+    return pd.DataFrame(lines, columns=columns)
 
 
 def paired_difference(
