@@ -41,6 +41,10 @@ reproduce: $(DATA_READY)  ## Run the default studies from the start, execute the
 	$(BIN)/python -m cqb run
 	$(BIN)/python notebooks/execute.py
 
+.PHONY: smoke
+smoke: $(READY)  ## A first look: four policies on real rows, one table, one figure (under 90 seconds)
+	$(BIN)/python notebooks/smoke.py
+
 .PHONY: verify
 verify: $(DATA_READY) $(INDEX)  ## Run tasks of every stored table again, compare every number (ALL=1: all; SHARD=1/4: a part)
 	$(BIN)/python -m cqb verify $(if $(ALL),--all) $(if $(SHARD),--shard $(SHARD))
@@ -52,6 +56,10 @@ test: lint  ## Check style, run the tests, execute the committed notebooks and c
 	env $(foreach set,$(SETS) AZURE CRUXEVAL,-u CQB_$(set)_DIR) CQB_FIGURES="$$scratch" $(BIN)/python -m pytest -n $(WORKERS) \
 	    --dist loadscope -p no:cacheprovider --nbval --nbval-current-env --nbval-kernel-startup-timeout 300 \
 	    --nbval-sanitize-with tests/nbval_sanitize.cfg notebooks
+
+.PHONY: drills
+drills: $(READY)  ## Kills, a full disk, damaged files, malformed tables, many kernels (under 15 minutes)
+	$(BIN)/python tests/drills/run.py
 
 .PHONY: data
 data: $(READY)  ## Download the real data sets at their pinned revisions and verify them
@@ -137,6 +145,17 @@ lock:  ## Choose every version again and write requirements.lock (CPython 3.11 o
 	  "$$scratch/venv/bin/pip" list --format=freeze --exclude pip --exclude cqb \
 	  | sed 's/+.*//' | grep -vE '^(nvidia-|cuda-(bindings|toolkit)=|triton=)'; } > "$$scratch/lock"; \
 	cp "$$scratch/lock" requirements.lock
+	$(MAKE) hashes
+
+.PHONY: hashes
+hashes:  ## Write .ci/hashes.txt: what the lock pins for the default environment, with the sha256 of every file
+	scratch=$$(mktemp -d); trap 'rm -rf "$$scratch"' EXIT; \
+	$(PYTHON) -m venv "$$scratch/venv"; \
+	"$$scratch/venv/bin/pip" install --quiet uv; \
+	echo setuptools > "$$scratch/build.txt"; \
+	"$$scratch/venv/bin/uv" pip compile --quiet --generate-hashes --universal --python-version 3.11 \
+	    --no-header --no-annotate --constraint requirements.lock --extra notebooks --extra site --extra test \
+	    --output-file .ci/hashes.txt pyproject.toml "$$scratch/build.txt"
 
 .PHONY: clean
 clean:  ## Remove the environment and the caches of tools; data, runs and figures stay

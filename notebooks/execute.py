@@ -82,8 +82,8 @@ def execute(notebook: Path, output: Path, parameters: Mapping[str, Any]) -> None
     Raises
     ------
     NotebookError
-        It has no such parameter (papermill would only warn) or one of another kind, or a cell failed;
-        nothing is written.
+        It has no such parameter (papermill would only warn) or one of another kind, a cell failed, or
+        the kernel died; nothing is written.
     ImportError
         The extra `notebooks` is not installed.
     OSError
@@ -116,6 +116,10 @@ def execute(notebook: Path, output: Path, parameters: Mapping[str, Any]) -> None
             raise NotebookError(
                 f"{notebook.name}: no Jupyter kernel {KERNEL}; `python -m ipykernel install "
                 "--sys-prefix` adds it to this environment"
+            ) from error
+        except RuntimeError as error:  # of nbclient: the kernel died, or did not start in time
+            raise NotebookError(
+                f"{notebook.name}: {error} (a kernel that runs out of memory is killed)"
             ) from error
         os.replace(draft, output)
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from cqb import figures, toy
 from cqb.figures import kinds, sketches
-from cqb.figures.style import LOOKS, SPARE, STYLE, looks, style
+from cqb.figures.style import LOOKS, SPARE, STYLE, looks, read_record, style
 from cqb.stats import paired, summarise
 from made_up import POLICIES, made_up
 
@@ -221,6 +221,13 @@ def test_a_record_that_is_not_json_leaves_nothing_behind(tmp_path):
     with pytest.raises(TypeError):
         figures.save(plt.figure(), "f", {"what": object()}, tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("content", ["", '{"curve": {', "\ufeff{}"])
+def test_damaged_records_of_figures_are_named(tmp_path, content):
+    (tmp_path / "manifest.json").write_text(content, "utf-8")
+    with pytest.raises(ValueError, match=r"manifest\.json: not the records of figures"):
+        read_record("curve", tmp_path)
 
 
 def test_unwritable_folder_is_named(tmp_path):

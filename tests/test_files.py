@@ -1,5 +1,8 @@
+import errno
 import hashlib
+import os
 import stat
+import time
 
 import numpy as np
 import pytest
@@ -15,6 +18,7 @@ from cqb.files import (
     write_bytes,
     write_text,
 )
+from tiny import full_disk
 
 ARRAYS = {
     "scores": np.arange(12.0).reshape(4, 3),
@@ -59,6 +63,28 @@ def test_an_unwritable_folder_is_named(tmp_path):
     (tmp_path / "blocked").write_text("a file where a folder should be")
     with pytest.raises(OSError, match=r"cannot write x.txt: the folder .*blocked is not writable"):
         write_text(tmp_path / "blocked" / "x.txt", "")
+
+
+def test_a_full_disk_is_an_error_that_names_the_file_and_changes_nothing(tmp_path):
+    path = tmp_path / "result.csv"
+    path.write_text("old")
+    with full_disk(), pytest.raises(OSError, match=r"File too large: '.*result\.csv'") as caught:
+        write_bytes(path, bytes(100_000))
+    assert caught.value.errno == errno.EFBIG
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_a_killed_writer_left_is_removed_an_hour_later(tmp_path):
+    path = tmp_path / "result[1].csv"
+    old, new = (tmp_path / f".{path.name}.{age}.part" for age in ("old", "new"))
+    foreign = tmp_path / ".result1.csv.old.part"
+    for left in (old, new, foreign):
+        left.write_text("half of")
+    for left in (old, foreign):
+        os.utime(left, (time.time() - 3700,) * 2)
+    write_text(path, "whole")
+    assert sorted(tmp_path.iterdir()) == sorted([path, new, foreign])
 
 
 def test_sha256_of_a_file_is_that_of_its_content(tmp_path):

@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 CORE = "core"
 ALWAYS_INSTALLED = (CORE, "notebooks", "site", "test")
 CI_SCRIPT = ".ci/run"
+PAGES = ("README.md", "ARTIFACT.md", "data/README.md", "figures/README.md")
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 ENVIRONMENT = yaml.safe_load((ROOT / "environment.yml").read_text("utf-8"))
@@ -126,20 +127,23 @@ def test_installed_version_is_the_pinned_one(group, requirement):
     assert installed.public == pins()[canonicalize_name(requirement.name)]
 
 
-def test_lock_holds_everything_the_environment_pulls_in():
+def pulled_in() -> set[str]:
+    """The packages of the default environment, those that they ask for included."""
     waiting = [r for group, r in DIRECT if group in ALWAYS_INSTALLED]
-    seen, unpinned = set(), set()
+    seen, names = set(), set()
     while waiting:
         requirement = waiting.pop()
         key = (canonicalize_name(requirement.name), frozenset(requirement.extras))
-        if key in seen:
-            continue
-        seen.add(key)
-        if key[0] not in pins():
-            unpinned.add(key[0])
-            continue
-        waiting += needs(requirement)
-    assert not unpinned
+        if key not in seen:
+            seen.add(key)
+            names.add(key[0])
+            waiting += needs(requirement)
+    return names
+
+
+def test_lock_holds_everything_the_environment_pulls_in():
+    assert len(pulled_in()) > 100
+    assert not pulled_in() - set(pins())
 
 
 def test_pins_admit_the_first_release_of_the_oldest_python():
@@ -154,6 +158,22 @@ def test_pins_admit_the_first_release_of_the_oldest_python():
     assert len(asks) > 50
     refused = {name: ask for name, ask in asks.items() if oldest not in SpecifierSet(ask)}
     assert not refused
+
+
+def test_hashes_are_those_of_the_lock_and_of_everything_the_environment_pulls_in():
+    """One road with hashes: the same versions, each file verified, and only other systems add to it."""
+    text = (ROOT / ".ci" / "hashes.txt").read_text("utf-8")
+    entries = re.findall(r"^(\S+)==(\S+)(.*?)\\\n((?: +--hash=.*\n)+)", text, re.MULTILINE)
+    assert len(entries) == len(re.findall("^[^ #]", text, re.MULTILINE))
+    for name, version, marker, hashes in entries:
+        assert re.search(r"--hash=sha256:[0-9a-f]{64}\b", hashes), name
+        if (pin := pins().get(canonicalize_name(name))) is None:
+            assert re.search("sys_platform ==|os_name ==", marker), f"{name} is not in the lock"
+        else:
+            assert version == pin, name
+    hashed = {canonicalize_name(name) for name, *_ in entries}
+    assert pulled_in() <= hashed
+    assert not hashed & {"torch", "cupy-cuda12x"}
 
 
 def test_conda_installs_through_the_lock():
@@ -180,6 +200,30 @@ def test_python_versions_agree():
     assert f"sys.version_info < ({', '.join(oldest)})" in MAKEFILE
     assert f"sys.version_info[:2] != ({', '.join(oldest)})" in MAKEFILE
     assert f"Python {dotted} or newer" in (ROOT / "README.md").read_text("utf-8")
+
+
+def test_hosted_ci_runs_the_two_commands_on_every_python_that_is_named():
+    job = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text("utf-8"))["jobs"]
+    (job,) = job.values()
+    assert [step["run"] for step in job["steps"] if "run" in step] == [
+        "make reproduce",
+        "make test",
+    ]
+    versions = job["strategy"]["matrix"]["python"]
+    assert all(isinstance(version, str) for version in versions)
+    named = [c.split(" :: ")[-1] for c in PROJECT["classifiers"] if "Python :: 3." in c]
+    assert versions == named
+
+
+def test_the_container_installs_by_hash_and_starts_with_the_first_look():
+    recipe = (ROOT / ".ci" / "Containerfile").read_text("utf-8")
+    assert re.search(r"pip install .*--require-hashes -r \.ci/hashes\.txt", recipe)
+    assert re.search(r"pip install .*--no-deps --no-build-isolation -e \.", recipe)
+    assert f"FROM python:{ENVIRONMENT['dependencies'][0].removeprefix('python=')}-" in recipe
+    assert 'CMD ["make", "smoke"]' in recipe
+    assert set(re.findall(r"\bmake ([a-z-]+)", recipe.partition("FROM")[0])) <= documented_targets()
+    assert ".venv/.ready" in recipe
+    assert re.search(r"^READY +:= \$\(VENV\)/\.ready$", MAKEFILE, re.MULTILINE)
 
 
 # --- licence and citation ------------------------------------------------------------------------
@@ -235,7 +279,7 @@ def test_make_alone_lists_every_command():
     assert listed == documented_targets()
 
 
-@pytest.mark.parametrize("page", ["README.md", "data/README.md", "figures/README.md", CI_SCRIPT])
+@pytest.mark.parametrize("page", [*PAGES, CI_SCRIPT])
 def test_commands_named_in_the_pages_exist(page):
     text = (ROOT / page).read_text("utf-8")
     named = set(re.findall(r"(?:^ *|`|\.\.\. )make ([a-z-]+)", text, re.MULTILINE))
@@ -243,7 +287,7 @@ def test_commands_named_in_the_pages_exist(page):
     assert named <= documented_targets()
 
 
-@pytest.mark.parametrize("page", ["README.md", "data/README.md", "figures/README.md"])
+@pytest.mark.parametrize("page", PAGES)
 def test_links_between_pages_lead_somewhere(page):
     text = (ROOT / page).read_text("utf-8")
     targets = re.findall(r"\]\((?!https?:)([^)#]+)", text)

@@ -333,6 +333,17 @@ def test_a_notebook_that_fails_is_an_error_and_leaves_no_copy(checkout, capsys):
     assert not list((checkout / "figures" / "notebooks").iterdir())
 
 
+@pytest.mark.slow
+def test_a_kernel_that_dies_is_an_error_that_says_so(checkout, capsys):
+    killed = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+    write_notebook(checkout / "notebooks" / "03_routerbench.ipynb", "x = 1", killed)
+    assert runner.main([]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("notebooks: 03_routerbench.ipynb: Kernel died")
+    assert said.strip().endswith("(a kernel that runs out of memory is killed)")
+    assert not list((checkout / "figures" / "notebooks").iterdir())
+
+
 def test_a_parameter_that_a_notebook_lacks_is_named(tmp_path):
     with pytest.raises(runner.NotebookError, match="no such notebook"):
         runner.execute(tmp_path / "nothing.ipynb", tmp_path / "out.ipynb", {})

@@ -1,6 +1,11 @@
+import re
+
 import pytest
 
 from cqb import paths
+from cqb.datasets import FETCHED
+from cqb.study.cli import main
+from cqb.study.provenance import stamp
 
 SETS = ("CQB_ROUTERBENCH_DIR", "CQB_SPROUT_DIR", "CQB_EMBEDLLM_DIR")
 NAMES = ("CQB_ROOT", "CQB_DATA", "CQB_FIGURES", "CQB_RUNS", *SETS)
@@ -56,3 +61,16 @@ def test_an_installation_without_a_checkout_says_what_to_set(tmp_path, monkeypat
     (checkout / "notebooks").mkdir()
     monkeypatch.chdir(checkout / "notebooks")
     assert paths.root() == checkout
+
+
+@pytest.mark.parametrize("name", ["CQB_BACKEND", "CQB_ROUTERBENCH_FOLDER"])
+def test_a_variable_that_nothing_reads_is_an_error_and_not_ignored(name, monkeypatch, capsys):
+    for known in ("CQB_DATA", "CQB_AZURE_DIR", "CQB_TEST_LOG"):
+        monkeypatch.setenv(known, "somewhere")
+    paths.check_names(FETCHED)
+    monkeypatch.setenv(name, "cupy")
+    said = f"{name} is set, but no such setting exists; they are CQB_ROOT, .*CQB_ROUTERBENCH_DIR"
+    assert main(["list"]) == 1
+    assert re.search(said, capsys.readouterr().err)
+    with pytest.raises(ValueError, match=said):
+        stamp(notebook="any")

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -68,3 +71,14 @@ def fatal_world() -> FatalWorld:
     """The environment of seed 42 in its fatal form."""
     e = from_table(table(), 42, 0.0, POOL)
     return FatalWorld(e.contexts, e.context_of, e.odds, e.name, e.stand_in, e.rows)
+
+
+@contextmanager
+def full_disk(size: int = 500) -> Iterator[None]:
+    """Within the block no file may grow beyond `size` bytes, as if the disk were full then."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import hashlib
 import io
 import os
 import secrets
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+
+ABANDONED = 3600  # seconds after which a temporary file has no writer any more
 
 
 @contextlib.contextmanager
@@ -19,18 +23,20 @@ def atomic_writer(path: Path | str) -> Iterator[BinaryIO]:
     """Open a temporary file next to `path` that replaces it when the block succeeds.
 
     If the block raises, is interrupted, or the disk fills up, the temporary file is removed and `path`
-    is left unchanged. Missing folders are created.
+    is left unchanged. Missing folders are created. What a killed writer of `path` left is removed by
+    the next one that comes an hour later.
 
     Raises
     ------
     OSError
-        The folder cannot be created or written to; the message names the folder and the file.
+        The folder cannot be created or written to, or the disk is full; the message names the file.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
     try:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            _drop_abandoned(path)
             temporary.touch(exist_ok=False)
         except OSError as error:
             raise type(error)(
@@ -42,9 +48,20 @@ def atomic_writer(path: Path | str) -> Iterator[BinaryIO]:
             handle.flush()
             os.fsync(handle.fileno())
         os.replace(temporary, path)
+    except OSError as error:
+        if error.errno and error.filename is None:  # a write that failed does not say of which file
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
+
+
+def _drop_abandoned(path: Path) -> None:
+    for part in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+        with contextlib.suppress(OSError):
+            if time.time() - part.stat().st_mtime > ABANDONED:
+                part.unlink()
 
 
 def write_bytes(path: Path | str, content: bytes) -> None:

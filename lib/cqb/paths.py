@@ -8,9 +8,11 @@ work). If a variable is not set, the folder inside the repository is used.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 MARKER = Path("lib") / "cqb" / "paths.py"  # identifies the repository
+PLACES = ("CQB_ROOT", "CQB_DATA", "CQB_FIGURES", "CQB_RUNS", "CQB_ENCODER_DIR")
 
 
 def _override(name: str) -> Path | None:
@@ -71,3 +73,18 @@ def raw_dir() -> Path:
 def dataset_dir(name: str) -> Path | None:
     """The folder that CQB_NAME_DIR names for a data set, e.g. CQB_SPROUT_DIR; None if unset."""
     return _override(f"CQB_{name.upper()}_DIR")
+
+
+def check_names(sets: Iterable[str]) -> None:
+    """Raise ValueError for a variable CQB_... that nothing reads: a misspelt one would be ignored.
+
+    Parameters
+    ----------
+    sets : the data sets whose folder a variable may name.
+    """
+    known = [*PLACES, *(f"CQB_{name.upper()}_DIR" for name in sets)]
+    for name in sorted(os.environ):
+        if name.startswith("CQB_") and not name.startswith("CQB_TEST_") and name not in known:
+            raise ValueError(
+                f"{name} is set, but no such setting exists; they are {', '.join(known)}"
+            )

@@ -158,3 +158,33 @@ def test_crafted_arrow_offsets_are_refused(tmp_path):
     path = put(tmp_path, crafted)
     with pytest.raises(ValueError, match="not a readable pickle"):
         load_frame(path)
+
+
+class Made:
+    """Pickled, it is a call, and the state that its result is then given."""
+
+    def __init__(self, *reduced):
+        self.reduced = reduced
+
+    def __reduce__(self):
+        return self.reduced
+
+
+RECONSTRUCT = np.zeros(1).__reduce__()[0]
+OBJECTS = np.dtype(object)
+RECORDS = np.dtype([("a", object)])
+
+
+@pytest.mark.parametrize(
+    "crafted",
+    [
+        Made(RECONSTRUCT, (np.ndarray, (0,), b"b"), (1, (146, 3), OBJECTS, False, ["a"])),
+        Made(RECONSTRUCT, (np.ndarray, (0,), b"b"), (1, (2,), RECORDS, False, ["a", "b"])),
+        Made(np.ndarray, ((2,), OBJECTS)),
+        Made(RECONSTRUCT, (pd.DataFrame, (0,), b"b")),
+    ],
+)
+def test_arrays_that_would_read_beyond_their_memory_are_refused(tmp_path, crafted):
+    """NumPy does not count the objects that a pickle fills an array with, and crashes later."""
+    with pytest.raises(ValueError, match=r"not a readable pickle \(found . objects|refused"):
+        load_frame(put(tmp_path, crafted))

@@ -7,6 +7,9 @@ import subprocess
 import sys
 
 import pytest
+from numba.core import caching
+
+from cqb.learner import compiling
 
 # Runs with both kinds of steering inverses at K = 2, several models and a queue.
 RUN = """
@@ -74,3 +77,20 @@ def test_a_first_run_says_that_it_compiles_and_a_damaged_cache_is_made_again(tmp
         assert said.count(LINE) == 1
     (*_, found), said = _run(**environment)
     assert (found, said) == (first, "")
+
+
+def test_without_a_writable_folder_loops_are_compiled_and_that_is_said_once(monkeypatch):
+    monkeypatch.setattr(caching.CompileResultCacheImpl, "_locator_classes", [])
+    compiling.warn_once.cache_clear()
+    with pytest.warns(RuntimeWarning, match="no folder to store .*set NUMBA_CACHE_DIR") as heard:
+        loops = [compiling.compiled(function) for function in (_double, _half)]
+    assert len(heard) == 1
+    assert [loop(3) for loop in loops] == [6, 1.5]
+
+
+def _double(x):
+    return 2 * x
+
+
+def _half(x):
+    return x / 2

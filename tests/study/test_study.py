@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
+import psutil
 import pytest
 
 from cqb.study import data, store
@@ -341,6 +342,20 @@ def test_ctrl_c_ends_at_once_and_leaves_whole_tasks(folder):
     kept = list((folder / "runs").rglob("*.parquet"))
     assert 4 <= len(kept) < 40000
     assert all(len(pd.read_parquet(path)) == 2 for path in kept)
+
+
+@pytest.mark.slow
+def test_workers_do_not_outlive_a_killed_parent(folder):
+    code = "from cqb.study import running\nrunning.IDLE = 1.0\n" + SCRIPT.format(seeds=20000)
+    process = start(code, folder)
+    while len(list((folder / "runs").rglob("*.parquet"))) < 4:
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.05)
+    workers = psutil.Process(process.pid).children(recursive=True)
+    process.kill()
+    process.communicate(timeout=60)
+    assert len(workers) >= 2
+    assert psutil.wait_procs(workers, timeout=60)[1] == []
 
 
 @pytest.mark.slow

@@ -149,7 +149,7 @@ def _check_conflicts(file: str, answers: pd.DataFrame) -> None:
 
 def _read_lines(path: Path) -> tuple[pd.DataFrame, dict[str, str]]:
     """Each line's id, category, model and label as categories, and the text of each prompt id."""
-    with open(path, encoding="utf-8", newline="") as handle:
+    with reading.readable(path, "CSV"), open(path, encoding="utf-8", newline="") as handle:
         header = next(csv.reader(handle), [])
     for column in COLUMNS:
         if column not in header:

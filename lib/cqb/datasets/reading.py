@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from cqb.datasets.download import ENTRIES
 from cqb.files import read_arrays, sha256_file
@@ -45,6 +48,32 @@ def rows(
     places = [f"{file}, row {row}" for row in range(len(ids))]
     text = {"place": places, "id": ids, "family": families, "prompt": prompts}
     return Rows(pd.DataFrame(text, dtype=object), numbers)
+
+
+@contextmanager
+def readable(path: Path, kind: str) -> Iterator[None]:
+    """Turn what a reader of files raises for content that is not of this `kind` into a ValueError.
+
+    Its message names the file. Errors of the system stay: the file is not there, or may not be read.
+    """
+    try:
+        yield
+    except (ValueError, OSError, pa.ArrowException, csv.Error) as error:
+        if isinstance(error, OSError) and error.errno:
+            raise
+        raise ValueError(f"{path}: not a readable {kind} file ({error})") from error
+
+
+def read_csv(path: Path, **options: Any) -> pd.DataFrame:
+    """The columns of a CSV file as text; ValueError, naming it, if it is not readable.
+
+    Text only: an id such as "NA" or a prompt such as "null" must stay what it is.
+    """
+    with readable(path, "CSV"):
+        frame = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8", **options)
+        if not isinstance(frame.index, pd.RangeIndex):  # pandas takes the first cells for an index
+            raise ValueError("its rows have more cells than its header has names")
+    return frame
 
 
 def not_here(message: str, name: str) -> FileNotFoundError:

@@ -9,10 +9,12 @@ published RouterBench table is one of protocol 5.
 from __future__ import annotations
 
 import importlib
+import math
 import pickle
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 
@@ -53,11 +55,31 @@ class AllowListUnpickler(pickle.Unpickler):
             raise UnsafePickleError(
                 f"it asks for {module}.{name}, which is not on the allow-list; refused"
             )
-        if pair == ("pyarrow.lib", "_restore_array"):
-            return _restore_valid_array
+        if pair in CHECKED:
+            return CHECKED[pair]
         if pair == ("pandas.core.indexes.numeric", "Int64Index"):  # gone since pandas 2
             module, name = "pandas.core.indexes.base", "Index"
         return getattr(importlib.import_module(module.replace("numpy.core", "numpy._core")), name)
+
+
+class _Array(np.ndarray):
+    """An array that checks what a pickle fills it with: NumPy trusts a list of objects to be whole."""
+
+    def __new__(cls, *arguments: Any, **named: Any) -> _Array:
+        raise UnsafePickleError("it makes an array in a way that no table needs; refused")
+
+    def __setstate__(self, state: Any) -> None:
+        *_, shape, dtype, _, content = state
+        if dtype.hasobject and (dtype != np.dtype(object) or len(content) != math.prod(shape)):
+            raise ValueError(f"found {len(content)} objects for an array of shape {shape}")
+        super().__setstate__(state)
+
+
+def _reconstruct(kind: type, shape: Any, letter: Any) -> _Array:
+    """An empty array, which :meth:`_Array.__setstate__` fills."""
+    if kind is not _Array:
+        raise UnsafePickleError(f"it makes an array of the kind {kind!r}; refused")
+    return np.ndarray.__new__(_Array, (0,), np.int8)
 
 
 def _restore_valid_array(data: Any) -> Any:
@@ -67,6 +89,13 @@ def _restore_valid_array(data: Any) -> Any:
     array = _restore_array(data)
     array.validate(full=True)
     return array
+
+
+CHECKED = {
+    ("numpy", "ndarray"): _Array,
+    ("pyarrow.lib", "_restore_array"): _restore_valid_array,
+    **{(f"numpy.{core}.multiarray", "_reconstruct"): _reconstruct for core in ("core", "_core")},
+}
 
 
 def load_frame(path: Path | str) -> pd.DataFrame:

@@ -59,10 +59,8 @@ def load(folder: Path | str) -> RoutingTable:
 
 def _models(path: Path) -> tuple[str, ...]:
     """The models of a file, sorted; every one is a struct with the fields of a SPROUT answer."""
-    try:
+    with reading.readable(path, "parquet"):
         schema = pq.read_schema(path)
-    except pa.ArrowInvalid as error:
-        raise ValueError(f"{path}: not a readable parquet file ({error})") from error
     for column in TEXT_COLUMNS:
         if column not in schema.names:
             raise ValueError(f"{path.name}: no column {column!r}; not a SPROUT table")
@@ -75,9 +73,9 @@ def _models(path: Path) -> tuple[str, ...]:
 def _read_part(path: Path, models: Sequence[str]) -> Rows:
     # The answers are most of the file, and are left where they are.
     wanted = [f"{model}.{field}" for model in models for field in FIELDS]
-    with pq.ParquetFile(path) as file:
+    with reading.readable(path, "parquet"), pq.ParquetFile(path) as file:
         table = file.read(columns=[*TEXT_COLUMNS, *wanted])
-    texts = {column: table.column(column).to_pylist() for column in TEXT_COLUMNS}
+        texts = {column: table.column(column).to_pylist() for column in TEXT_COLUMNS}
     for column, values in texts.items():
         for row, value in enumerate(values):
             if not isinstance(value, str | int) or not str(value).strip():

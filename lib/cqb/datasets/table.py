@@ -77,16 +77,12 @@ def load(
 
 def read_frame(path: Path) -> pd.DataFrame:
     """The columns of a CSV, Parquet or pickled file; ValueError, naming it, if it is not readable."""
-    try:
-        if path.suffix == ".pkl":
-            return load_frame(path)
-        if path.suffix == ".parquet":
+    if path.suffix == ".pkl":
+        return load_frame(path)
+    if path.suffix == ".parquet":
+        with reading.readable(path, "parquet"):
             return pd.read_parquet(path)
-        # Text only: an id such as "NA" or a prompt such as "null" must stay what it is.
-        return pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
-    except (ValueError, pd.errors.ParserError) as error:
-        kind = path.suffix.lstrip(".").replace("csv", "CSV")
-        raise ValueError(f"{path}: not a readable {kind} file ({error})") from error
+    return reading.read_csv(path)
 
 
 def models_of(file: str, frame: pd.DataFrame, needed: Sequence[str]) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from cqb.arrivals import Trace
-from cqb.datasets.reading import not_here
+from cqb.datasets.reading import not_here, read_csv
 
 AZURE = ("TIMESTAMP", "ContextTokens", "GeneratedTokens")
 BURSTGPT = ("Timestamp", "Request tokens", "Response tokens")
@@ -65,11 +65,11 @@ def _read(path: Path | str) -> pd.DataFrame:
     """The columns of a CSV file as text; the index holds lines and is named after the file."""
     name = Path(path).name
     try:
-        frame = pd.read_csv(path, dtype=str, keep_default_na=False, skip_blank_lines=False)
-    except pd.errors.EmptyDataError:
-        raise MalformedTrace(f"{name}: found no header, expected {AZURE}") from None
-    except (pd.errors.ParserError, UnicodeDecodeError) as error:
-        raise MalformedTrace(f"{name}: not readable as CSV ({error})") from error
+        frame = read_csv(Path(path), skip_blank_lines=False)
+    except ValueError as error:
+        if isinstance(error.__cause__, pd.errors.EmptyDataError):
+            raise MalformedTrace(f"{name}: found no header, expected {AZURE}") from None
+        raise MalformedTrace(str(error)) from error
     layouts = (AZURE, BURSTGPT, PLAIN)
     columns = next((of for of in layouts if of[0] in frame.columns), AZURE)
     if missing := [column for column in columns if column not in frame.columns]:

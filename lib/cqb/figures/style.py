@@ -213,7 +213,12 @@ def read_record(figure: str, folder: Path | None = None) -> dict[str, Any]:
 
 
 def _records(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    try:
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    except ValueError as error:
+        raise ValueError(
+            f"{path}: not the records of figures ({error}); remove it, or restore it with git"
+        ) from error
 
 
 def _lasting(record: Mapping[str, Any]) -> dict[str, Any]:

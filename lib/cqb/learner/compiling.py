@@ -58,7 +58,13 @@ def warn_once(message: str) -> None:
 def compiled(function: Callable, **options: Any) -> Any:
     """Compile a function at its first call, or read it from the cache on disk."""
     dispatcher = numba.njit(error_model="numpy", no_cfunc_wrapper=True, **options)(function)
-    dispatcher._cache = CompileCache(function)
+    try:
+        dispatcher._cache = CompileCache(function)
+    except RuntimeError:  # neither the package's folder nor one of the user can be written to
+        warn_once(
+            "no folder to store compiled loops in, so every process compiles them (some seconds); "
+            "set NUMBA_CACHE_DIR to a folder that can be written to"
+        )
     return dispatcher
 
 

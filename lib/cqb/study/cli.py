@@ -22,7 +22,7 @@ from typing import Any
 
 from ..datasets import FETCHED
 from ..files import write_text
-from ..paths import figures_dir
+from ..paths import check_names, figures_dir
 from ..tables import file_text
 from . import data, replay, store
 from .comparison import compare
@@ -37,6 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name, folder in options.data:
         os.environ[f"CQB_{name.upper()}_DIR"] = folder
     try:
+        check_names(FETCHED)
         return options.command(options) or 0
     except KeyboardInterrupt:
         print("\ncqb: interrupted; finished tasks are kept, run it again to go on", file=sys.stderr)

@@ -88,13 +88,16 @@ def source_hash() -> str:
 def stamp(**about: Any) -> dict[str, Any]:
     """A record of now: time (UTC), versions, machine and commit, with `about` added to it.
 
-    The record of a notebook (`about` names it) would hide a parameter that the notebook does not have.
-    So ValueError says so if papermill gave it one (:func:`.notebooks.check`).
+    The record of a notebook (`about` names it) would hide a parameter that the notebook does not have,
+    or a variable that nothing reads. So ValueError says so if papermill gave it such a parameter
+    (:func:`.notebooks.check`), or if such a variable is set (:func:`cqb.paths.check_names`).
     """
     from .. import __version__
+    from ..datasets import FETCHED
 
     if "notebook" in about:
         check_injected()
+        paths.check_names(FETCHED)
 
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),

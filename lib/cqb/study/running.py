@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 BAR = "{desc}: {percentage:3.0f}%|{bar}| {elapsed} gone, {remaining} left"
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 PATIENCE = "30s"  # for a scheduler to answer
+IDLE = 60.0  # seconds without a task after which a worker ends: its parent may have been killed
 Run = Callable[[Any, Any], Any]  # of a task and the data
 Tasks = Mapping[Any, Any]  # by key
 Ended = tuple[Any, Any]  # the key of a task and its result
@@ -199,7 +200,8 @@ def _pool(
 @contextmanager
 def _processes(data: Any, workers: int) -> Iterator[Executor]:
     """A pool of fresh processes that hold `data`; left early, queued tasks are dropped."""
-    pool = ProcessPoolExecutor(workers, initializer=_begin, initargs=(data,), env=ONE_THREAD)
+    begin = {"initializer": _begin, "initargs": (data,), "env": ONE_THREAD}
+    pool = ProcessPoolExecutor(workers, timeout=IDLE, **begin)
     with warnings.catch_warnings():
         # A worker whose memory has grown is replaced between two tasks; nothing is lost by it.
         warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
