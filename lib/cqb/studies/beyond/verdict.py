@@ -8,8 +8,6 @@ that chooses the best rule again in every resample.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 
@@ -18,6 +16,9 @@ from ...study import Study
 from .bar import LAM, OPPONENTS, OURS, STUDIES
 
 SETTING = ["dataset", "K", "regime"]
+COLUMNS = ["knowledge", *SETTING, "ours", "regret", "best_rule", "rule_regret", "ratio"]
+COLUMNS += ["difference", "low", "high", "p", "lock_ins", "milliseconds"]
+JUDGED = ["knowledge", "settings", "ratio", "low", "high", "above", "lock_ins", "reached"]
 AIM = 0.8  # of the best simple rule's regret, mean over the settings
 RESAMPLES = 2000
 
@@ -49,24 +50,11 @@ def standings(rows: pd.DataFrame) -> pd.DataFrame:
             best = rules.mean().idxmin()
             gap, mine = ours - rules[best], group[group["policy"] == name]
             mean, low, high, _ = interval(gap)
-            found.append(
-                {
-                    "knowledge": known,
-                    **dict(zip(SETTING, setting, strict=True)),
-                    "ours": name,
-                    "regret": ours.mean(),
-                    "best_rule": best,
-                    "rule_regret": rules[best].mean(),
-                    "ratio": ours.mean() / rules[best].mean(),
-                    "difference": mean,
-                    "low": low,
-                    "high": high,
-                    "p": paired_p(gap),
-                    "lock_ins": int(mine["lock_ins"].sum()),
-                    "milliseconds": 1e3 * (mine["seconds"] / mine["t"]).mean(),
-                }
-            )
-    table = pd.DataFrame(found)
+            least, own = rules[best].mean(), ours.mean()
+            milliseconds = 1e3 * (mine["seconds"] / mine["t"]).mean()
+            values = (known, *setting, name, own, best, least, own / least, mean, low, high)
+            found.append((*values, paired_p(gap), int(mine["lock_ins"].sum()), milliseconds))
+    table = pd.DataFrame(found, columns=COLUMNS)
     significant = [
         holm(group["p"].to_numpy()) for _, group in table.groupby("knowledge", sort=False)
     ]
@@ -89,23 +77,14 @@ def verdicts(rows: pd.DataFrame) -> pd.DataFrame:
 
     `above` counts the settings in which our regret is significantly larger than the best rule's.
     """
-    found: list[dict[str, Any]] = []
+    found = []
     for known, group in standings(rows).groupby("knowledge", sort=False):
         low, high = np.quantile(resampled(rows, known), [0.025, 0.975])
         ratio, above = group["ratio"].mean(), int((group["significant"] & (group["low"] > 0)).sum())
-        found.append(
-            {
-                "knowledge": known,
-                "settings": len(group),
-                "ratio": ratio,
-                "low": low,
-                "high": high,
-                "above": above,
-                "lock_ins": int(group["lock_ins"].sum()),
-                "reached": bool(ratio <= AIM and high < 1.0 and above == 0),
-            }
-        )
-    return pd.DataFrame(found)
+        reached = bool(ratio <= AIM and high < 1.0 and above == 0)
+        values = (known, len(group), ratio, low, high, above)
+        found.append((*values, int(group["lock_ins"].sum()), reached))
+    return pd.DataFrame(found, columns=JUDGED)
 
 
 def _stored() -> pd.DataFrame:
