@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 
 from ...stats import holm, interval, paired_p
-from ...study import Study
 from .bar import LAM, OPPONENTS, OURS, STUDIES
 
 SETTING = ["dataset", "K", "regime"]
@@ -87,15 +86,16 @@ def verdicts(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(found, columns=JUDGED)
 
 
-def _stored() -> pd.DataFrame:
-    reported: list[Study] = [study for study in STUDIES if study.name in {f"bar-{d}" for d in LAM}]
-    tables = [study.read() for study in reported if study.is_stored()]
+def reported() -> pd.DataFrame:
+    """The rows of all reported tables that are stored; FileNotFoundError if none is."""
+    studies = [study for study in STUDIES if study.name in {f"bar-{data}" for data in LAM}]
+    tables = [study.read() for study in studies if study.is_stored()]
     if not tables:
         raise FileNotFoundError("none of the studies bar-* is stored")
     return pd.concat(tables, ignore_index=True)
 
 
 REPORTS = {
-    "real/bar.csv": lambda: standings(_stored()).drop(columns="milliseconds").round(6),
-    "real/bar_verdicts.csv": lambda: verdicts(_stored()).round(6),
+    "real/bar.csv": lambda: standings(reported()).drop(columns="milliseconds").round(6),
+    "real/bar_verdicts.csv": lambda: verdicts(reported()).round(6),
 }
