@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import random
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -37,7 +38,8 @@ def run(runs: str, workers: int) -> None:
     """In a process group of its own: run the study and store it."""
     os.setsid()
     os.environ["CQB_RUNS"] = runs
-    study().store(study().rows(Path(runs).parent / "results", workers=workers))
+    tables = Path(runs).parent / "results"
+    study().store(study().rows(tables, workers=workers), tables)
 
 
 def start(folder: Path, workers: int) -> multiprocessing.Process:
@@ -59,6 +61,9 @@ def folder(tmp_path_factory):
     made = tmp_path_factory.mktemp("killed")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CQB_RUNS", str(made / "runs"))
+        # A forkserver finds what it is to import in PYTHONPATH alone.
+        search = [str(Path(__file__).parent), *filter(None, sys.path)]
+        patch.setenv("PYTHONPATH", os.pathsep.join(search))
         yield made
 
 
@@ -71,7 +76,7 @@ def test_a_kill(kill, folder, record_property):
     while parts(folder) < ended:
         assert process.is_alive(), "it ended before it was killed"
         assert time.monotonic() < deadline
-        time.sleep(0.005)
+        time.sleep(0.02)
     time.sleep(rng.uniform(0, 0.2))
     os.killpg(process.pid, signal.SIGKILL)
     process.join()
