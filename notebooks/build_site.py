@@ -29,6 +29,7 @@ from pygments.formatters import HtmlFormatter
 from cqb import paths
 
 FRONT = "index.html"
+COPIES = "linked"  # the folder of files that are no pages; nbconvert strips "files/" from links
 STYLE = Path(__file__).with_name("site.css")
 SAVED = re.compile(r'\bsave\(\w+, "(\w+)"')
 LONG = 30  # characters of a formula in a line that may be wider than a phone, and scrolls then
@@ -92,10 +93,10 @@ class Renderer(IPythonRenderer):
         relative = source.relative_to(paths.root())
         if source.suffix in {".ipynb", ".md"}:
             return page_name(relative) + (f"#{place}" if place else "")
-        copy = self._site / "files" / relative
+        copy = self._site / COPIES / relative
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, copy)
-        return f"files/{relative.as_posix()}"
+        return f"{COPIES}/{relative.as_posix()}"
 
 
 class Exporter(HTMLExporter):

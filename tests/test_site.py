@@ -134,7 +134,7 @@ def test_pages_are_linked_in_the_order_of_the_notebooks(site):
 def test_the_front_page_shows_the_headline_figure_the_commands_and_every_notebook(site):
     text = site[0].read_text("utf-8")
     assert "<pre><code>make reproduce\nmake test\n</code></pre>" in text
-    assert 'src="files/figures/' in text
+    assert 'src="linked/figures/' in text
     assert not [page.name for page in site[1:] if f'href="{page.name}"' not in text]
 
 
