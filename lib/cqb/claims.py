@@ -94,7 +94,7 @@ def paper_claims(tidy: pd.DataFrame) -> pd.DataFrame:
         row = {"claim": claim, **about, "measure": measure, "estimate": found.mean}
         row |= {"settings": values.groupby(SETTING).ngroups, "seeds": found.n}
         row |= {"low": found.low, "high": found.high}
-        rows.append({**row, "verdict": _verdict(found.low, found.high, claimed, bool(stand_in))})
+        rows.append({**row, "verdict": verdict_on(found.low, found.high, claimed, bool(stand_in))})
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -147,7 +147,7 @@ def late_gap(tidy: pd.DataFrame, policy: str) -> pd.Series:
     return table[5] - table[2]
 
 
-def _verdict(low: float, high: float, claimed: float, stand_in: bool) -> str:
+def verdict_on(low: float, high: float, claimed: float, stand_in: bool) -> str:
     """In words, where the interval lies; NaN (one seed) decides nothing."""
     if high <= claimed:
         return "on the claimed side" if stand_in else "reproduced"

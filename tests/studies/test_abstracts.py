@@ -16,6 +16,11 @@ from cqb.tables import select
 ROOT = Path(__file__).resolve().parents[2]
 
 
+def side(low: float, high: float) -> str:
+    """The verdict on a difference that is claimed to be above 0."""
+    return abstracts.WORDS[abstracts.claims.verdict_on(-high, -low, 0.0, False)]
+
+
 @pytest.fixture(scope="module")
 def committed() -> pd.DataFrame:
     return pd.DataFrame(json.loads((ROOT / "figures" / "claims.json").read_text("utf-8")))
@@ -44,7 +49,17 @@ def test_a_claim_about_several_rivals_is_decided_by_the_least_favourable(monkeyp
     ("ends", "verdict"), [((1, 2), "holds"), ((-2, -1), "fails"), ((-1, 1), "undecided")]
 )
 def test_the_side_of_an_interval_decides(ends, verdict):
-    assert abstracts._side(*ends) == verdict
+    assert side(*ends) == verdict
+
+
+@pytest.mark.parametrize(
+    ("found", "verdict"),
+    [("holds", "holds"), ("fails", "fails"), ("out of reach at this T", "undecided")],
+)
+def test_a_bound_of_the_theory_that_fails_is_said_to_fail(monkeypatch, found, verdict):
+    checks = abstracts.theory.verdicts().assign(verdict=found)
+    monkeypatch.setattr(abstracts.theory, "verdicts", lambda: checks)
+    assert [row["verdict"] for row in abstracts._in_theory()] == [verdict, verdict]
 
 
 def test_port_is_compared_with_the_best_simple_rule_seed_by_seed(committed):
@@ -63,7 +78,7 @@ def test_port_is_compared_with_the_best_simple_rule_seed_by_seed(committed):
     ].to_dict("records")
     assert best in row["measure"]
     assert (row["low"], row["high"]) == pytest.approx((low, high), rel=1e-4)
-    assert row["verdict"] == abstracts._side(low, high)
+    assert row["verdict"] == side(low, high)
 
 
 def test_every_claim_names_a_notebook_a_figure_and_a_verdict_that_exist(committed):

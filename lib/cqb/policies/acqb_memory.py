@@ -44,6 +44,7 @@ from .ts_memory import Outcomes
 # Hypotheses below this weight take no part in a choice.
 NEGLIGIBLE = 1e-4
 AGEING = 0.002  # of ACQB-M-aged
+NARROW = 0.1  # spread of the text's part of ACQB-recall
 PATIENCE = 8  # rounds of a prompt with a retrial, less those with a pick
 # Nothing persists, or half or most of a query's or prompt's difficulty does; incapable models succeed in
 # a tenth or in two fifths of the attempts.
@@ -100,10 +101,10 @@ class MemoryLearner:
         self, service: Service, streams: Streams, settings: MemorySettings, filter_: Filter
     ) -> None:
         self._K, self._N = service.K, service.n_models
-        self._settings, self._ageing = settings, settings.ageing
+        self._settings = settings
         # An assortment explores by itself, so a draw of the intercepts can be the narrower.
         self._scale = settings.sampling / (service.K if settings.intercepts_only else 1)
-        self._outcomes = Outcomes(service.n_models, by_prompt=True)
+        self._outcomes = Outcomes(service.n_models, by_prompt=True) if settings.patience else None
         self._since: dict[int, int] = {}  # the round in which a query was first seen waiting
         self._normals = streams.rounds("posterior")
         self.filter = filter_
@@ -118,12 +119,12 @@ class MemoryLearner:
         weights = weights[live] / weights[live].sum()
         mean, variance = self._drawn(t, at, live)
         chosen, retrial = self._assortments(at, live, weights, mean, variance)
-        if self._ageing:
+        if self._settings.ageing:
             since = [self._since.setdefault(query, t) for query in waiting.query]
-            retrial = retrial - self._ageing * (t - np.array(since))
+            retrial = retrial - self._settings.ageing * (t - np.array(since))
         place = int(np.argmin(retrial))
         assortment = chosen[place]
-        if self._settings.patience:
+        if self._outcomes:
             failed = self._outcomes.excess((), waiting.context[place : place + 1])[0]
             if failed.sum() >= self._settings.patience * self._K:
                 assortment = np.lexsort((-weights @ mean[place], failed))[: self._K]
@@ -133,14 +134,13 @@ class MemoryLearner:
         """Means after a draw of the parameters, and the variances left: (q, H, N) each."""
         mean, variance = self.filter.latent(at, live)
         own = self.filter.uncertainty(at)
-        scale = self._scale
-        z = scale * self._normals.at(t).standard_normal(self._N)
+        z = self._scale * self._normals.at(t).standard_normal(self._N)
         # One draw per model moves all its utilities together, each by its own deviation.
         if self._settings.intercepts_only:
             doubt = self.filter.intercept_variance
-            left = np.maximum(own - scale**2 * doubt, 0.0)
+            left = np.maximum(own - self._scale**2 * doubt, 0.0)
         else:
-            doubt, left = own, max(0.0, 1.0 - scale**2) * own
+            doubt, left = own, max(0.0, 1.0 - self._scale**2) * own
         mean = mean + np.broadcast_to(np.sqrt(doubt) * z, own.shape)[:, None, :]
         return mean, variance + left[:, None, :]
 
@@ -179,7 +179,8 @@ class MemoryLearner:
 
     def observe(self, t: int, query: int, context: int, assortment: Assortment, pick: int) -> None:
         self.filter.observe(query, assortment, pick)
-        self._outcomes.observe(query, context, assortment, pick)
+        if self._outcomes:
+            self._outcomes.observe(query, context, assortment, pick)
         if pick >= 0:
             self._since.pop(query, None)
 
@@ -215,11 +216,11 @@ ACQB_MW_QUERY = _entry("ACQB-MW-query", QUERY_ALONE, rows="refinement")
 ACQB_M_AGED = _entry("ACQB-M-aged", MemorySettings(ageing=AGEING))
 # Scales chosen on tuning rows and seeds 100 to 103 of RouterBench and ParetoBandit at K = 1.
 _recall = partial(
-    MemorySettings, Prior(context=0.1, hypotheses=FEW), intercepts_only=True, patience=PATIENCE
+    MemorySettings, Prior(context=NARROW, hypotheses=FEW), intercepts_only=True, patience=PATIENCE
 )
 RECALL = _entry("ACQB-recall", _recall(sampling=0.8))
 RECALL_ROWS = PolicyEntry(
     "ACQB-recall-rows",
-    partial(acqb_memory, settings=_recall(sampling=0.5), spreads=(0.1,)),
+    partial(acqb_memory, settings=_recall(sampling=0.5), spreads=(NARROW,)),
     rows="refinement",
 )

@@ -84,8 +84,8 @@ class Informed:
 
 INFORMED = PolicyEntry("INFORMED", Informed, rows="rest")
 INFORMED_PROMPT = PolicyEntry("INFORMED-prompt", partial(Informed, by_prompt=True), rows="rest")
-few = partial(Informed, temperature=FEW_ROWS)
-INFORMED_ROWS = PolicyEntry("INFORMED-rows", few, rows="refinement")
+_few = partial(Informed, temperature=FEW_ROWS)
+INFORMED_ROWS = PolicyEntry("INFORMED-rows", _few, rows="refinement")
 INFORMED_PROMPT_ROWS = PolicyEntry(
-    "INFORMED-prompt-rows", partial(few, by_prompt=True), rows="refinement"
+    "INFORMED-prompt-rows", partial(_few, by_prompt=True), rows="refinement"
 )

@@ -76,7 +76,7 @@ def _in_theory() -> Iterator[dict[str, Any]]:
         found = checks.loc[id]
         shown = ("01_theory_checks", figure, "make theory", 15)
         ends = {name: found[name] for name in ("estimate", "low", "high")}
-        verdict = HOLDS if found["verdict"] == "holds" else UNDECIDED
+        verdict = found["verdict"] if found["verdict"] in (HOLDS, FAILS) else UNDECIDED
         about = {"measure": measure, "stand_in": True, "verdict": verdict}
         yield _row(claim, ACQB, "worlds that meet the assumptions", shown, **about, **ends)
 
@@ -106,10 +106,12 @@ def _port() -> Iterator[dict[str, Any]]:
         others = select(differences(rows, "PORT-ref", ["setting"], ["lpr"]), policy=SIMPLE)
         best = others.loc[others["lpr_difference"].idxmax()]
         low, high = -best["lpr_high"], -best["lpr_low"]
+        # The claimed side is above 0; of the rule's difference, below.
+        verdict = WORDS[claims.verdict_on(best["lpr_low"], best["lpr_high"], 0.0, False)]
         measure = f"score less that of {best['policy']}, in shares of the optimum"
         ends = {"estimate": -best["lpr_difference"], "low": low, "high": high}
         claim = "PORT scores more than every simple rule under the same budget"
-        yield _row(claim, PORT, data, shown, measure=measure, verdict=_side(low, high), **ends)
+        yield _row(claim, PORT, data, shown, measure=measure, verdict=verdict, **ends)
         reached = interval(select(rows, policy="PORT-ref").set_index("seed")["lpr"])
         ends = {"estimate": reached.mean, "low": reached.low, "high": reached.high}
         claim = "PORT comes close to the optimum when queries are many"
@@ -134,13 +136,6 @@ def _qos() -> Iterator[dict[str, Any]]:
         about = {"measure": f"{label} less that of {best}", "stand_in": True, "verdict": GENERATED}
         claim = f"A learned router has a higher {label} than every rule"
         yield _row(claim, QOS, "synthetic requests, three loads", shown, **about, **ends)
-
-
-def _side(low: float, high: float) -> str:
-    """The verdict on a difference that is claimed to be above 0."""
-    if low > 0:
-        return HOLDS
-    return FAILS if high < 0 else UNDECIDED
 
 
 STUDIES: dict[str, Any] = {}

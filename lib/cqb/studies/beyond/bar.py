@@ -144,14 +144,13 @@ def comparison(data: str, seeds: Iterable[int], name: str) -> Study:
     )
 
 
-STUDIES = (
-    *(comparison(data, TUNING_SEEDS, f"bar-tuning-{data}") for data in LAM),
-    *(comparison(data, REPORTED_SEEDS, f"bar-{data}") for data in LAM),
-)
+TUNING = tuple(comparison(data, TUNING_SEEDS, f"bar-tuning-{data}") for data in LAM)
+REPORTED = tuple(comparison(data, REPORTED_SEEDS, f"bar-{data}") for data in LAM)
+STUDIES = (*TUNING, *REPORTED)
 
 
 def preregistered() -> dict[str, Any]:
-    """What data/preregistered.json must say of the code: settings, policies, seeds, and tests."""
+    """What data/preregistered.json must say of the code: settings, rounds, seeds, policies."""
     return {
         "settings": [
             {"data": one.data, **asdict(one.cell), "regime": one.regime} for one in SETTINGS

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ...stats import holm, interval, paired_p
-from .bar import LAM, OPPONENTS, OURS, STUDIES
+from .bar import OPPONENTS, OURS, REPORTED
 
 SETTING = ["dataset", "K", "regime"]
 COLUMNS = ["knowledge", *SETTING, "ours", "regret", "best_rule", "rule_regret", "ratio"]
@@ -54,10 +54,8 @@ def standings(rows: pd.DataFrame) -> pd.DataFrame:
             values = (known, *setting, name, own, best, least, own / least, mean, low, high)
             found.append((*values, paired_p(gap), int(mine["lock_ins"].sum()), milliseconds))
     table = pd.DataFrame(found, columns=COLUMNS)
-    significant = [
-        holm(group["p"].to_numpy()) for _, group in table.groupby("knowledge", sort=False)
-    ]
-    return table.assign(significant=np.concatenate(significant))
+    classes = table.groupby("knowledge", sort=False)["p"]
+    return table.assign(significant=classes.transform(lambda p: holm(p.to_numpy())).astype(bool))
 
 
 def resampled(rows: pd.DataFrame, known: str) -> np.ndarray:
@@ -88,8 +86,7 @@ def verdicts(rows: pd.DataFrame) -> pd.DataFrame:
 
 def reported() -> pd.DataFrame:
     """The rows of all reported tables that are stored; FileNotFoundError if none is."""
-    studies = [study for study in STUDIES if study.name in {f"bar-{data}" for data in LAM}]
-    tables = [study.read() for study in studies if study.is_stored()]
+    tables = [study.read() for study in REPORTED if study.is_stored()]
     if not tables:
         raise FileNotFoundError("none of the studies bar-* is stored")
     return pd.concat(tables, ignore_index=True)
