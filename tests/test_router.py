@@ -29,6 +29,7 @@ C1 = solve_c1(0.1, RATE, T)
 HELD = (
     *("ACQB", "ACQB-online", "ACQB-tuned", "ACQB-P", "ACQB-P-tuned-prompt", "CQB-Opt", "RANDOM"),
     *("TS-memory", "TS-memory-prompt", "CYCLE", "ACQB-M", "ACQB-M-aged", "Q-UCB", "Q-ThS"),
+    "ACQB-recall",
 )
 NAMES = tuple("abcde")
 
