@@ -77,9 +77,13 @@ bench: $(READY) $(INDEX)  ## Measure speed: the table figures/speed.json, its fi
 	$(BIN)/python tests/benchmarks/router.py
 	$(BIN)/python -m pytest tests/benchmarks --benchmark-only --benchmark-json=.benchmarks/bench.json
 
+.PHONY: gpu-check
+gpu-check: $(GPU)  ## Does the GPU take the decisions of the CPU? (a minute; needs a card)
+	$(BIN)/python tests/benchmarks/gpu.py check
+
 .PHONY: bench-gpu
-bench-gpu: $(GPU)  ## Lock-step on a GPU beside one host core: figures/speed_gpu.json (needs CuPy and a card)
-	$(BIN)/python tests/benchmarks/gpu.py
+bench-gpu: $(GPU)  ## Many runs at once on a GPU beside the CPU: figures/speed_gpu.json (ten minutes; needs a card)
+	$(BIN)/python tests/benchmarks/gpu.py bench
 
 .PHONY: scale
 scale: $(READY)  ## A million rounds, a thousand models, a hundred thousand prompts or queries: figures/scale.json

@@ -8,18 +8,16 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from cqb import backend
 from cqb.environment import Environment, pooled_environment
 
 
 @pytest.fixture
 def cupy() -> ModuleType:
     """CuPy, where a GPU answers; the test is skipped elsewhere."""
-    cupy = pytest.importorskip("cupy")
-    try:
-        cupy.zeros(1)
-    except cupy.cuda.runtime.CUDARuntimeError as reason:
-        pytest.skip(f"no usable GPU ({reason})")
-    return cupy
+    if problem := backend.trouble():
+        pytest.skip(problem)
+    return backend.choose("cupy")
 
 
 @pytest.fixture

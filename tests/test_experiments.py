@@ -10,7 +10,7 @@ import pytest
 
 import cqb
 import tiny
-from cqb import experiments
+from cqb import runs
 from cqb.environment import from_table
 from cqb.experiments import Experiment, seconds_of
 from cqb.metrics import COLUMNS
@@ -187,7 +187,7 @@ def count_plays(monkeypatch) -> list[str]:
         played.append(str(task))
         return play(task, world)
 
-    monkeypatch.setattr(experiments, "play", counted)
+    monkeypatch.setattr(runs, "play", counted)
     return played
 
 

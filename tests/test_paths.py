@@ -63,7 +63,7 @@ def test_an_installation_without_a_checkout_says_what_to_set(tmp_path, monkeypat
     assert paths.root() == checkout
 
 
-@pytest.mark.parametrize("name", ["CQB_BACKEND", "CQB_ROUTERBENCH_FOLDER"])
+@pytest.mark.parametrize("name", ["CQB_BACKENDS", "CQB_ROUTERBENCH_FOLDER"])
 def test_a_variable_that_nothing_reads_is_an_error_and_not_ignored(name, monkeypatch, capsys):
     for known in ("CQB_DATA", "CQB_AZURE_DIR", "CQB_TEST_LOG"):
         monkeypatch.setenv(known, "somewhere")

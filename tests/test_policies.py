@@ -74,7 +74,7 @@ def test_the_radius_is_anytime_or_of_the_horizon(linear_world):
     service = _service(world, 2, 900, 0.5, alpha_coef=0.3, lambda0=0.5)
     for name, at in (("ACQB", 17), ("ACQB-T", 900), ("CQB-eps", 900)):
         policy = POLICIES[name].make(service, Streams(0), world)
-        assert policy._radius(17) == confidence_radius(at, 8, 2, 0.5, 4.0, 0.3)
+        assert policy.radius(17) == confidence_radius(at, 8, 2, 0.5, 4.0, 0.3)
 
 
 def test_every_offered_model_learns_and_no_other(linear_world):

@@ -113,7 +113,7 @@ def test_acqb_p_without_a_penalty_is_acqb(linear_world, K):
     service = _service(world, K, T, 0.6, alpha_coef=0.1, exploration_rate=0.1)
     draws = draw(Streams(7), world.pool_size, 0.6, T)
     plain = acqb(service, Streams(7))
-    coin, radius = plain.coin, plain._radius
+    coin, radius = plain.coin, plain.radius
     free = PenalisedLearner(service, Streams(7), coin, radius, penalty=0.0)
     one, other = simulate(world, plain, K, draws), simulate(world, free, K, draws)
     np.testing.assert_array_equal(one.query, other.query)

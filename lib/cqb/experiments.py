@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
+from types import ModuleType
 from typing import Any
 
 import pandas as pd
 
+from . import backend as backends
 from .arrivals import Arrivals, Trace
 from .checks import number, several, shown, whole
 from .environment import Environment, counts
 from .metrics import REFERENCE, narrowed, results_table
-from .metrics import checkpoints as rounds_of
 from .policies import POLICIES, LearnerSettings
 from .policies.base import RunSource
 from .routing_table import RoutingTable, largest_pool
-from .runs import Cell, Run, Task, World, play, rows_of
+from .runs import Cell, More, Task, World, rows_with, run_rows
 from .simulate import check_assortment_size
 from .study import Study
 from .study.running import run_tasks
@@ -35,9 +36,6 @@ PAPER_POLICIES = (
 
 class OverloadWarning(UserWarning):
     """More queries arrive than the oracle can serve."""
-
-
-More = Callable[[Task, Run, World], pd.DataFrame]
 
 
 @dataclass(frozen=True)
@@ -128,25 +126,35 @@ class Experiment:
             run=lambda task, world: narrowed(run_rows(task, world, self.checkpoints, more)),
             settings={"checkpoints": self.checkpoints},
             derive=self.table,
+            together=lambda tasks, world, xp: (
+                (key, narrowed(rows))
+                for key, rows in rows_together(tasks, world, xp, self.checkpoints, more)
+            ),
             stratum=lambda task: (task.policy, task.cell.K),
             cost=seconds_of,
             **about,
         )
 
 
-def run_rows(
-    task: Task,
+def rows_together(
+    tasks: Mapping[Any, Task],
     world: World,
+    xp: ModuleType,
     count: int,
     more: More | None = None,
     arrivals: Arrivals | None = None,
-) -> pd.DataFrame:
-    """Play a run: its rows at `count` checkpoints, and below them what `more` gives of it."""
-    finished = play(task, world, arrivals)
-    found = rows_of(task, finished, world, rounds_of(task.T, count))
-    if more is None:
-        return found
-    return pd.concat([found, more(task, finished, world)], ignore_index=True)
+) -> Iterator[tuple[Any, pd.DataFrame]]:
+    """The key and the rows (:func:`run_rows`) of the tasks that can run side by side on a GPU.
+
+    Parameters
+    ----------
+    xp : CuPy, or another array library to run on (:func:`cqb.batched.play_together`).
+    """
+    from .batched import knows, play_together  # only for a GPU
+
+    known = {key: task for key, task in tasks.items() if knows(task, arrivals)}
+    for key, finished in play_together(known, world, xp.zeros(1), backends.free_bytes(xp)):
+        yield key, rows_with(tasks[key], finished, world, count, more)
 
 
 def seconds_of(task: Task) -> float:
@@ -172,6 +180,7 @@ def run(
     workers: int = 1,
     executor: Executor | None = None,
     progress: bool | None = None,
+    backend: str | None = None,
 ) -> pd.DataFrame:
     """Run policies in one setting of the service and report how they did.
 
@@ -198,6 +207,7 @@ def run(
     workers : processes side by side (1: all in this process). executor : takes their place, for
         instance Dask's.
     progress : show a progress bar; by default where stderr is a terminal.
+    backend : "auto", "numpy" or "cupy" (:mod:`cqb.backend`): where runs advance side by side.
 
     Returns
     -------
@@ -209,7 +219,10 @@ def run(
     ValueError
         A setting is of a wrong kind or out of range, a policy is unknown or not defined for this K, the
         table is not encoded or too small.
+    BackendError
+        The backend is unknown, or has no GPU to run on.
     """
+    xp = backends.choose(backend)
     if not isinstance(world, RoutingTable | Environment):
         expected = "a routing table (cqb.datasets.load) or an environment"
         raise ValueError(f"world: found {shown(world)}, expected {expected}")
@@ -225,10 +238,11 @@ def run(
     settings = (T, pool_size, LearnerSettings() if learner is None else learner, checkpoints)
     experiment = Experiment(world.name, (cell,), names, seeds, *settings)
     _check(experiment, cell, world, arrivals)
-    how = {"workers": workers, "executor": executor, "progress": progress}
-    rows = functools.partial(run_rows, count=experiment.checkpoints, arrivals=arrivals)
+    about = {"count": experiment.checkpoints, "arrivals": arrivals}
+    how = {"workers": workers, "executor": executor, "progress": progress, "backend": xp}
+    rows, together = (functools.partial(one, **about) for one in (run_rows, rows_together))
     tasks = dict(enumerate(experiment.tasks()))
-    found = run_tasks(tasks, rows, world, cost=seconds_of, **how)
+    found = run_tasks(tasks, rows, world, cost=seconds_of, together=together, **how)
     return experiment.table(pd.concat([found[n] for n in tasks], ignore_index=True))
 
 

@@ -7,6 +7,7 @@ So it can be played in any process, in any order, and gives the same trajectory.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,12 +17,12 @@ import threadpoolctl
 
 from .arrivals import Arrivals, Trace
 from .checks import number, whole
-from .environment import Environment, draw, once_each
-from .metrics import measure, shares
+from .environment import Draws, Environment, draw, once_each
+from .metrics import checkpoints, measure, shares
 from .policies import POLICIES
 from .policies.base import LearnerSettings, RunSource, Service
 from .routing_table import RoutingTable, split_rows
-from .simulate import Trajectory, simulate
+from .simulate import Policy, Trajectory, simulate
 from .streams import Streams
 
 World = RoutingTable | Environment
@@ -73,10 +74,53 @@ class Task:
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """A finished task: what happened, and the CPU seconds it took in its one thread."""
+    """A finished task: what happened, and the CPU seconds it took in its one thread.
+
+    Where runs advance together (:mod:`.batched`), the seconds are a run's share of theirs.
+    """
 
     trajectory: Trajectory
     seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A task before its first round: the environment, the draws, and what makes the policy."""
+
+    task: Task
+    environment: Environment
+    draws: Draws
+    service: Service
+    source: RunSource
+
+    def policy(self) -> Policy:
+        """The task's policy, new."""
+        entry, streams = POLICIES[self.task.policy], Streams(self.task.seed)
+        return entry.make(self.service, streams, self.environment, self.source)
+
+
+def prepare(
+    task: Task, world: World, arrivals: Arrivals | None = None, once: bool = False
+) -> Prepared:
+    """What `task` needs before its first round; parameters as in :func:`play`."""
+    entry, cell, streams = POLICIES[task.policy], task.cell, Streams(task.seed)
+    source = RunSource(world, task.seed, cell.lam, task.pool_size)
+    environment = entry.environment(source)
+    per_round = arrivals
+    if isinstance(arrivals, Trace):
+        per_round = arrivals.per_round(cell.arrival_rate, task.T, streams)
+    draws = draw(streams, environment.pool_size, cell.arrival_rate, task.T, per_round)
+    draws = once_each(draws, task.seed, environment.pool_size) if once else draws
+    service = Service(
+        environment.contexts,
+        environment.n_models,
+        cell.K,
+        task.T,
+        cell.arrival_rate,
+        task.learner,
+        None if per_round is None else float(np.mean(per_round > 0)),
+    )
+    return Prepared(task, environment, draws, service, source)
 
 
 def play(task: Task, world: World, arrivals: Arrivals | None = None, once: bool = False) -> Run:
@@ -92,28 +136,14 @@ def play(task: Task, world: World, arrivals: Arrivals | None = None, once: bool 
     The linear algebra keeps to one thread: it is faster so (matrices are small), it leaves the
     cores to other runs, and sums come out the same on every machine.
     """
-    entry, cell, streams = POLICIES[task.policy], task.cell, Streams(task.seed)
-    source = RunSource(world, task.seed, cell.lam, task.pool_size)
     with threadpoolctl.threadpool_limits(limits=1, user_api="blas"):
-        environment = entry.environment(source)
-        per_round = arrivals
-        if isinstance(arrivals, Trace):
-            per_round = arrivals.per_round(cell.arrival_rate, task.T, streams)
-        draws = draw(streams, environment.pool_size, cell.arrival_rate, task.T, per_round)
-        draws = once_each(draws, task.seed, environment.pool_size) if once else draws
-        service = Service(
-            environment.contexts,
-            environment.n_models,
-            cell.K,
-            task.T,
-            cell.arrival_rate,
-            task.learner,
-            None if per_round is None else float(np.mean(per_round > 0)),
-        )
+        ready = prepare(task, world, arrivals, once)
         started = time.thread_time()
-        policy = entry.make(service, streams, environment, source)
-        trajectory = simulate(environment, policy, cell.K, draws)
+        trajectory = simulate(ready.environment, ready.policy(), task.cell.K, ready.draws)
         return Run(trajectory, time.thread_time() - started)
+
+
+More = Callable[[Task, Run, World], pd.DataFrame]
 
 
 def pool_costs(world: World, seed: int, pool_size: int) -> np.ndarray | None:
@@ -127,6 +157,27 @@ def rows_of(task: Task, finished: Run, world: World, at: np.ndarray) -> pd.DataF
     """A run's rows of a results table, without the gap: one for each round in `at`, int (n,)."""
     measured = measure(finished.trajectory, at, pool_costs(world, task.seed, task.pool_size))
     return pd.DataFrame({**_keys(task, world), "t": at, **measured, "seconds": finished.seconds})
+
+
+def run_rows(
+    task: Task,
+    world: World,
+    count: int,
+    more: More | None = None,
+    arrivals: Arrivals | None = None,
+) -> pd.DataFrame:
+    """Play a run: its rows at `count` checkpoints, and below them what `more` gives of it."""
+    return rows_with(task, play(task, world, arrivals), world, count, more)
+
+
+def rows_with(
+    task: Task, finished: Run, world: World, count: int, more: More | None = None
+) -> pd.DataFrame:
+    """A finished run's rows, as :func:`run_rows` has them."""
+    found = rows_of(task, finished, world, checkpoints(task.T, count))
+    if more is None:
+        return found
+    return pd.concat([found, more(task, finished, world)], ignore_index=True)
 
 
 def shares_of(task: Task, finished: Run, world: World) -> pd.DataFrame:

@@ -67,7 +67,7 @@ class Learner:
         self.coin, self.coins = coin, streams.uniforms("exploration", service.T)
         self.rotation = Rotation(service.learner.rotation, self._N, self._K)
         self._streams = streams
-        self._radius, self._estimator = radius, estimator
+        self.radius, self.settings, self._estimator = radius, service.learner, estimator
         self._covariance = [LazyInverse(d, service.learner.lambda0) for _ in range(self._N)]
 
     @property
@@ -146,7 +146,7 @@ class ThompsonLearner(Learner):
         ----------
         ranked : (q,) waiting contexts. normals : (q, N, M). penalty : off the utilities, (q, N).
         """
-        index, radius = np.asarray(ranked), self._radius(t)
+        index, radius = np.asarray(ranked), self.radius(t)
         candidates = self._candidates(index, normals, penalty)
         if self._estimator.error_bound > 0.0:
             off = self._estimator.error_bound * self._longest

@@ -54,7 +54,7 @@ class OptimisticLearner(Learner):
     def _decide(self, t: int, waiting: Waiting) -> Decision:
         widths = np.sqrt(self._squared_widths(waiting.context))
         utilities = self._contexts[waiting.context] @ self._estimator.theta.T
-        place, assortment = best_upper_bound(utilities, widths, self._radius(t), self._K)
+        place, assortment = best_upper_bound(utilities, widths, self.radius(t), self._K)
         return Decision(place, assortment)
 
     def _squared_widths(self, contexts: list[int]) -> np.ndarray:

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
+from ..arrays import namespace
 from ..simulate import Assortment, Decision, Waiting
 from ..streams import Streams
 from .base import PolicyEntry, Service
@@ -37,8 +39,7 @@ class FifoBandit:
     def choose(self, t: int, waiting: Waiting) -> Decision:
         N = self._serves.size
         self._coins = self._streams.at_least(t, "exploration", self._coins)
-        rate = min(1.0, 3.0 * N * math.log(t) ** 2 / t)
-        if self._coins[t - 1] < rate or not self._serves.all():
+        if self._coins[t - 1] < exploration_rate(t, N) or not self._serves.all():
             model, self._next = self._next, (self._next + 1) % N
             return Decision(0, (model,), forced=True)
         return Decision(0, (int(np.argmax(self._index(t, self._picks, self._serves))),))
@@ -48,9 +49,19 @@ class FifoBandit:
         self._picks[assortment[0]] += pick == assortment[0]
 
 
+def exploration_rate(t: int, N: int) -> float:
+    """The chance of a forced round: ``min(1, 3 N log(t)^2 / t)``."""
+    return min(1.0, 3.0 * N * math.log(t) ** 2 / t)
+
+
+def ucb_index(t: int, picks: Any, serves: Any) -> Any:
+    """``mean + sqrt(log(t)^2 / (2 n))`` by model; picks and serves (..., N)."""
+    return picks / serves + namespace(serves).sqrt(math.log(t) ** 2 / (2 * serves))
+
+
 def q_ucb(service: Service, streams: Streams) -> FifoBandit:
-    """Index: ``mean + sqrt(log(t)^2 / (2 n))``."""
-    return FifoBandit(service, streams, lambda t, p, n: p / n + np.sqrt(math.log(t) ** 2 / (2 * n)))
+    """Index: :func:`ucb_index`."""
+    return FifoBandit(service, streams, ucb_index)
 
 
 def q_ths(service: Service, streams: Streams) -> FifoBandit:

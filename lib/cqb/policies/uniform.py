@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from ..simulate import Assortment, Decision, Waiting
 from ..streams import Streams
 from .base import PolicyEntry, Service
@@ -15,13 +17,29 @@ class Uniform:
         self._rounds = streams.rounds("uniform policy")
 
     def choose(self, t: int, waiting: Waiting) -> Decision:
-        generator = self._rounds.at(t)
-        position = int(generator.random() * len(waiting.query))
-        assortment = sorted(generator.permutation(self._N)[: self._K].tolist())
-        return Decision(position, tuple(assortment))
+        uniform, assortment = _draw(self._rounds.at(t), self._N, self._K)
+        return Decision(int(uniform * len(waiting.query)), assortment)
 
     def observe(self, t: int, query: int, context: int, assortment: Assortment, pick: int) -> None:
         """Learns nothing."""
+
+
+def drawn(streams: Streams, T: int, N: int, K: int) -> tuple[np.ndarray, np.ndarray]:
+    """What :class:`Uniform` draws in rounds 1 to T, whatever waits.
+
+    Returns
+    -------
+    (T,) uniforms that say where in the queue, and (T, K) assortments
+    """
+    rounds = streams.rounds("uniform policy")
+    found = [_draw(rounds.at(t), N, K) for t in range(1, T + 1)]
+    where, which = zip(*found, strict=True)
+    return np.array(where), np.array(which)
+
+
+def _draw(generator: np.random.Generator, N: int, K: int) -> tuple[float, Assortment]:
+    uniform = generator.random()
+    return uniform, tuple(sorted(generator.permutation(N)[:K].tolist()))
 
 
 RANDOM = PolicyEntry("RANDOM", Uniform)

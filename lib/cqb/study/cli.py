@@ -20,6 +20,7 @@ from importlib.metadata import entry_points
 from itertools import chain
 from typing import Any
 
+from .. import backend as backends
 from ..datasets import FETCHED
 from ..files import write_text
 from ..paths import check_names, figures_dir
@@ -36,8 +37,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     for name, folder in options.data:
         os.environ[f"CQB_{name.upper()}_DIR"] = folder
+    if options.backend is not None:
+        os.environ[backends.VARIABLE] = options.backend
     try:
         check_names(FETCHED)
+        backends.choose()
         return options.command(options) or 0
     except KeyboardInterrupt:
         print("\ncqb: interrupted; finished tasks are kept, run it again to go on", file=sys.stderr)
@@ -64,6 +68,8 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("names", nargs="*", metavar="STUDY", help="a name, or a pattern")
         command.add_argument("--workers", type=int, default=cores(), help="processes side by side")
         command.add_argument("--scheduler", metavar="tcp://HOST:PORT", help="of a Dask cluster")
+    says = f"{', '.join(backends.NAMES)}: whether runs advance side by side on a GPU"
+    run.add_argument("--backend", metavar="NAME", help=says)
     run.add_argument("--fresh", action="store_true", help="run every task, also those stored")
     run.add_argument("--here", action="store_true", help="only studies whose data are here")
     verify.add_argument("--all", action="store_true", help="every task (hours), not a sample")
@@ -81,6 +87,7 @@ def _command(
     place = {"type": _data, "action": "append", "default": [], "metavar": "SET=FOLDER"}
     says = "where the files of a data set are, for instance routerbench=FOLDER"
     command.add_argument("--data", "-d", help=says, **place)
+    command.set_defaults(backend=None)
     return command
 
 

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import threadpoolctl
 
-from .. import paths
+from .. import backend, paths
 from .notebooks import check_injected
 
 PACKAGES = ["numpy", "scipy", "numba", "pandas", "pyarrow", "matplotlib", "seaborn"]
@@ -122,11 +122,15 @@ def packages() -> dict[str, str]:
 def machine() -> dict[str, Any]:
     """System, processor, cores this process may use, memory in GiB, and the BLAS in use.
 
-    The machine's name is left out: it tells a reader nothing.
+    Where the backend is CuPy, the card's name comes first. The machine's name is left out: it tells a
+    reader nothing. Raises BackendError as :func:`cqb.backend.choose` does.
     """
+    xp = backend.choose()
+    card = {} if xp is np else {"gpu": backend.device_name(xp)}
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     blas = [library for library in threadpoolctl.threadpool_info() if library["user_api"] == "blas"]
     return {
+        **card,
         "system": f"{platform.system()} {platform.machine()}",
         "processor": _processor(),
         "cores": cores(),
@@ -144,7 +148,7 @@ def processor_kind(about: Mapping[str, Any] | None = None) -> tuple[str, ...]:
     """
     about = machine() if about is None else about
     kernels = sorted({library.split()[-1] for library in about["blas"]})
-    return (about["system"], about["processor"], *kernels)
+    return (about.get("gpu", ""), about["system"], about["processor"], *kernels)
 
 
 def cores() -> int:

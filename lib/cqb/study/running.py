@@ -14,8 +14,10 @@ import warnings
 from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, as_completed, wait
 from contextlib import contextmanager
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 import threadpoolctl
 from joblib.externals.loky import ProcessPoolExecutor
@@ -38,6 +40,8 @@ IDLE = 60.0  # seconds without a task after which a worker ends: its parent may 
 Run = Callable[[Any, Any], Any]  # of a task and the data
 Tasks = Mapping[Any, Any]  # by key
 Ended = tuple[Any, Any]  # the key of a task and its result
+# Runs the tasks that can run side by side on a GPU, with CuPy: (tasks, data, CuPy) to what has ended.
+Together = Callable[[Tasks, Any, ModuleType], Iterator[Ended]]
 
 
 class WorkerDied(RuntimeError):
@@ -60,7 +64,7 @@ def run_missing(
     rest = {key: task for key, task in missing.items() if key not in found}
     if not rest:
         return found
-    about = {"name": study.name, "cost": study.cost, **how}
+    about = {"name": study.name, "cost": study.cost, "together": study.together, **how}
     if parts:
         about["keep"] = parts.write
     world = data.load(study.data) if study.vectors else datasets.load(study.data)
@@ -78,6 +82,8 @@ def run_tasks(
     workers: int = 1,
     executor: Executor | None = None,
     progress: bool | None = None,
+    together: Together | None = None,
+    backend: ModuleType = np,
 ) -> dict[Any, pd.DataFrame]:
     """``run(task, world)`` for every task, by key; the longest task runs first.
 
@@ -87,6 +93,8 @@ def run_tasks(
     keep : called with the key of a task and its rows as soon as it ends.
     workers, executor : see :func:`side_by_side`.
     progress : show a progress bar; by default where stderr is a terminal.
+    together : runs what it can of the tasks first, if the backend is CuPy.
+    backend : NumPy or CuPy (:func:`cqb.backend.choose`).
     """
     found = {}
     longest_first = dict(sorted(tasks.items(), key=lambda item: -cost(item[1])))
@@ -94,10 +102,21 @@ def run_tasks(
     total = sum(map(cost, tasks.values()))
     with tqdm(total=total, desc=name, bar_format=BAR, disable=not shown) as bar:
         how = {"workers": workers, "executor": executor}
-        for key, rows in side_by_side(functools.partial(_run, run), longest_first, world, **how):
+
+        def end(key: Any, rows: pd.DataFrame) -> None:
             keep(key, rows)
             found[key] = rows
             bar.update(cost(tasks[key]))
+
+        if backend is not np:
+            for key, rows in together(tasks, world, backend) if together else ():
+                end(key, rows)
+            longest_first = {key: one for key, one in longest_first.items() if key not in found}
+            if longest_first:
+                left = f"{len(longest_first)} of {len(tasks)} tasks cannot run on the GPU"
+                print(f"{name}: {left}; the CPU runs them", file=sys.stderr, flush=True)
+        for key, rows in side_by_side(functools.partial(_run, run), longest_first, world, **how):
+            end(key, rows)
     return found
 
 

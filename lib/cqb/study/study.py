@@ -12,10 +12,11 @@ from typing import Any
 
 import pandas as pd
 
+from .. import backend as backends
 from . import data, store
 from .comparison import compare
 from .provenance import digest
-from .running import run_missing
+from .running import Together, run_missing
 
 
 class StudyError(ValueError):
@@ -67,6 +68,7 @@ class Study:
     artifacts : files in the results folder that tasks read (trained weights). Their sha256 is part of
         what a row depends on.
     default : whether ``python -m cqb run`` without names runs the study from the start.
+    together : runs the tasks that can run side by side on a GPU (:func:`.running.run_tasks`).
 
     Raises
     ------
@@ -88,6 +90,7 @@ class Study:
     artifacts: tuple[str, ...] = ()
     default: bool = False
     vectors: bool = True
+    together: Together | None = None
 
     def __str__(self) -> str:
         return self.name
@@ -128,6 +131,7 @@ class Study:
         progress: bool | None = None,
         fresh: bool = False,
         keep: bool = True,
+        backend: str | None = None,
     ) -> pd.DataFrame:
         """The rows of all tasks in the order of the tasks, before :attr:`derive`.
 
@@ -140,14 +144,18 @@ class Study:
         workers : processes side by side. executor : takes their place (a Dask cluster, for instance).
         progress : show a progress bar; by default where stderr is a terminal.
         fresh : do not use stored rows. keep : store finished tasks on disk.
+        backend : "auto", "numpy" or "cupy" (:mod:`cqb.backend`).
 
         Raises
         ------
+        BackendError
+            The backend is unknown, or has no GPU to run on.
         FileNotFoundError, ImportError
             Rows are missing and the data are not here, or cannot be encoded here.
         WorkerDied
             A process was killed twice in the same task; the message names the task.
         """
+        xp = backends.choose(backend)
         known, tasks, note = self._known(folder)
         there = set() if fresh else set(known[store.KEY])
         missing = {key: task for key, task in tasks.items() if key not in there}
@@ -156,7 +164,7 @@ class Study:
             return known
         print(f"{self.name}: running {len(missing)} of {len(tasks)} tasks", flush=True)
         parts = store.Parts(self.name) if keep else None
-        how = {"workers": workers, "executor": executor, "progress": progress}
+        how = {"workers": workers, "executor": executor, "progress": progress, "backend": xp}
         found = run_missing(self, missing, parts, **how)
         return store.join(store.by_task(known, there) | found, tasks)
 

@@ -1,0 +1,266 @@
+"""The rounds of R runs at once: queues, users' choices and the record, in array operations.
+
+What happens in a round is that of :func:`cqb.simulate.simulate`, and so is every number of the record.
+An empty queue is a mask here, not an ``if``. The host is asked once a round, for the longest queue and
+whether the refits have ended, and the learner asks once more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import array_api_compat
+import numpy as np
+
+from .. import arrays, mnl
+from ..environment import Draws, Environment
+from ..simulate import IDLE, RETRY, Trajectory
+
+Array = Any
+
+
+class Waiting(NamedTuple):
+    """The queues before a round; position 0 is the head.
+
+    query, row, context : (R, q) arrival numbers, pool entries and contexts; beyond the end query is -1.
+    length : (R,). fresh : (R,) bool, a query arrived in the round before.
+    context_of : (R, A), the context of each arrival.
+    """
+
+    query: Array
+    row: Array
+    context: Array
+    length: Array
+    fresh: Array
+    context_of: Array
+
+
+class Choice(NamedTuple):
+    """Positions (R,), assortments (R, K), ascending, and whether they were forced (R,) bool."""
+
+    place: Array
+    assortment: Array
+    forced: Array
+
+
+class Served(NamedTuple):
+    """A round: contexts (R,), assortments (R, K), picks (R,) of a model or RETRY, and who was busy."""
+
+    context: Array
+    assortment: Array
+    pick: Array
+    busy: Array
+
+
+class Rule(Protocol):
+    """A policy of R runs. `unfinished` (R,) bool: which of them need `refine` before the next round."""
+
+    unfinished: Array
+
+    def choose(self, t: int, waiting: Waiting) -> Choice:
+        """What to serve in round t (from 1); what it says of an empty queue is ignored."""
+
+    def observe(self, t: int, served: Served) -> None:
+        """Learn from round t."""
+
+    def refine(self) -> None:
+        """Go on with what `observe` has begun."""
+
+
+class Queues:
+    """R runs of T rounds with pools of P entries, N models and at most one arrival a round.
+
+    Parameters
+    ----------
+    environments, draws : of the runs. K : assortment size. like : an array of the namespace and device.
+
+    Attributes
+    ----------
+    contexts : (R, C, d) vectors of the contexts that arrive, in the order of their first arrival.
+    odds : (R, P, N). rates : (R, P), the largest departure rate of each entry.
+    """
+
+    def __init__(
+        self, environments: Sequence[Environment], draws: Sequence[Draws], K: int, like: Any
+    ) -> None:
+        self._K, self._like = K, like
+        self._xp = arrays.namespace(like)
+        self._device = {"device": array_api_compat.device(like)}
+        self._draws, self._T = draws, draws[0].outcome.size
+        rows = [one.row[one.arrives.astype(bool)] for one in draws]
+        found = [
+            _numbered(world.context_of[row]) for world, row in zip(environments, rows, strict=True)
+        ]
+        vectors = [world.contexts[c] for world, (c, _) in zip(environments, found, strict=True)]
+        self.contexts = self._stacked(vectors)
+        self.odds = self._stacked([world.odds for world in environments])
+        self.rates = self._stacked([world.departure_rates(K) for world in environments])
+        self._row_of = self._stacked(rows)
+        self._context_of = self._stacked([number for _, number in found])
+        self._arrives = self._stacked([one.arrives.astype(bool) for one in draws])
+        self._number = self._stacked([np.cumsum(one.arrives) - 1 for one in draws])
+        self._outcome = self._stacked([one.outcome for one in draws])
+
+    def _stacked(self, parts: Iterable[np.ndarray]) -> Array:
+        """Arrays of one dtype as one, filled up with zeros to the longest."""
+        parts = list(parts)
+        size = max(1, *(len(part) for part in parts))
+        whole = np.zeros((len(parts), size, *parts[0].shape[1:]), parts[0].dtype)
+        for r, part in enumerate(parts):
+            whole[r, : len(part)] = part
+        return arrays.asarray(whole, self._like)
+
+    def run(self, rule: Rule) -> list[Trajectory]:
+        """All rounds, served by `rule`."""
+        xp, R = self._xp, self._arrives.shape[0]
+        ints = {"dtype": xp.int64, **self._device}
+        queue, length = xp.full((R, 1), -1, **ints), xp.zeros((R,), **ints)
+        fresh = xp.zeros((R,), dtype=xp.bool, **self._device)
+        log = _Log(self, R, self._T)
+        for t in range(1, self._T + 1):
+            waiting = self._waiting(queue, length, fresh)
+            choice = rule.choose(t, waiting)
+            served, query = self._serve(t, waiting, choice)
+            log.add(t, waiting, choice, served, query)
+            rule.observe(t, served)
+            fresh = self._arrives[:, t - 1]
+            back = served.busy & (served.pick == RETRY)
+            joining = [(back, query), (fresh, self._number[:, t - 1])]
+            queue, length = self._advance(queue, length, choice.place, served.busy, joining)
+            log.lengths[:, t] = length
+            width = self._ask(length, rule)
+            queue = queue[:, :width]
+        return log.trajectories(self._draws)
+
+    def _ask(self, length: Array, rule: Rule) -> int:
+        """The longest queue, at least 1; refits end before the answer. The one wait for the host."""
+        xp = self._xp
+        while True:
+            open_ = xp.astype(xp.any(rule.unfinished), length.dtype)
+            longest, unfinished = arrays.to_numpy(xp.stack([xp.max(length), open_])).tolist()
+            if not unfinished:
+                return max(1, longest)
+            rule.refine()
+
+    def _waiting(self, queue: Array, length: Array, fresh: Array) -> Waiting:
+        xp = self._xp
+        number = xp.where(queue >= 0, queue, 0)
+        row = xp.take_along_axis(self._row_of, number, axis=1)
+        context = xp.take_along_axis(self._context_of, number, axis=1)
+        return Waiting(queue, row, context, length, fresh, self._context_of)
+
+    def _serve(self, t: int, waiting: Waiting, choice: Choice) -> tuple[Served, Array]:
+        """The users' choices, outcome 0 the retrial, and the arrival numbers of the served queries."""
+        xp, busy, place = self._xp, waiting.length > 0, choice.place[:, None]
+        query, row, context = (
+            xp.take_along_axis(xp.where(waiting.query >= 0, part, 0), place, axis=1)[:, 0]
+            for part in (waiting.query, waiting.row, waiting.context)
+        )
+        odds = self.offered_odds(row, choice.assortment)
+        weights = xp.concat([xp.ones_like(odds[:, :1]), odds], axis=1)
+        target = self._outcome[:, t - 1] * (1.0 + xp.sum(odds, axis=1))
+        outcome = mnl.sample_choice(weights, target)
+        place = xp.maximum(outcome - 1, 0)[:, None]
+        model = xp.take_along_axis(choice.assortment, place, axis=1)[:, 0]
+        pick = xp.where(outcome > 0, model, RETRY)
+        return Served(context, choice.assortment, pick, busy), query
+
+    def offered_odds(self, row: Array, assortment: Array) -> Array:
+        """(R, K) odds of the offered models on the pool entries `row` (R,)."""
+        xp = self._xp
+        at = xp.broadcast_to(row[:, None, None], (row.shape[0], 1, self.odds.shape[2]))
+        return xp.take_along_axis(
+            xp.take_along_axis(self.odds, at, axis=1)[:, 0, :], assortment, axis=1
+        )
+
+    def _advance(
+        self, queue: Array, length: Array, place: Array, busy: Array, joining: list
+    ) -> tuple[Array, Array]:
+        """Take the served query out and add those of `joining`, pairs of (whether, who), at the end."""
+        xp, (R, q) = self._xp, queue.shape
+        empty = xp.full((R, 3), -1, dtype=queue.dtype, **self._device)
+        places = xp.arange(q + 2, **self._device)
+        after = xp.astype((places >= place[:, None]) & busy[:, None], xp.int64)
+        queue = xp.take_along_axis(xp.concat([queue, empty], axis=1), places + after, axis=1)
+        length = length - xp.astype(busy, xp.int64)
+        for whether, who in joining:
+            here = (places == length[:, None]) & whether[:, None]
+            queue = xp.where(here, who[:, None], queue)
+            length = length + xp.astype(whether, xp.int64)
+        return queue, length
+
+
+def _numbered(contexts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Distinct contexts in the order of first appearance, and the place of each given one there."""
+    distinct, first, inverse = np.unique(contexts, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    return distinct[order], np.argsort(order)[inverse]
+
+
+class _Log:
+    """The record of R runs on the device, in arrays (R, T)."""
+
+    def __init__(self, queues: Queues, R: int, T: int) -> None:
+        xp, device, K = queues._xp, queues._device, queues._K
+        self._queues, N, A = queues, queues.odds.shape[2], queues._row_of.shape[1]
+        ints = {"dtype": xp.int64, **device}
+        bools = {"dtype": xp.bool, **device}
+        self.lengths = xp.zeros((R, T + 1), **ints)
+        self._regret = xp.zeros((R, T), dtype=queues.odds.dtype, **device)
+        self._query, self._row = xp.full((R, T), -1, **ints), xp.full((R, T), -1, **ints)
+        self._assortment = xp.full((R, T, K), -1, **ints)
+        self._pick = xp.full((R, T), IDLE, **ints)
+        self._forced, self._retrial, self._repeat = (xp.zeros((R, T), **bools) for _ in range(3))
+        # By arrival: the models that failed it, and the round in which it departed.
+        self._failed = xp.zeros((R * A, N), **bools)
+        self._departed = xp.zeros((R * A,), **ints)
+        self._base = xp.arange(R, **device) * A
+        self._models = xp.arange(N, **device)
+
+    def add(self, t: int, waiting: Waiting, choice: Choice, served: Served, query: Array) -> None:
+        """Record round t."""
+        xp, i, busy, queues = self._queues._xp, t - 1, served.busy, self._queues
+        row = xp.take_along_axis(waiting.row, choice.place[:, None], axis=1)[:, 0]
+        rates = xp.take_along_axis(queues.rates, waiting.row, axis=1)
+        best = xp.max(xp.where(waiting.query >= 0, rates, 0.0), axis=1)
+        odds = queues.offered_odds(row, served.assortment)
+        regret = best - (1.0 - 1.0 / (1.0 + xp.sum(odds, axis=1)))
+        self._regret[:, i] = xp.where(busy, xp.maximum(regret, 0.0), 0.0)
+        self._query[:, i] = xp.where(busy, query, -1)
+        self._row[:, i] = xp.where(busy, row, -1)
+        self._assortment[:, i, :] = xp.where(busy[:, None], served.assortment, -1)
+        self._pick[:, i] = xp.where(busy, served.pick, IDLE)
+        self._forced[:, i] = choice.forced & busy
+        offered = xp.any(served.assortment[:, :, None] == self._models, axis=1)
+        place = self._base + query
+        failed = arrays.take(self._failed, place)
+        self._retrial[:, i] = xp.any(failed, axis=1) & busy
+        self._repeat[:, i] = xp.any(failed & offered, axis=1) & busy
+        back, gone = busy & (served.pick == RETRY), busy & (served.pick >= 0)
+        arrays.put(self._failed, place, failed | (offered & back[:, None]))
+        was = arrays.take(self._departed, place)
+        arrays.put(self._departed, place, xp.where(gone, t, was))
+
+    def trajectories(self, draws: Sequence[Draws]) -> list[Trajectory]:
+        """The record of each run, in host memory."""
+        R = len(draws)
+        departed = arrays.to_numpy(self._departed).reshape(R, -1)
+        names = ("query", "row", "assortment", "pick", "forced", "retrial", "repeat", "regret")
+        found = {name: arrays.to_numpy(getattr(self, f"_{name}")) for name in names}
+        lengths = arrays.to_numpy(self.lengths)
+        return [
+            _trajectory({name: part[r] for name, part in found.items()}, lengths[r], departed[r], d)
+            for r, d in enumerate(draws)
+        ]
+
+
+def _trajectory(
+    found: dict[str, np.ndarray], lengths: np.ndarray, departed: np.ndarray, draws: Draws
+) -> Trajectory:
+    """One run's record, in the dtypes of :class:`cqb.simulate.Trajectory`."""
+    narrow = {"query": np.int32, "row": np.int32, "assortment": np.int16, "pick": np.int16}
+    parts = {name: part.astype(narrow.get(name, part.dtype)) for name, part in found.items()}
+    arrived = (np.flatnonzero(draws.arrives) + 1).astype(np.int32)
+    departed = departed[: arrived.size].astype(np.int32)
+    return Trajectory(queue=lengths.astype(np.int32), **parts, arrived=arrived, departed=departed)
