@@ -130,6 +130,21 @@ def test_a_departed_query_leaves_nothing_but_its_vector():
     assert (router._queries, router._open, len(router._context_of)) == ({}, {}, 1)
 
 
+def test_a_query_that_left_is_forgotten_and_its_id_is_free():
+    router = router_for("ACQB", d=2)
+    with pytest.raises(KeyError, match="query 'x': found no such query"):
+        router.forget("x")
+    router.choose({"x": np.ones(2)})
+    with pytest.raises(KeyError, match="query 'x': found an open offer"):
+        router.forget("x")
+    router.observe("x", None)
+    router.forget("x")
+    assert router._queries == {}
+    offer = router.choose({"x": np.array([1.0, 0.0])})  # another user, another vector
+    assert router._queries["x"] == (1, 1)
+    router.observe("x", offer.models[0])
+
+
 def test_threads_share_one_router():
     """Four users at a time; every offer is answered once, and the counts add up."""
     router, failures = router_for("ACQB-P", d=4), []

@@ -75,9 +75,14 @@ def test_a_user_who_says_nothing_makes_room():
         assert at.serve() is None
     refused(503, at.ask, "two", np.ones(8))
     at.serve()
-    assert (len(at), at.left) == (0, 1)
+    assert (len(at), at.left, at.router._queries) == (0, 1, {})
     at.ask("two", np.ones(8))
     refused(404, at.answer, "one", None)
+
+
+def test_the_coin_is_solved_for_the_arrival_rate_that_is_asked_for():
+    assert Settings(arrival_rate=0.3).c1 == cqb.solve_c1(0.01, 0.3, 5000)
+    assert Settings(arrival_rate=0.3, c1=2.0).c1 == 2.0
 
 
 def test_many_threads_lose_no_query_and_count_none_twice():

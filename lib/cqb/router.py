@@ -136,8 +136,8 @@ class Router:
     def observe(self, query: Id, picked: str | None) -> None:
         """Learn what the user of an open offer did: the model picked, or None who asks again.
 
-        A query that is picked departs, and its id is forgotten. One that will never come back without
-        a pick should be reported as a retrial and be left out of what waits.
+        A query that is picked departs, and its id is forgotten. Of one that will never come back
+        without a pick, report a retrial if its offer is open, and then :meth:`forget` it.
 
         Raises
         ------
@@ -159,6 +159,21 @@ class Router:
             del self._open[query]
             if picked is not None:
                 del self._queries[query]
+
+    def forget(self, query: Id) -> None:
+        """Drop a query that left without a pick. If its id comes again, it is a new query.
+
+        Raises
+        ------
+        KeyError
+            The query is unknown, or its offer is open.
+        """
+        with self._lock:
+            if query in self._open or query not in self._queries:
+                expected = "expected a query that waits"
+                found = "an open offer" if query in self._open else "no such query"
+                raise KeyError(f"query {shown(query)}: found {found}, {expected}")
+            del self._queries[query]
 
     def _vector(self, query: Id, vector: Any) -> np.ndarray:
         d = self._table.shape[1]

@@ -7,7 +7,7 @@ import contextlib
 import sys
 import threading
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -36,6 +36,7 @@ class Settings:
     ----------
     policies : two printed names. data : a data set's name, lam and rate: of its environment, and the
         crowd's arrivals. folder : of the saves, one file a policy; None saves nothing.
+    c1 : of the exploration coin; by default a hundredth of 5,000 rounds at the arrival rate explores.
     pause : seconds between rounds. between : rounds between saves. capacity, patience : of the desks.
     """
 
@@ -50,7 +51,12 @@ class Settings:
     between: int = 500
     capacity: int = 200
     patience: float = 5000.0
-    c1: float = field(default_factory=lambda: cqb.solve_c1(0.01, 0.85, 5000))
+    c1: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.c1 is None:
+            share = min(0.01, self.arrival_rate)
+            object.__setattr__(self, "c1", cqb.solve_c1(share, self.arrival_rate, 5000))
 
 
 class Ask(BaseModel):

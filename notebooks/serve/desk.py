@@ -77,6 +77,7 @@ class Desk:
                 q for q, (*_, t) in self._looking.items() if self._round - t > self.patience
             ]:
                 self.router.observe(query, None)
+                self.router.forget(query)
                 del self._looking[query]
                 self.left += 1
             offer = self.router.choose(self._waiting)
