@@ -1,8 +1,8 @@
 """The router at work: ``python tests/benchmarks/router.py [--short]``, which `make bench` runs.
 
 Milliseconds a decision by policy, models and queue; kills that a saving process survives; requests a
-second that the example service answers. Vectors are random and users linear. Writes router.json to the
-figures folder.
+second that the example service answers. Vectors are those of ParetoBandit's prompts, or random where it
+says so, and users linear. Writes router.json to the figures folder.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ import numpy as np
 
 from cqb import Router, paths
 from cqb.files import write_text
-from cqb.study import provenance
+from cqb.study import data, provenance
 
 D, PORT = 384, 8765
 POLICIES = ("ACQB", "ACQB-P-tuned", "ACQB-M", "TS-memory")
@@ -44,17 +45,19 @@ while True:
 """
 
 
-def decisions(policy: str, N: int, waiting: int, rounds: int) -> dict[str, Any]:
+def decisions(policy: str, N: int, waiting: int, rounds: int, vectors: str) -> dict[str, Any]:
     """CPU milliseconds of `choose` and `observe` together, over the second half of the rounds.
 
-    A departure is followed by an arrival with a new vector, so that the queue has always its length.
+    A departure is followed by an arrival, so that the queue has always its length. Random vectors lie
+    far from one another and none comes twice: nothing about one is learned from others.
     """
     rng, queue, spent = np.random.default_rng(1), {}, []
+    prompts = data.load("paretobandit").embeddings
     router = Router(policy, [f"m{j}" for j in range(N)], D, c1=0.5)
     theta = 1.5 * rng.normal(size=(N, D))
     for _ in range(rounds):
         while len(queue) < waiting:
-            x = rng.normal(size=D)
+            x = rng.normal(size=D) if vectors == "random" else prompts[rng.integers(len(prompts))]
             queue[f"q{rng.integers(2**62)}"] = x / np.linalg.norm(x)
         luck = rng.random()
         began = time.thread_time()
@@ -74,7 +77,8 @@ def decisions(policy: str, N: int, waiting: int, rounds: int) -> dict[str, Any]:
         "p95_ms": round(tail, 2),
         "mean_ms": round(late.mean(), 2),
     }
-    return {"case": "decision", "policy": policy, "N": N, "waiting": waiting, **found}
+    about = {"case": "decision", "policy": policy, "N": N, "waiting": waiting, "vectors": vectors}
+    return about | found
 
 
 def kills(count: int) -> dict[str, Any]:
@@ -165,14 +169,14 @@ def main() -> None:
     short = options.short
     rows = []
     for policy in POLICIES:
-        decisions(policy, 3, 2, 30)  # compiles
-        for N in (3,) if short else (3, 14, 35):
-            for waiting in (5,) if short else (1, 10, 100):
-                rows.append(decisions(policy, N, waiting, 40 if short else 1000))
-                print(json.dumps(rows[-1]), flush=True)
+        decisions(policy, 3, 2, 30, "prompts")  # compiles
+        cases = [*product((3, 14, 35), (1, 10, 100), ("prompts",)), (14, 100, "random")]
+        for N, waiting, vectors in [(3, 5, "prompts")] if short else cases:
+            rows.append(decisions(policy, N, waiting, 40 if short else 1000, vectors))
+            print(json.dumps(rows[-1]), flush=True)
     rows += [kills(1 if short else 30), requests(1.0 if short else 10.0)]
     print(json.dumps(rows[-2:], indent=1), flush=True)
-    about = {"command": "make bench", "data": "random linear users", "seed": 1}
+    about = {"command": "make bench", "data": "linear users", "seed": 1}
     record = provenance.stamp(**about, load_average=os.getloadavg())
     place = options.figures or paths.figures_dir()
     write_text(place / "router.json", json.dumps({"record": record, "rows": rows}, indent=1) + "\n")
