@@ -125,8 +125,9 @@ sensitivity: $(DATA_READY)  ## How ACQB depends on its settings (RouterBench: 20
 	$(STUDY) 'sensitivity-*'
 
 .PHONY: refresh
-refresh: $(READY)  ## Execute the committed notebooks again, in place, with their figures
+refresh: $(READY)  ## Execute the committed notebooks again, in place, with their figures; the README's claims
 	$(BIN)/python notebooks/execute.py --refresh
+	$(BIN)/python notebooks/readme.py
 
 .PHONY: site
 site: $(READY)  ## The executed notebooks as a static site in the folder site (no network needed)

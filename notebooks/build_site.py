@@ -20,7 +20,6 @@ from typing import Any
 from urllib.parse import unquote
 
 import nbformat
-import pandas as pd
 from latex2mathml.converter import convert
 from nbconvert import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
@@ -33,8 +32,8 @@ COPIES = "linked"  # the folder of files that are no pages; nbconvert strips "fi
 STYLE = Path(__file__).with_name("site.css")
 SAVED = re.compile(r'\bsave\(\w+, "(\w+)"')
 LONG = 30  # characters of a formula in a line that may be wider than a phone, and scrolls then
-HEADLINE = "Two commands"  # the last section of the README that the front page shows
-CLAIM_COLUMNS = ["claim", "source", "data", "verdict"]
+HEADLINE = "Claims"  # the last section of the README that the front page shows
+LIVE = "application/vnd.jupyter.widget-view+json"  # an output that is dead without a kernel
 PAGE = """<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -176,6 +175,8 @@ def notebook_body(path: Path, site: Path) -> str:
     """The cells of an executed notebook as HTML; a figure's alternative text is its name."""
     notebook = nbformat.read(path, as_version=4)
     for cell in notebook.cells:
+        if "outputs" in cell:
+            cell.outputs = [o for o in cell.outputs if LIVE not in o.get("data", {})]
         names = SAVED.findall(cell.source) if cell.cell_type == "code" else []
         drawn = [o for o in cell.get("outputs", []) if "image/png" in o.get("data", {})]
         for output, name in zip(drawn, names, strict=False):
@@ -190,32 +191,15 @@ def markdown(text: str, folder: Path, site: Path) -> str:
 
 
 def front(site: Path, titles: dict[Path, str]) -> str:
-    """The front page: the README down to its commands, the claims, and what each notebook shows."""
+    """The front page: the README down to its claims, and what each notebook shows."""
     readme = (paths.root() / "README.md").read_text("utf-8")
     head, mark, rest = readme.partition(f"\n## {HEADLINE}\n")
     if not mark:
         raise SiteError(f"README.md: found no section {HEADLINE!r}, expected one")
-    commands = rest.partition("\n## ")[0]
     rows = [f"- [{escape(text)}](notebooks/{path.name})" for path, text in titles.items()]
     contents = "\n## Notebooks\n\n" + "\n".join([*rows, "- [The data](data/README.md)"])
-    body = markdown(head + mark + commands + contents, paths.root(), site)
-    claims = paths.root() / "figures" / "claims.json"
-    return body + (claims_table(claims) if claims.is_file() else "")
-
-
-def claims_table(path: Path) -> str:
-    """The verdict on each claim by data set, as a section of HTML with a table for each paper."""
-    rows = pd.DataFrame(json.loads(path.read_text("utf-8")))
-    if missing := [name for name in CLAIM_COLUMNS if name not in rows]:
-        raise SiteError(f"{path.name}: found no column {', '.join(missing)}, expected it")
-    parts = ['<h2>Claims</h2>\n<p>The evidence is in <a href="08_claims.html">08_claims</a>.</p>']
-    rows["data"] = rows["data"].str.replace(" (real rows)", "")
-    for source, own in rows.groupby("source", sort=False):
-        wide = own.pivot(index="claim", columns="data", values="verdict")
-        wide = wide.loc[own["claim"].unique(), own["data"].unique()].fillna("")
-        wide.index.name = wide.columns.name = None
-        parts.append(f"<h3>{escape(source)}</h3>\n{wide.to_html(border=0, classes='claims')}")
-    return "\n".join(parts)
+    shown = head + mark + rest.partition("\n## ")[0] + contents
+    return markdown(shown, paths.root(), site)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -8,12 +8,14 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from html import unescape
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 from urllib.request import Request, urlopen
 
+import nbformat
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -138,18 +140,26 @@ def test_the_front_page_shows_the_headline_figure_the_commands_and_every_noteboo
     assert not [page.name for page in site[1:] if f'href="{page.name}"' not in text]
 
 
-def test_claims_are_shown_where_they_are(tmp_path):
-    row = {name: name.upper() for name in builder.CLAIM_COLUMNS}
-    path = tmp_path / "claims.json"
-    other = row | {"data": "OTHER", "verdict": "fails"}
-    path.write_text(json.dumps([row, other]), "utf-8")
-    table = builder.claims_table(path)
-    assert (
-        table.index("DATA") < table.index("OTHER") < table.index("VERDICT") < table.index("fails")
-    )
-    path.write_text(json.dumps([{"claim": "one"}]), "utf-8")
-    with pytest.raises(builder.SiteError, match="found no column source, data"):
-        builder.claims_table(path)
+def test_the_front_page_shows_every_verdict_with_its_claim(site):
+    text = site[0].read_text("utf-8")
+    rows = re.findall(r"<tr>\s*<td[^>]*>(.*?)</td>(.*?)</tr>", text, re.DOTALL)
+    shown = {unescape(claim): re.findall(r"<td[^>]*>(.*?)</td>", cells) for claim, cells in rows}
+    claims = json.loads((ROOT / "figures" / "claims.json").read_text("utf-8"))
+    assert len(claims) > 30
+    for row in claims:
+        assert row["verdict"] in shown[row["claim"]]
+
+
+def test_a_widget_is_left_out(tmp_path):
+    data = {builder.LIVE: {"model_id": "x"}, "text/plain": "VBox(children=())"}
+    live, said = nbformat.v4.new_output("display_data", data), nbformat.v4.new_output("stream")
+    said["text"] = "what a reader sees"
+    notebook = nbformat.v4.new_notebook()
+    notebook.cells = [nbformat.v4.new_code_cell("sliders", outputs=[live, said])]
+    nbformat.write(notebook, tmp_path / "live.ipynb")
+    body = builder.notebook_body(tmp_path / "live.ipynb", tmp_path)
+    assert "what a reader sees" in body
+    assert "VBox" not in body
 
 
 def test_a_folder_that_is_no_site_is_left_alone(tmp_path, capsys):

@@ -64,6 +64,20 @@ def table() -> pd.DataFrame:
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
+def verdicts(claims: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The verdicts of :func:`table` for people: by paper, a row per claim and a column per data set.
+
+    Notebook 08, the README and the site show these. A claim that was not tested on a set has "".
+    """
+    short = claims["data"].str.replace(r" \(real rows\)|, 3 families", "", regex=True)
+    wide = claims.assign(data=short).pivot(index="claim", columns="data", values="verdict")
+    wide.index.name = wide.columns.name = None
+    return {
+        source: wide.fillna("").loc[own["claim"].unique(), short[own.index].unique()]
+        for source, own in claims.groupby("source", sort=False)
+    }
+
+
 def _row(claim: str, source: str, data: str, shown: Sequence[Any], **found: Any) -> dict[str, Any]:
     place = dict(zip(COLUMNS[-4:], shown, strict=True))
     return {"claim": claim, "source": source, "data": data, "stand_in": False, **place, **found}
