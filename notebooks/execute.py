@@ -26,6 +26,7 @@ from cqb.study import notebooks
 KERNEL = "python3"
 QUIET = ["--IPKernelApp.log_level=40"]  # errors only: a kernel warns of TCP at every start
 PATIENCE = 300  # seconds for a kernel to start: on a slow disk, or beside many others
+LIVE = "application/vnd.jupyter.widget-view+json"  # an output that is dead without its kernel
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -121,7 +122,19 @@ def execute(notebook: Path, output: Path, parameters: Mapping[str, Any]) -> None
             raise NotebookError(
                 f"{notebook.name}: {error} (a kernel that runs out of memory is killed)"
             ) from error
+        whole = without_widgets(json.loads(draft.read_text("utf-8")))
+        draft.write_text(json.dumps(whole, indent=1, ensure_ascii=False) + "\n", "utf-8")
         os.replace(draft, output)
+
+
+def without_widgets(notebook: dict[str, Any]) -> dict[str, Any]:
+    """A notebook (nbformat 4) without outputs that only a running kernel brings to life."""
+    cells = []
+    for cell in notebook["cells"]:
+        outputs = [o for o in cell.get("outputs", []) if LIVE not in o.get("data", {})]
+        cells.append({**cell, "outputs": outputs} if "outputs" in cell else cell)
+    metadata = {name: value for name, value in notebook["metadata"].items() if name != "widgets"}
+    return {**notebook, "cells": cells, "metadata": metadata}
 
 
 def check_parameters(notebook: Path, parameters: Mapping[str, Any]) -> None:

@@ -20,7 +20,14 @@ ROOT = Path(__file__).resolve().parents[1]
 CORE = "core"
 ALWAYS_INSTALLED = (CORE, "notebooks", "site", "test")
 CI_SCRIPT = ".ci/run"
-PAGES = ("README.md", "ARTIFACT.md", "data/README.md", "figures/README.md")
+PAGES = (
+    "README.md",
+    "ARTIFACT.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "data/README.md",
+    "figures/README.md",
+)
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 ENVIRONMENT = yaml.safe_load((ROOT / "environment.yml").read_text("utf-8"))
@@ -251,6 +258,11 @@ def test_installed_package_has_the_version_of_the_project():
     except metadata.PackageNotFoundError:
         pytest.skip("run from a source path, not installed")
     assert installed == PROJECT["version"]
+
+
+def test_the_change_log_has_the_version_of_the_package():
+    text = (ROOT / "CHANGELOG.md").read_text("utf-8")
+    assert f"\n## {PROJECT['version']} (" in text
 
 
 def test_citation_prefers_the_paper():

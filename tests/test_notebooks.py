@@ -275,6 +275,36 @@ def test_settling_keeps_what_is_said_and_drops_what_varies():
     assert runner.settled(after) == after
 
 
+def test_a_widget_leaves_no_output_and_no_state():
+    live = {"output_type": "execute_result", "data": {runner.LIVE: {"model_id": "x"}}}
+    said = {"output_type": "stream", "name": "stdout", "text": "heard"}
+    cells = [{"cell_type": "code", "outputs": [live, said]}, {"cell_type": "markdown"}]
+    metadata = {"widgets": {"state": {}}, "kernelspec": {}}
+    after = runner.without_widgets({"cells": cells, "metadata": metadata, "nbformat": 4})
+    assert [cell.get("outputs") for cell in after["cells"]] == [[said], None]
+    assert after["metadata"] == {"kernelspec": {}}
+
+
+def test_the_sliders_are_shown_with_a_picture_for_readers_without_a_kernel():
+    cells = code_cells(FOLDER / "00_start_here.ipynb")
+    (place,) = (i for i, cell in enumerate(cells) if source(cell).startswith("sliders("))
+    assert cells[place]["outputs"] == []
+    assert "nbval-ignore-output" in cells[place]["metadata"]["tags"]
+    assert "image/png" in cells[place - 1]["outputs"][0]["data"]
+
+
+ORDER = list(zip(["", *IDS], IDS, [*IDS[1:], ""], strict=False))
+
+
+@pytest.mark.parametrize(("before", "name", "after"), ORDER, ids=IDS)
+def test_the_last_cell_leads_to_the_previous_and_the_next_notebook(before, name, after):
+    last = source(read(FOLDER / f"{name}.ipynb")["cells"][-1])
+    if before:
+        assert f"Previous: [{before}]({before}.ipynb)" in last
+    if after:
+        assert f"Next: [{after}]({after}.ipynb)" in last
+
+
 def write_notebook(path: Path, parameters: str, *cells: str) -> Path:
     """A notebook with a parameters cell and other cells."""
     first = nbformat.v4.new_code_cell(parameters, metadata={"tags": ["parameters"]})

@@ -1,4 +1,4 @@
-"""The README's claims are those of figures/claims.json, and notebook 08 and the site show the same ones."""
+"""The README's claims are those of figures/claims.json, and notebook 08 shows the same ones."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-import readme
 
+import readme
 from cqb.studies.abstracts import verdicts
 
 ROOT = Path(__file__).resolve().parents[1]

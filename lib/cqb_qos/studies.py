@@ -181,8 +181,13 @@ STUDIES = {study.name: study for study in (sweep(), trained(), recorded())}
 
 
 def summary() -> pd.DataFrame:
-    """The means of every policy under every load, with 95% intervals over seeds."""
+    """The means of every policy under every load, with 95% intervals over seeds.
+
+    FileNotFoundError if no table is stored.
+    """
     tables = [study.read() for study in STUDIES.values() if study.is_stored()]
+    if not tables:
+        raise FileNotFoundError(f"none of {', '.join(STUDIES)} is stored")
     return summarise(pd.concat(tables, ignore_index=True))
 
 

@@ -124,3 +124,18 @@ def _lengths(ax: Axes, played: Play) -> None:
     ax.set_xticks(range(1, played.T + 1))
     ax.set_yticks(range(int(played.trajectory.queue.max()) + 1))
     ax.legend(loc="upper left", ncols=2, fontsize=8, frameon=False)
+
+
+@style()
+def toy_run(played: Play) -> Figure:
+    """A longer toy run: the queue and the oracle's, and the regret that adds up."""
+    figure, (lengths, regret) = plt.subplots(1, 2, figsize=(WIDTH, 2.8), layout="constrained")
+    t = np.arange(played.T + 1)
+    for name, run in (("ACQB", played.trajectory), ("ORACLE", played.oracle)):
+        about = {"color": LOOKS[name].colour, "label": name, "lw": 1.4}
+        lengths.plot(t, run.queue, drawstyle="steps-post", **about)
+        regret.plot(t, np.append(0.0, run.regret.cumsum()), **about)
+    lengths.set(xlabel="round", title="queries waiting", ylim=(0, None))
+    regret.set(xlabel="round", title="routing regret so far (departures)", ylim=(0, None))
+    lengths.legend(loc="upper left")
+    return figure
