@@ -104,12 +104,19 @@ def test_claims_about_policies_that_were_not_run_are_not_made():
     assert set(real["data"]) == {"Made up (real rows)"}
 
 
-def test_the_text_holds_every_estimate_and_verdict():
+def test_the_table_has_every_estimate_with_its_verdict_under_its_data():
     found = claims.paper_claims(table())
-    lines = claims.claims_text(found).splitlines()
-    assert lines[0] == "Made up (real rows), 6 seeds"
-    assert sum(line.startswith("  ") for line in lines) == len(found)
-    assert "(2 settings): 0.50 [" in lines[2]
+    other = found.assign(data="Other", estimate=found["estimate"] + 1.0, verdict="not decided")
+    shown = claims.claims_table(pd.concat([found, other], ignore_index=True))
+    assert list(shown) == [found["data"].iloc[0], "Other"]
+    assert len(shown) == len(found)
+    for row in found.itertuples():
+        here, there = shown.loc[(row.claim, row.measure)]
+        digits = 2 if row.measure == claims.GROWTH else 1
+        assert here.startswith(f"{row.estimate:.{digits}f} ({row.low:.{digits}f}, ")
+        assert here.endswith(f") {row.verdict}")
+        assert there.startswith(f"{row.estimate + 1.0:.{digits}f} (")
+    assert shown.index[0] == (found["claim"].iloc[0], found["measure"].iloc[0])
 
 
 def test_the_authors_own_numbers_are_read_from_their_file():

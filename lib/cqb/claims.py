@@ -156,18 +156,18 @@ def verdict_on(low: float, high: float, claimed: float, stand_in: bool) -> str:
     return "not decided"
 
 
-def claims_text(table: pd.DataFrame) -> str:
-    """The claims of one table in text, a line each under the name of the data."""
-    lines = [f"{table['data'].iloc[0]}, {table['seeds'].max()} seeds"]
-    claim = None
-    for row in table.itertuples():
-        if row.claim != claim:
-            claim = row.claim
-            lines.append(claim)
-        digits = 2 if "exponent" in row.measure else 1
-        interval = f"{row.estimate:.{digits}f} [{row.low:.{digits}f}, {row.high:.{digits}f}]"
-        lines.append(f"  {row.measure} ({row.settings} settings): {interval}: {row.verdict}")
-    return "\n".join(lines)
+def claims_table(found: pd.DataFrame) -> pd.DataFrame:
+    """Rows of :func:`paper_claims` for people: a row per claim and measure, a column per data set.
+
+    A cell has the estimate, its interval and the verdict.
+    """
+    digits = np.where(found["measure"] == GROWTH, 2, 1)
+    ends = zip(found["estimate"], found["low"], found["high"], digits, strict=True)
+    text = [f"{mean:.{n}f} ({low:.{n}f}, {high:.{n}f}) " for mean, low, high, n in ends]
+    order = list(zip(found["claim"], found["measure"], strict=True))
+    wide = found.assign(text=text + found["verdict"])
+    wide = wide.pivot(index=["claim", "measure"], columns="data", values="text").fillna("")
+    return wide.loc[list(dict.fromkeys(order)), found["data"].unique()]
 
 
 def of_the_authors() -> str:

@@ -6,6 +6,8 @@ about other rows. Text has rounded numbers, and its words follow from the number
 
 from __future__ import annotations
 
+import math
+
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -203,6 +205,6 @@ def queue_differences(rows: pd.DataFrame, against: str) -> pd.DataFrame:
 
 
 def _short(means: pd.Series, highs: pd.Series, sign: str = "") -> list[str]:
-    """Means of four digits with half their interval, of two."""
-    pairs = zip(means, highs, strict=True)
-    return [f"{mean:{sign}.4g} ± {high - mean:.2g}" for mean, high in pairs]
+    """Means with half their interval, to the second digit of the half that is typical of the column."""
+    half = max(float((highs - means).median()), 1e-6)
+    return spreads(means, highs, max(0, 1 - math.floor(math.log10(half))), sign)
