@@ -106,17 +106,19 @@ def test_claims_about_policies_that_were_not_run_are_not_made():
 
 def test_the_table_has_every_estimate_with_its_verdict_under_its_data():
     found = claims.paper_claims(table())
-    other = found.assign(data="Other", estimate=found["estimate"] + 1.0, verdict="not decided")
-    shown = claims.claims_table(pd.concat([found, other], ignore_index=True))
-    assert list(shown) == [found["data"].iloc[0], "Other"]
-    assert len(shown) == len(found)
-    for row in found.itertuples():
-        here, there = shown.loc[(row.claim, row.measure)]
-        digits = 2 if row.measure == claims.GROWTH else 1
-        assert here.startswith(f"{row.estimate:.{digits}f} ({row.low:.{digits}f}, ")
-        assert here.endswith(f") {row.verdict}")
-        assert there.startswith(f"{row.estimate + 1.0:.{digits}f} (")
-    assert shown.index[0] == (found["claim"].iloc[0], found["measure"].iloc[0])
+    for measure, own in found.groupby("measure", sort=False):
+        verdicts = ["reproduced", "not reproduced", "not decided"] * len(own)
+        own = own.assign(verdict=verdicts[: len(own)], data="One, 3 families (real rows)")
+        other = own.assign(data="Other", estimate=own["estimate"] + 1.0, verdict="not decided")
+        shown = claims.claims_table(pd.concat([own, other], ignore_index=True))
+        assert list(shown) == ["One", "Other"]
+        assert list(shown.index) == list(own["claim"])
+        digits = 2 if measure == claims.GROWTH else 1
+        for row, word in zip(own.itertuples(), ["yes", "no", "open"] * len(own), strict=False):
+            here, there = shown.loc[row.claim]
+            assert here.startswith(f"{row.estimate:.{digits}f} ({row.low:.{digits}f}, ")
+            assert here.endswith(f") {word}")
+            assert there.startswith(f"{row.estimate + 1.0:.{digits}f} (")
 
 
 def test_the_authors_own_numbers_are_read_from_their_file():

@@ -27,6 +27,7 @@ SETTING = CELL[2:]
 ROOT = 0.5  # the exponent of a regret that grows like the square root of t
 COLUMNS = ["claim", "data", "measure", "settings", "seeds", "estimate", "low", "high", "verdict"]
 GROWTH = "growth exponent of the regret, second half"
+SHORT = {"reproduced": "yes", "not reproduced": "no", "not decided": "open"}
 LATE = "queue-length regret, last fifth of the rounds less the second"
 FILE = Path(__file__).with_name("published_results.csv")
 SETS = ("routerbench", "sprout", "embedllm")
@@ -157,17 +158,19 @@ def verdict_on(low: float, high: float, claimed: float, stand_in: bool) -> str:
 
 
 def claims_table(found: pd.DataFrame) -> pd.DataFrame:
-    """Rows of :func:`paper_claims` for people: a row per claim and measure, a column per data set.
+    """Rows of :func:`paper_claims` of one measure for people: a row per claim, a column per data set.
 
-    A cell has the estimate, its interval and the verdict.
+    A cell has the estimate, its interval, and the verdict as a word of :data:`SHORT`.
     """
-    digits = np.where(found["measure"] == GROWTH, 2, 1)
-    ends = zip(found["estimate"], found["low"], found["high"], digits, strict=True)
-    text = [f"{mean:.{n}f} ({low:.{n}f}, {high:.{n}f}) " for mean, low, high, n in ends]
-    order = list(zip(found["claim"], found["measure"], strict=True))
-    wide = found.assign(text=text + found["verdict"])
-    wide = wide.pivot(index=["claim", "measure"], columns="data", values="text").fillna("")
-    return wide.loc[list(dict.fromkeys(order)), found["data"].unique()]
+    digits = 2 if (found["measure"] == GROWTH).all() else 1
+    ends = zip(found["estimate"], found["low"], found["high"], strict=True)
+    text = [f"{mean:.{digits}f} ({low:.{digits}f}, {high:.{digits}f}) " for mean, low, high in ends]
+    cells = found.assign(
+        text=text + found["verdict"].replace(SHORT),
+        data=found["data"].str.replace(r" \(real rows\)|, 3 families", "", regex=True),
+    )
+    wide = cells.pivot(index="claim", columns="data", values="text").fillna("")
+    return wide.loc[cells["claim"].unique(), cells["data"].unique()]
 
 
 def of_the_authors() -> str:

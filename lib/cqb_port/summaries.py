@@ -7,7 +7,6 @@ about other rows. Text has rounded numbers, and its words follow from the number
 from __future__ import annotations
 
 import math
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 

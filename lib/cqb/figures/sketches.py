@@ -137,5 +137,5 @@ def toy_run(played: Play) -> Figure:
         regret.plot(t, np.append(0.0, run.regret.cumsum()), **about)
     lengths.set(xlabel="round", title="queries waiting", ylim=(0, None))
     regret.set(xlabel="round", title="routing regret so far (departures)", ylim=(0, None))
-    lengths.legend(loc="upper left")
+    regret.legend(loc="center right")
     return figure
