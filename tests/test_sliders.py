@@ -8,7 +8,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from cqb.figures.sliders import picture, play, sliders
+from sliders import picture, play, sliders
 
 START = {"seed": 2, "arrival_rate": 0.7, "K": 2, "exploring": 0.15, "ridge": 0.25}
 

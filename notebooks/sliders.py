@@ -7,8 +7,8 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 
-from .. import toy
-from . import sketches
+from cqb import toy
+from cqb.figures import sketches
 
 SCREEN = 110  # dots per inch of the picture
 
