@@ -102,7 +102,8 @@ def test_routerbench_takes_exactly_these_parameters():
         statement.targets[0].id: ast.literal_eval(statement.value)
         for statement in ast.parse(source(first)).body
     }
-    assert values == {"DATA": "routerbench", "SEEDS": 10, "T": 5000, "FIGURES": ""}
+    about = {"DATA": "routerbench", "SEEDS": 10, "T": 5000}
+    assert values == {**about, "BACKEND": None, "FIGURES": ""}
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=IDS)
