@@ -6,13 +6,41 @@ and stored) and :class:`Router` (a policy on live traffic). ``python -m cqb`` li
 shows the studies.
 """
 
-from . import datasets
-from .experiments import run
-from .exploration import solve_c1
-from .policies import POLICIES
-from .router import Router
-from .study import Study
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from . import datasets
+    from .experiments import run
+    from .exploration import solve_c1
+    from .policies import POLICIES
+    from .router import Router
+    from .study import Study
 
 __version__ = "0.1.0"
 
 __all__ = ["POLICIES", "Router", "Study", "__version__", "datasets", "run", "solve_c1"]
+
+# The module of each public name. Loading all of them takes seconds, most of it pandas, SciPy and Numba.
+_MODULES = {
+    "POLICIES": "policies",
+    "Router": "router",
+    "Study": "study",
+    "datasets": "datasets",
+    "run": "experiments",
+    "solve_c1": "exploration",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """A public name, whose module is imported at its first use."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = importlib.import_module(f".{_MODULES[name]}", __name__)
+    return module if name == "datasets" else getattr(module, name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -8,7 +8,6 @@ from functools import partial
 from itertools import combinations, islice
 
 import numpy as np
-from scipy.optimize import brentq
 
 from .mnl import Assortment
 
@@ -45,6 +44,8 @@ def solve_c1(exploration_rate: float, arrival_rate: float, T: int) -> float:
         )
     if exploration_rate == 0.0:
         return 0.0
+    from scipy.optimize import brentq  # half a second, which few callers need
+
     decay = 1.0 / np.sqrt(np.arange(1, T + 1) + 1.0)
 
     def excess(c1: float) -> float:

@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 import threadpoolctl
-from joblib.externals.loky import ProcessPoolExecutor
 from tqdm import tqdm
 
 from .. import datasets
@@ -219,6 +218,8 @@ def _pool(
 @contextmanager
 def _processes(data: Any, workers: int) -> Iterator[Executor]:
     """A pool of fresh processes that hold `data`; left early, queued tasks are dropped."""
+    from joblib.externals.loky import ProcessPoolExecutor  # slow to import
+
     begin = {"initializer": _begin, "initargs": (data,), "env": ONE_THREAD}
     pool = ProcessPoolExecutor(workers, timeout=IDLE, **begin)
     with warnings.catch_warnings():
