@@ -20,6 +20,7 @@ INDEX   := $(VENV)/.index
 GPU     := $(VENV)/.gpu
 CLUSTER := $(VENV)/.cluster
 SERVE   := $(VENV)/.serve
+PEERS   := $(VENV)/.peers
 RL      := $(VENV)/.rl
 PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock
 
@@ -70,9 +71,10 @@ lab: $(READY)  ## Open the notebooks in JupyterLab
 	$(BIN)/jupyter lab notebooks
 
 .PHONY: bench
-bench: $(READY) $(INDEX)  ## Measure speed: the table figures/speed.json, its figure, and .benchmarks/bench.json
+bench: $(READY) $(INDEX) $(PEERS)  ## Measure speed: the table figures/speed.json, its figure, and .benchmarks/bench.json
 	mkdir -p .benchmarks
 	$(BIN)/python tests/benchmarks/speed.py
+	$(BIN)/python tests/benchmarks/peers.py
 	$(BIN)/python tests/benchmarks/port_speed.py
 	$(BIN)/python tests/benchmarks/router.py
 	$(BIN)/python -m pytest tests/benchmarks --benchmark-only --benchmark-json=.benchmarks/bench.json
@@ -145,7 +147,7 @@ lock:  ## Choose every version again and write requirements.lock (CPython 3.11 o
 	    { echo "lock: the lock is made with Python 3.11; name one: make lock PYTHON=python3.11" >&2; exit 1; }
 	scratch=$$(mktemp -d); trap 'rm -rf "$$scratch"' EXIT; \
 	$(PYTHON) -m venv "$$scratch/venv"; \
-	"$$scratch/venv/bin/pip" install --quiet --upgrade --upgrade-strategy eager -e '.[notebooks,site,test,encode,gpu,index,cluster,real,rl,serve]'; \
+	"$$scratch/venv/bin/pip" install --quiet --upgrade --upgrade-strategy eager -e '.[notebooks,site,test,encode,gpu,index,cluster,real,rl,serve,peers]'; \
 	{ sed -n '/^#/p' requirements.lock; \
 	  "$$scratch/venv/bin/pip" list --format=freeze --exclude pip --exclude cqb \
 	  | sed 's/+.*//' | grep -vE '^(nvidia-|cuda-(bindings|toolkit)=|triton=)'; } > "$$scratch/lock"; \
@@ -191,6 +193,10 @@ $(CLUSTER): $(READY)
 
 $(SERVE): $(READY)
 	$(PIP) -e '.[serve]'
+	@touch $@
+
+$(PEERS): $(READY)
+	$(PIP) -e '.[peers]'
 	@touch $@
 
 $(RL): $(READY)

@@ -19,11 +19,15 @@ BENCHMARKS = Path(__file__).parent / "benchmarks"
         ("gpu.py", ["bench", "--backend", "numpy"], "speed_gpu.json"),
         ("scale.py", [], "scale.json"),
         ("router.py", [], "router.json"),
+        ("peers.py", [], "peers.json"),
     ],
 )
 def test_a_short_measurement(script, options, wrote, tmp_path):
     if script == "router.py":
         pytest.importorskip("uvicorn", reason="the extra serve is not installed")
+    if script == "peers.py":
+        for package in ("bayesianbandits", "mabwiser", "pareto_bandit"):
+            pytest.importorskip(package, reason="the extra peers is not installed")
     command = [sys.executable, BENCHMARKS / script, "--short", "--figures", tmp_path, *options]
     subprocess.run(command, check=True, env=dict(os.environ), timeout=300)
     if script == "gpu.py":

@@ -194,7 +194,16 @@ def test_conda_installs_through_the_lock():
 
 def test_make_installs_through_the_lock():
     installs = re.findall(r"^\t\$\(PIP\) .*$", MAKEFILE, re.MULTILINE)
-    extras = ("notebooks,site,test", "encode,real", "index", "cluster", "serve", "rl", "gpu")
+    extras = (
+        "notebooks,site,test",
+        "encode,real",
+        "index",
+        "cluster",
+        "serve",
+        "peers",
+        "rl",
+        "gpu",
+    )
     assert installs == [f"\t$(PIP) -e '.[{extra}]'" for extra in extras]
     assert re.search(r"^PIP +:= .* -c requirements\.lock$", MAKEFILE, re.MULTILINE)
 
