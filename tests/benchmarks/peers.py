@@ -92,14 +92,13 @@ class Peer:
         self._learn(self._features[context], arm, float(pick != RETRY))
 
     def _build(self, d: int, seed: int) -> None:
-        raise NotImplementedError
+        """Make the bandit; each package has its own of these three."""
 
     def _scores(self, rows: np.ndarray) -> np.ndarray:
         """(q, N) scores of rows (q, f)."""
-        raise NotImplementedError
 
     def _learn(self, x: np.ndarray, arm: int, reward: float) -> None:
-        raise NotImplementedError
+        """Learn from the reward of an arm at a vector (f,)."""
 
 
 class MabWiser(Peer):
