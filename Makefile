@@ -103,8 +103,8 @@ theory: $(READY)  ## Every check of the theory at its full size (a quarter of an
 	$(STUDY) 'theory-*'
 
 .PHONY: beyond
-beyond: $(DATA_READY)  ## Beyond ACQB: the comparison of notebook 09 and its studies
-	$(STUDY) 'beyond-*'
+beyond: $(DATA_READY)  ## Beyond ACQB: loads, settings and robustness in notebook 09 (its comparison: bar-*, hours)
+	$(STUDY) 'beyond-*' 'robust-*'
 
 .PHONY: port
 port: $(DATA_READY) $(INDEX)  ## PORT against its baselines: comparison, sweeps, queue

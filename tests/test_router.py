@@ -28,8 +28,7 @@ LEARNER = LearnerSettings(exploration_rate=0.1, alpha_coef=0.02)
 C1 = solve_c1(0.1, RATE, T)
 HELD = (
     *("ACQB", "ACQB-online", "ACQB-tuned", "ACQB-P", "ACQB-P-tuned-prompt", "CQB-Opt", "RANDOM"),
-    *("TS-memory", "TS-memory-prompt", "CYCLE", "ACQB-M", "ACQB-M-aged", "Q-UCB", "Q-ThS"),
-    "ACQB-recall",
+    *("TS-memory", "TS-memory-prompt", "CYCLE", "ACQB-recall", "Q-UCB", "Q-ThS"),
 )
 NAMES = tuple("abcde")
 

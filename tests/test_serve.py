@@ -109,14 +109,14 @@ def test_many_threads_lose_no_query_and_count_none_twice():
 
 
 def test_the_crowd_of_two_desks_is_the_same_and_a_learner_regrets_less(linear_world):
-    desks = {name: desk(name, capacity=60) for name in ("ACQB-M", "RANDOM")}
+    desks = {name: desk(name, capacity=60) for name in ("ACQB-recall", "RANDOM")}
     crowd = Crowd(linear_world(1), desks, 0.5, seed=4)
     for _ in range(600):
         crowd.play()
     came = {len(at) + at.departed + at.refused for at in desks.values()}
     assert len(came) == 1
     assert came.pop() == pytest.approx(300, abs=50)
-    assert 0.0 < crowd.regret["ACQB-M"] < 0.6 * crowd.regret["RANDOM"]
+    assert 0.0 < crowd.regret["ACQB-recall"] < 0.6 * crowd.regret["RANDOM"]
     for name, curve in crowd.curves.items():
         assert curve[0] == (0, 0, 0.0)
         assert 200 <= len(curve) <= 401
@@ -176,7 +176,7 @@ def call(url: str, body: Any = None, headers: dict[str, str] = JSON) -> tuple[in
 
 
 def test_ask_pick_and_retry_over_http(tmp_path):
-    settings = Settings(("ACQB-M", "ACQB"), pause=NEVER, arrival_rate=0.0, folder=tmp_path)
+    settings = Settings(("ACQB-recall", "ACQB"), pause=NEVER, arrival_rate=0.0, folder=tmp_path)
     with running(settings) as (url, service):
         at = f"{url}/api/ACQB"
         row = service.crowd.vector(5).tolist()
@@ -202,7 +202,10 @@ def test_ask_pick_and_retry_over_http(tmp_path):
             assert (again[0], "not here" in again[1]["detail"]) == (404, True)
         assert call(f"{url}/api/ACBQ/ask", {"query": "me", "row": 5})[0] == 404
         sides = call(f"{url}/api/state")[1]["policies"]
-        assert {name: side["departed"] for name, side in sides.items()} == {"ACQB-M": 0, "ACQB": 1}
+        assert {name: side["departed"] for name, side in sides.items()} == {
+            "ACQB-recall": 0,
+            "ACQB": 1,
+        }
     assert len(list(tmp_path.iterdir())) == 2
 
 
@@ -234,7 +237,7 @@ def test_what_is_no_query_is_refused_and_a_full_queue_says_so():
 
 
 def test_a_service_that_is_started_again_goes_on(tmp_path):
-    settings = Settings(("ACQB-M", "ACQB"), pause=NEVER, folder=tmp_path, capacity=20)
+    settings = Settings(("ACQB-recall", "ACQB"), pause=NEVER, folder=tmp_path, capacity=20)
     with running(settings) as (url, service):
         for query in ("first", "second"):
             call(f"{url}/api/ACQB/ask", {"query": query, "row": 3})
@@ -352,14 +355,14 @@ def test_the_page_learns_in_a_browser(tmp_path, width):
             names = browser.run(
                 "return [...document.querySelectorAll('#sides h2')].map(h => h.innerText)"
             )
-            assert [name.split()[-1] for name in names] == ["ACQB-M", "ACQB"]
+            assert [name.split()[-1] for name in names] == ["ACQB-recall", "ACQB"]
             browser.run("document.querySelector('#ask button').click()")
             browser.until("return document.querySelectorAll('#answer button').length === 2")
             browser.run("document.querySelector('#answer button').click()")
             browser.until("return by('said').innerText.startsWith('You picked')")
             browser.until("return by('about').innerText.match(/Round ([0-9,]+)/)[1].length > 2")
             label = browser.run("return by('regret').getAttribute('aria-label')")
-            assert all(f"{name}: " in label for name in ("ACQB-M", "ACQB"))
+            assert all(f"{name}: " in label for name in ("ACQB-recall", "ACQB"))
             assert browser.run("return by('off').hidden")
             outside = "performance.getEntriesByType('resource').map(e => e.name)"
             assert all(name.startswith(url) for name in browser.run(f"return {outside}"))

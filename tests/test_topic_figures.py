@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from types import SimpleNamespace
 
 import matplotlib as mpl
@@ -15,7 +14,6 @@ import cqb_qos.figures as qos
 from cqb.figures import beyond, refinement, theory
 
 mpl.use("agg")
-POLICIES = ("ACQB", "ACQB-tuned", "ACQB-M", "TS-memory", "INFORMED", "ACQB-P-tuned")
 
 
 @pytest.fixture(autouse=True)
@@ -38,47 +36,16 @@ def texts(owner) -> list[str]:
     return [text.get_text() for text in owner.get_texts()]
 
 
-@pytest.mark.parametrize("K", [1, 2])
-def test_every_policy_is_in_the_figure_of_final_regret(K):
+def test_our_regret_is_set_against_the_best_rule_in_every_setting():
     rows = [
-        (K, lam, 0.4 + 0.1 * K, policy, seed, t, t * (1.0 + place) + seed, 2.0)
-        for lam in (0.0, 5.0)
-        for place, policy in enumerate(POLICIES)
-        for seed, t in itertools.product(range(4), (50, 100))
+        (known, "Tiny", K, "once", "ours", 10.0 * K, 10.0 * K - 3.0, 10.0 * K + 3.0)
+        for known in ("nothing", "rows")
+        for K in (1, 2)
     ]
-    columns = ["K", "lam", "arrival_rate", "policy", "seed", "t", "regret", "queue_mean"]
-    figure = beyond.final(pd.DataFrame(rows, columns=columns), K, "made up")
-    assert set(names(figure.axes[0])) == set(POLICIES)
-    assert dots(figure.axes[0])["ACQB-M"] == pytest.approx(301.5)
-    rate = 0.5 if K == 1 else 0.6
-    assert [ax.get_title("left") for ax in figure.axes] == [
-        f"lam = {lam}, arrival rate {rate}" for lam in (0, 5)
-    ]
-
-
-def test_worlds_are_set_against_the_base_on_the_same_seed():
-    rows = [
-        (world, policy, seed, 100, regret * seed)
-        for world, tuned in (("one", 50.0), ("two", 40.0))
-        for policy, regret in (("ACQB-tuned", tuned), ("ACQB-M", 20.0))
-        for seed in (1, 2)
-    ]
-    table = pd.DataFrame(rows, columns=["world", "policy", "seed", "t", "regret"])
-    one, two = beyond.worlds(table, "made up").axes
-    assert dots(one) == pytest.approx({"ACQB-tuned": 1.0, "ACQB-M": 0.4})
-    assert dots(two)["ACQB-M"] == pytest.approx(0.5)
-
-
-def test_waits_are_drawn_for_every_policy():
-    rows = [
-        (1, 0.0, 0.5, policy, seed, wait, 1.0 / wait)
-        for policy, seed, wait in itertools.product(POLICIES, (1, 2), (1, 10, 100))
-    ]
-    columns = ["K", "lam", "arrival_rate", "policy", "seed", "wait", "longer"]
-    figure = beyond.survival(pd.DataFrame(rows, columns=columns), [(1, 0.0, 0.5)], "made up")
-    drawn = [line for line in figure.axes[0].lines if len(line.get_xdata()) == 3]
-    assert len(drawn) == len(texts(figure.legends[0])) == len(POLICIES)
-    assert list(drawn[0].get_ydata()) == pytest.approx([100.0, 10.0, 1.0])
+    names = ["knowledge", "dataset", "K", "regime", "ours", "difference", "low", "high"]
+    axes = beyond.standings(pd.DataFrame(rows, columns=names)).axes
+    assert [ax.get_title("left") for ax in axes] == ["ours: nothing", "ours: rows"]
+    assert dots(axes[1]) == {"Tiny, once, K = 1": 10.0, "Tiny, once, K = 2": 20.0}
 
 
 def test_differences_of_refinement_are_those_of_the_table():

@@ -202,28 +202,3 @@ def holm(p: np.ndarray, level: float = 0.05) -> np.ndarray:
 def paired_p(differences: Any) -> float:
     """The p-value of a two-sided paired t-test on `differences`, (n,) float."""
     return float(stats.ttest_1samp(np.asarray(differences, dtype=float), 0.0).pvalue)
-
-
-def kaplan_meier(wait: np.ndarray, left: np.ndarray, at: Sequence[int]) -> np.ndarray:
-    """The product-limit estimate (Kaplan and Meier, 1958) of the probability that a wait exceeds `at`.
-
-    A query that still waits when a run ends has waited at least so long. Leaving it out, or taking its
-    wait so far for the whole, makes waits look short for just the policies that starve queries.
-
-    Parameters
-    ----------
-    wait : (n,) rounds. left : (n,) bool, False where the wait is known only to be at least so long.
-
-    Returns
-    -------
-    float64, one for each of `at`; NaN beyond the longest wait seen.
-    """
-    wait, left, at = np.asarray(wait), np.asarray(left, dtype=bool), np.asarray(at)
-    if wait.size == 0:
-        return np.full(at.size, np.nan)
-    times, leaving = np.unique(wait[left], return_counts=True)
-    # Who is censored at a time is still at risk then.
-    at_risk = wait.size - np.searchsorted(np.sort(wait), times, side="left")
-    survival = np.concatenate([[1.0], np.cumprod(1.0 - leaving / at_risk)])
-    found = survival[np.searchsorted(times, at, side="right")]
-    return np.where(at <= wait.max(), found, np.where(found == 0.0, 0.0, np.nan))

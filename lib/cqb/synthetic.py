@@ -21,6 +21,7 @@ Law = Callable[[np.random.Generator, int, int], np.ndarray]
 
 POOL_SIZE = 20_000  # rows that represent the context law
 CAP = 0.98  # largest arrival rate of a scenario
+SPREAD = 2.5  # of random linear utilities (log odds) at given contexts
 
 
 def cube(rng: np.random.Generator, n: int, d: int) -> np.ndarray:
@@ -138,6 +139,16 @@ def fixed_rates(rates: Sequence[float], arrival_rate: float, *, N: int = 2) -> S
     odds = np.repeat((p / (1.0 - p))[:, None], N, axis=1)
     environment = Environment(np.eye(len(rates)), types, odds, "synthetic, fixed rates", True)
     return Scenario(environment, None, 1, arrival_rate)
+
+
+def linear_odds(contexts: np.ndarray, N: int, seed: int) -> np.ndarray:
+    """Odds (n, N) of N models with random linear utilities at given contexts (n, d).
+
+    Each model's utilities have mean 0 and standard deviation :data:`SPREAD` over the contexts.
+    """
+    normal = Streams(seed).generator("linear world").standard_normal((N, contexts.shape[1]))
+    utilities = contexts @ normal.T
+    return np.exp(SPREAD * (utilities - utilities.mean(axis=0)) / utilities.std(axis=0))
 
 
 def hidden_fit(N: int, good: float, bad: float, arrival_rate: float) -> Scenario:

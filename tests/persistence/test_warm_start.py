@@ -1,12 +1,11 @@
-"""What scored rows tell a filter before the first query: agreement of models, spread of parameters."""
+"""What scored rows tell a filter before the first query: agreement of models, and the parameters."""
 
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
-from cqb.persistence import Prior
-from cqb.persistence.filter import SPREADS, Filter, correlation_of, studied
+from cqb.persistence import HYPOTHESES, Prior
+from cqb.persistence.filter import correlation_of, studied
 
 
 def test_scored_rows_give_the_correlation_of_effects():
@@ -20,40 +19,16 @@ def test_scored_rows_give_the_correlation_of_effects():
     assert np.linalg.eigvalsh(correlation_of(1.0 * (z[:4] > 0), np.eye(3))).min() > 0
 
 
-def _rows(spread, seed, n=110, N=6, d=12):
-    """Unit contexts, as queries and rows, and two-valued rates: utilities of this spread, noise of 1."""
-    rng = np.random.default_rng(seed)
-    x = rng.normal(size=(n, d))
-    x /= np.linalg.norm(x, axis=1, keepdims=True)
-    latent = spread * x @ rng.normal(size=(d, N)) + rng.normal(size=(n, N))
-    return x, x, np.where(latent > 0, 0.99, 0.1)
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_rows_tell_how_much_contexts_tell(seed):
-    # In all of 40 seeds tried: 1/8 or 1/4 where contexts tell nothing, 2 or 4 where they tell much.
-    chosen = {
-        spread: studied(*_rows(spread, seed), Prior())._prior.context for spread in (0.0, 4.0)
-    }
-    assert chosen[0.0] <= 0.25
-    assert chosen[4.0] >= 2.0
-
-
-def test_the_spread_is_the_one_of_largest_probability_of_the_rows_in_order():
-    # The probability of the scores, one after another, each before it is learned from.
-    x, _, rates = _rows(1.0, 7, n=20, N=3)
-    scores = []
-    for spread in SPREADS:
-        prior = Prior(context=spread)
-        correlations = np.array([correlation_of(rates, w.correlation(3)) for w in prior.hypotheses])
-        filter_, total = Filter(x, 3, prior, correlations), 0.0
-        for row in range(20):
-            filter_.arrive([row], [row])
-            for j in range(3):
-                before = filter_.log_evidence.copy()
-                filter_.observe_score(row, j, rates[row, j])
-                ahead, behind = (np.logaddexp.reduce(e) for e in (filter_.log_evidence, before))
-                total += ahead - behind
-        scores.append(total)
-        assert Filter(x, 3, prior, correlations).study(x, rates) == pytest.approx(total)
-    assert studied(x, x, rates, Prior())._prior.context == SPREADS[int(np.argmax(scores))]
+def test_scored_rows_give_parameters_and_correlations_and_weigh_no_hypothesis():
+    # Model 0 departs two queries in three, model 1 the same ones, model 2 the others.
+    x, good = np.tile([0.0, 1.0], (60, 1)), np.arange(60) % 3 > 0
+    rates = np.where(np.column_stack([good, good, ~good]), 0.99, 0.1)
+    filter_ = studied(x, x, rates, Prior())
+    utility = filter_.utilities.theta @ [0.0, 0.1, 1.0]
+    assert utility[0] > 0.2 > -0.2 > utility[2]
+    np.testing.assert_allclose(utility[0], utility[1], atol=0.05)
+    np.testing.assert_allclose(filter_.weights, 1 / len(HYPOTHESES))
+    persists = filter_.covariance[1] / filter_.share[1]
+    np.testing.assert_allclose(np.diagonal(persists), 1.0)
+    assert persists[0, 1] > 0.7
+    assert persists[0, 2] < -0.3

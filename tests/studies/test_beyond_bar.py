@@ -43,7 +43,7 @@ def test_arrival_rates_are_four_fifths_of_the_capacity(data):
 
 @pytest.mark.parametrize("K", [1, 2])
 def test_the_arrival_rate_is_of_the_tuning_rows(K):
-    tuning_rows, _ = place(TABLE, RECORDED, 0.0)
+    tuning_rows = place(TABLE, RECORDED, 0.0)
     assert abs(bar.arrival_rate(TABLE, K, 0.0) - 0.8 * tuning_rows.capacity(K)) <= 0.025 + 1e-9
 
 

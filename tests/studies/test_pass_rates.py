@@ -57,6 +57,9 @@ def test_the_versions_differ_in_their_odds_alone():
     assert [len(fixed.rows[name].odds) for name in ("refinement", "rest")] == [10, 16]
 
 
+ROWS = ("ACQB-tuned-rows", "ACQB-recall-rows")
+
+
 def texts(of: RoutingTable) -> list[int]:
     return [row for row, prompt in enumerate(of.prompts) if prompt]
 
@@ -67,7 +70,7 @@ def rates_of(odds: np.ndarray) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def found():
-    of, policies = table(), ("ORACLE", "ACQB", "ACQB-P", "ACQB-W", "ACQB-MW", "INFORMED")
+    of, policies = table(), ("ORACLE", "ACQB", "ACQB-P", *ROWS, "INFORMED")
     runs = [
         pass_rates.retry(kind, policy, seed, T=120)
         for kind in KINDS
@@ -86,11 +89,11 @@ def test_every_kind_of_policy_runs_in_both_versions(found):
 
 
 def test_a_memory_is_compared_with_its_policy_without_one(monkeypatch, found):
-    monkeypatch.setattr(pass_rates, "WITHOUT_MEMORY", {"ACQB-P": "ACQB", "ACQB-MW": "ACQB-W"})
+    monkeypatch.setattr(pass_rates, "WITHOUT_MEMORY", {"ACQB-P": "ACQB", ROWS[1]: ROWS[0]})
     effect = pass_rates.effect_of_memory(found)
     last = found[found["t"] == 120].set_index(["dataset", "policy", "seed"])["regret"].sort_index()
-    expected = (last[f"Tiny, {FRESH}", "ACQB-MW"] - last[f"Tiny, {FRESH}", "ACQB-W"]).mean()
-    row = effect[(effect["policy"] == "ACQB-MW") & effect["dataset"].str.endswith(FRESH)]
+    expected = (last[f"Tiny, {FRESH}", ROWS[1]] - last[f"Tiny, {FRESH}", ROWS[0]]).mean()
+    row = effect[(effect["policy"] == ROWS[1]) & effect["dataset"].str.endswith(FRESH)]
     assert row["regret_difference"].item() == pytest.approx(expected)
     assert [ax.get_title("left") for ax in plots.memory(effect).axes] == list(
         dict.fromkeys(effect["dataset"])
@@ -105,11 +108,12 @@ def test_the_sentence_reads_the_intervals():
 
 
 def test_the_table_of_versions_has_signed_differences(found):
-    lines = summaries.versions(found, ("ACQB",)).splitlines()
-    assert lines[0].count("Tiny") == 2
-    base = next(line for line in lines if line.startswith("ACQB ")).split()
-    assert base[-1] == "-"
-    assert base.count("±") == 2
+    shown = summaries.versions(found, ("ACQB",))
+    assert list(dict.fromkeys(shown.columns.get_level_values(0))) == [f"Tiny, {k}" for k in KINDS]
+    base, other = (shown.loc[name, f"Tiny, {FRESH}"] for name in ("ACQB", "ACQB-P"))
+    assert base["less ACQB"] == "-"
+    assert "±" in base["regret"]
+    assert other["less ACQB"][0] in "+-"
 
 
 def test_shares_of_attempts_are_read_without_encoding(monkeypatch, tmp_path):

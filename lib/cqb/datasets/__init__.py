@@ -15,7 +15,6 @@ REAL = ("routerbench", "sprout", "embedllm")
 COMMITTED = {
     "paretobandit": ("paretobandit", {}),
     **{f"{name}-standin": ("standin", {"dataset": name}) for name in REAL},
-    "persistence-standin": ("persistence_standin", {}),
 }
 FETCHED = {
     **{name: (name, {}) for name in REAL},
@@ -41,7 +40,7 @@ def load(name: str, folder: Path | str | None = None, **options: Any) -> Routing
     "zeroeval", "llmrouter", "evalperf"               CSV files in the form of "table"
     "cruxeval"                                        the same without prompts; each column is an attempt
     "paretobandit"                                    real rows, committed as numbers and vectors
-    "routerbench-standin", ..., "persistence-standin" generated tables, committed
+    "routerbench-standin", "sprout-standin", ...      generated tables, committed
     "azure", "burstgpt"                               recorded requests: a :class:`~cqb.arrivals.Trace`
     ================================================  =============================================
 

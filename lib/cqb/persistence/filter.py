@@ -8,9 +8,6 @@ so hard queries, which are served often, do not dominate it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
-
 import numpy as np
 from scipy.special import ndtr
 
@@ -18,8 +15,6 @@ from . import Prior
 from .beliefs import Moments, Slots, Utilities, likelihoods, mix, moments, tempered
 
 SLIP = 0.001  # the probability that a score contradicts the capability
-# Values of Prior.context, from uninformative contexts to nearly decisive ones.
-SPREADS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0)
 PRIOR_ROWS = 30.0  # weight of the prior correlation, in rows
 NO_QUERY = np.iinfo(np.int64).min  # the number of a slot that belongs to no query
 SMALLEST = 0.02  # eigenvalue of the shrunk correlation
@@ -97,22 +92,21 @@ class Filter:
         """Covariances of the effects with that of one model per slot: (q, H, N)."""
         return self._slots.covariance[at[:, None], np.flatnonzero(live), :, models[:, None]]
 
-    def observe(self, query: int, assortment: tuple[int, ...], pick: int) -> float:
-        """Learn from one round; returns the log probability that the filter gave to it."""
+    def observe(self, query: int, assortment: tuple[int, ...], pick: int) -> None:
+        """Learn from one round."""
         slot = self._slots.of[query]
         order = sorted(assortment, key=lambda j: j != pick)  # the picked model first
         weights = self.weights
         for rank, j in enumerate(order):
             found = self._moments(slot, j, pick, [i for i in order if i != j])
-            chance = self._learn(slot, j, weights, found)
+            self._learn(slot, j, weights, found)
             if rank == 0:
                 # The others are summed over, so this is the probability of the whole round.
-                total, first = chance, np.log(found[0])
+                first = np.log(found[0])
         self.log_evidence += first
         self._slots.share_prompt(slot)
         if pick >= 0:
             self._slots.close(query)
-        return float(np.log(total))
 
     def _moments(self, slot: int, j: int, pick: int, others: list[int]) -> Moments:
         s = self._slots
@@ -122,22 +116,17 @@ class Filter:
         l0, l1 = likelihoods(j, pick, others, capable, self.low, self.high)
         return moments(mean[:, j], variance[:, j], l0, l1)
 
-    def _learn(self, slot: int, j: int, weights: np.ndarray, found: Moments) -> float:
-        """Move the query's effect in every hypothesis, and the parameters by their mixture.
-
-        Returns the probability of the observation: the mean over the hypotheses.
-        """
+    def _learn(self, slot: int, j: int, weights: np.ndarray, found: Moments) -> None:
+        """Move the query's effect in every hypothesis, and the parameters by their mixture."""
         Z, slope, curvature = found
         joint = weights * Z
-        total = float(joint.sum())
         self._slots.move_effect(slot, j, slope, curvature)
-        a, b = mix(joint / total, slope, curvature)
+        a, b = mix(joint / joint.sum(), slope, curvature)
         covariance, b = self.utilities.observe(j, self._slots.features[slot], a, b)
         self._slots.move_utilities(j, covariance, a, b)
-        return total
 
-    def study(self, contexts: np.ndarray, rates: np.ndarray) -> float:
-        """Learn the parameters from fully scored rows; returns their log probability (nats).
+    def study(self, contexts: np.ndarray, rates: np.ndarray) -> None:
+        """Learn the parameters from fully scored rows; the hypotheses keep their weights.
 
         The scores of a row share one effect b, so eleven scores of one prompt count only for as much
         as the correlation between the models allows.
@@ -146,65 +135,43 @@ class Filter:
         ----------
         contexts : (n, d). rates : (n, N) departure rate of each model on each row, in [0, 1].
         """
-        evidence, total = self.log_evidence.copy(), 0.0
+        evidence = self.log_evidence.copy()
         for row, (x, scores) in enumerate(zip(contexts, rates, strict=True)):
             phi, name = self._features(x), -1 - row
             self._slots.open(name, name, phi, self.utilities.of(phi))
             for j, rate in enumerate(scores.tolist()):
-                total += self.observe_score(name, j, rate)
+                self.observe_score(name, j, rate)
             self._slots.close(name)
         self.log_evidence = evidence
-        return total
 
-    def observe_score(self, query: int, j: int, rate: float) -> float:
+    def observe_score(self, query: int, j: int, rate: float) -> None:
         """Learn from one score of a query: model j departs it at `rate`, in [0, 1].
 
-        Returns the log probability (nats) that the filter gave to it. It counts as one answer that is
-        evidence of a capable model for the share `rate`, and of an incapable one for the rest: a rate
-        near 0 or 1 reveals the capability, one of 1/2 says that the model is neither.
+        It counts as one answer that is evidence of a capable model for the share `rate`, and of an
+        incapable one for the rest: a rate near 0 or 1 reveals the capability, one of 1/2 says that the
+        model is neither.
         """
         slot, s = self._slots.of[query], self._slots
         mean = s.utility[slot, j] + s.effect[slot, :, j]
         variance = s.spread[slot, :, j] + s.doubt[slot, j] + 1.0 - self.share
         capable, incapable = (moments(mean, variance, low, 1.0 - low) for low in (SLIP, 1.0 - SLIP))
         found = tempered(rate, capable, incapable)
-        total = self._learn(slot, j, self.weights, found)
+        self._learn(slot, j, self.weights, found)
         self.log_evidence += np.log(found[0])
-        return float(np.log(total))
 
 
-def studied(
-    contexts: np.ndarray,
-    rows: np.ndarray,
-    rates: np.ndarray,
-    prior: Prior,
-    spreads: Sequence[float] = SPREADS,
-) -> Filter:
-    """A filter that has learned from scored rows, with the spread under which they are most probable.
-
-    The probability of the rows is the product of the filter's probabilities of each score before
-    learning from it, so a prior is judged by its predictions (empirical Bayes).
+def studied(contexts: np.ndarray, rows: np.ndarray, rates: np.ndarray, prior: Prior) -> Filter:
+    """A filter that has learned from scored rows, which also give the correlations of the effects.
 
     Parameters
     ----------
     contexts : (C, d) of the queries to come. rows : (n, d). rates : (n, N) departure rates, in [0, 1].
-    prior : its spread of the contexts' part is replaced by each of `spreads`. spreads : positive.
-    """
-    found = [warm(contexts, rows, rates, replace(prior, context=spread)) for spread in spreads]
-    return max(found, key=lambda pair: pair[1])[0]
-
-
-def warm(
-    contexts: np.ndarray, rows: np.ndarray, rates: np.ndarray, prior: Prior
-) -> tuple[Filter, float]:
-    """A filter that has learned from scored rows, and their log probability (nats) under the prior.
-
-    Parameters are those of :func:`studied`. The rows also give the correlations of the effects.
     """
     n_models = rates.shape[1]
     correlations = [correlation_of(rates, h.correlation(n_models)) for h in prior.hypotheses]
     filter_ = Filter(contexts, n_models, prior, np.array(correlations))
-    return filter_, filter_.study(rows, rates)
+    filter_.study(rows, rates)
+    return filter_
 
 
 def correlation_of(rates: np.ndarray, prior: np.ndarray) -> np.ndarray:

@@ -5,9 +5,9 @@ an assortment, `observe` learns from what the user did. A :class:`PolicyEntry` g
 how to build it from what is public about a run (:class:`Service`) and from named random streams. A new
 policy is a file here and a name in :data:`POLICIES`.
 
-Endings of names: "-tuned" has settings chosen for recorded answers; "-query" and "-prompt" say how long
-the outcomes of a query are remembered, until it departs or over all arrivals of its prompt, where the
-name alone means the other one; "-rows" starts from the 110 scored rows of the refinement set.
+Endings of names: "-tuned" has settings chosen for recorded answers; "-prompt" remembers a prompt's
+outcomes over all its arrivals, where the name alone forgets a query that departs; "-rows" starts from
+the 110 scored rows of the refinement set.
 
 >>> from cqb.environment import draw
 >>> from cqb.policies import POLICIES, Service
@@ -27,16 +27,7 @@ from __future__ import annotations
 
 from .acqb import ACQB, ACQB_ONLINE, ACQB_T, ACQB_TUNED, CQB_EPS
 from .acqb_cl import ACQB_CL, ACQB_CL_LN
-from .acqb_memory import (
-    ACQB_M,
-    ACQB_M_AGED,
-    ACQB_M_QUERY,
-    ACQB_MW,
-    ACQB_MW_QUERY,
-    ACQB_W,
-    RECALL,
-    RECALL_ROWS,
-)
+from .acqb_memory import RECALL, RECALL_ROWS
 from .acqb_p import ACQB_P, ACQB_P_TUNED, ACQB_P_TUNED_PROMPT
 from .base import LearnerSettings, PolicyEntry, Service
 from .cqb_eta2 import CQB_ETA2
@@ -63,8 +54,7 @@ POLICIES: dict[str, PolicyEntry] = {
     for entry in (
         *(ORACLE, ACQB, ACQB_T, ACQB_ONLINE, ACQB_CL, ACQB_CL_LN),
         *(CQB_EPS, CQB_EPS_UCB, CQB_OPT, CQB_ETA2, Q_UCB, Q_THS, RANDOM),
-        *(TS_MEMORY, CYCLE, ACQB_P, ACQB_TUNED, ACQB_P_TUNED),
-        *(ACQB_M, ACQB_W, ACQB_MW, ACQB_M_QUERY, ACQB_MW_QUERY, ACQB_M_AGED, INFORMED),
+        *(TS_MEMORY, CYCLE, ACQB_P, ACQB_TUNED, ACQB_P_TUNED, INFORMED),
         *(RECALL, RECALL_ROWS),
         *(TS_MEMORY_PROMPT, ACQB_P_TUNED_PROMPT, *SIMPLE_ROWS),
         *(INFORMED_PROMPT, INFORMED_ROWS, INFORMED_PROMPT_ROWS),

@@ -45,10 +45,7 @@ SPROUT = ROUTERBENCH.with_(
 )
 EMBEDLLM = ROUTERBENCH.with_(dataset="embedllm", cells=_cells({1: (0.4,), 2: (0.55,)}))
 # What goes beyond the paper (notebook 09), and INFORMED, which knows the odds of fresh draws.
-BEYOND = (
-    *("ACQB-tuned", "ACQB-P", "ACQB-P-tuned", "TS-memory"),
-    *("ACQB-M", "ACQB-W", "ACQB-MW", "INFORMED"),
-)
+BEYOND = ("ACQB-tuned", "ACQB-P", "ACQB-P-tuned", "TS-memory", "INFORMED")
 PARETOBANDIT = SPROUT.with_(dataset="paretobandit", cells=_cells({1: (0.8,), 2: (0.8,)}))
 ZEROEVAL = EMBEDLLM.with_(dataset="zeroeval", cells=_cells({1: (0.75,), 2: (0.8,)}, lams=(0.0,)))
 LLMROUTER = ZEROEVAL.with_(dataset="llmrouter", cells=_cells({1: (0.3,), 2: (0.45,)}, lams=(0.0,)))
@@ -94,10 +91,11 @@ def further(dataset: str, **changes: Any) -> Study:
     )
 
 
-MORE = tuple(f"{name}-beyond" for name in OTHERS)
+WIDER = ("routerbench", *OTHERS)
+MORE = tuple(f"{name}-beyond" for name in WIDER)
 STUDIES: dict[str, Study] = {
     **{name: shown(name) for name in EXPERIMENTS},
-    **{f"{name}-beyond": further(name) for name in OTHERS},
+    **{f"{name}-beyond": further(name) for name in WIDER},
     **{f"{name}-paper": of.study(f"{name}-paper", VERSION) for name, of in PAPER.items()},
 }
 

@@ -1,13 +1,11 @@
-"""The studies of policies that learn from the retrials of the same query, and of their opponents."""
+"""The studies of ACQB-recall, which learns from the retrials of the same query, and of its opponents."""
 
 from __future__ import annotations
 
 from ...study import Study
-from . import bar, capacity, comparison, scenarios, tuning, verdict
+from . import bar, capacity, robust, tuning, verdict
 
 STUDIES: dict[str, Study] = {
-    study.name: study
-    for module in (comparison, tuning, scenarios, capacity, bar)
-    for study in module.STUDIES
+    study.name: study for module in (tuning, capacity, robust, bar) for study in module.STUDIES
 }
-REPORTS = {**comparison.REPORTS, **verdict.REPORTS}
+REPORTS = verdict.REPORTS
