@@ -40,7 +40,7 @@ class Settings:
     pause : seconds between rounds. between : rounds between saves. capacity, patience : of the desks.
     """
 
-    policies: tuple[str, ...] = ("ACQB-M", "ACQB")
+    policies: tuple[str, ...] = ("ACQB-recall", "ACQB")
     data: str = "paretobandit"
     lam: float = 5.0
     arrival_rate: float = 0.85

@@ -31,7 +31,7 @@ from cqb.files import write_text
 from cqb.study import data, provenance
 
 D, PORT = 384, 8765
-POLICIES = ("ACQB", "ACQB-P-tuned", "ACQB-M", "TS-memory")
+POLICIES = ("ACQB", "ACQB-P-tuned", "ACQB-recall", "TS-memory")
 SAVING = """
 import sys, numpy as np
 from cqb import Router
@@ -115,7 +115,7 @@ def requests(seconds: float, users: int = 4) -> dict[str, Any]:
     place = paths.root() / "notebooks"
     with tempfile.TemporaryDirectory() as folder:
         options = ["--port", str(PORT), "--folder", folder, "--capacity", "100000"]
-        command = [sys.executable, "-m", "serve", "ACQB-M", "ACQB", *options]
+        command = [sys.executable, "-m", "serve", "ACQB-recall", "ACQB", *options]
         with subprocess.Popen(command, cwd=place, stdout=subprocess.DEVNULL) as service:
             try:
                 _answers()

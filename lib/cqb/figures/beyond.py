@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from ..metrics import REFERENCE
 from ..stats import final
-from .kinds import around, forest, lines, over_seeds, positive
+from .kinds import around, forest, lines, over_seeds
 from .sheets import Panel, each, legend, panel, sheet
 from .style import AMBER, BLUE, INK, SOLID, WIDTH, Look, looks
 
@@ -49,8 +49,8 @@ def robust(tidy: pd.DataFrame, base: str) -> Figure:
     look = looks(last["policy"])
 
     def make(name: str, here: pd.DataFrame) -> Panel:
-        rows = positive(over_seeds(here, "policy", "share"), 0.2)
-        return panel(forest, rows, look, title=name, guides=[("x", 1.0, {})], log="x")
+        rows = over_seeds(here, "policy", "share")
+        return panel(forest, rows, look, title=name, guides=[("x", 1.0, {})])
 
     heading = f"final routing regret as a share of {base}'s"
     caption = "mean of seeds, bar: 95% interval, paired by seed; right of 1: worse"
