@@ -15,7 +15,7 @@ from distributed import Client, LocalCluster
 import cqb
 import tiny
 from cqb.routing_table import RoutingTable
-from cqb.study.running import DaskExecutor
+from cqb.study.cluster import DaskExecutor
 
 
 def main(folder: Path, fatal: bool) -> None:

@@ -16,7 +16,7 @@ import tiny
 
 pytest.importorskip("distributed", reason="the extra cluster is not installed")
 
-from cqb.study import provenance, running
+from cqb.study import cluster, provenance
 
 TESTS = Path(__file__).parents[1]
 
@@ -85,7 +85,7 @@ class Client:
 
 def test_data_are_sent_once_and_named_afterwards():
     client = Client()
-    executor = running.DaskExecutor(client)
+    executor = cluster.DaskExecutor(client)
     one, other = tiny.table(), tiny.table(rows=201)
     found = [executor.submit(lambda number, w: (number, w), 7, w) for w in (one, other, one)]
     assert found == [(7, "name of the data")] * 3
@@ -93,6 +93,6 @@ def test_data_are_sent_once_and_named_afterwards():
 
 
 def test_a_worker_with_other_code_is_refused():
-    with pytest.raises(running.OtherCodeError, match=r"other code .*\(000000000000\)"):
-        running.checked("0" * 64, len, [1])
-    assert running.checked(provenance.source_hash(), len, [1]) == 1
+    with pytest.raises(cluster.OtherCodeError, match=r"other code .*\(000000000000\)"):
+        cluster.checked("0" * 64, len, [1])
+    assert cluster.checked(provenance.source_hash(), len, [1]) == 1

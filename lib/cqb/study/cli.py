@@ -26,9 +26,9 @@ from ..files import write_text
 from ..paths import check_names, figures_dir
 from ..tables import file_text
 from . import data, replay, store
+from .cluster import connected
 from .comparison import compare
 from .provenance import cores
-from .running import connected
 from .study import Study, StudyError
 
 

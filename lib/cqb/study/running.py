@@ -1,8 +1,7 @@
 """Running tasks side by side: on processes of this machine or on a Dask cluster, each stored as it ends.
 
-On this machine a task takes one process with one BLAS thread. A cluster (extra `cluster`) gets the data
-once, since they may be tens of megabytes. Dask runs a task again if its worker died. Three deaths in one
-task end the study; its finished tasks stay on disk.
+On this machine a task takes one process with one BLAS thread. On a cluster (:mod:`.cluster`) Dask runs a
+task again if its worker died. Three deaths in one task end the study; its finished tasks stay on disk.
 """
 
 from __future__ import annotations
@@ -25,7 +24,6 @@ from tqdm import tqdm
 from .. import datasets
 from ..checks import shown, whole
 from . import data
-from .provenance import source_hash
 from .store import Parts
 from .warned import heard, once
 
@@ -34,7 +32,6 @@ if TYPE_CHECKING:
 
 BAR = "{desc}: {percentage:3.0f}%|{bar}| {elapsed} gone, {remaining} left"
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-PATIENCE = "30s"  # for a scheduler to answer
 IDLE = 60.0  # seconds without a task after which a worker ends: its parent may have been killed
 Run = Callable[[Any, Any], Any]  # of a task and the data
 Tasks = Mapping[Any, Any]  # by key
@@ -45,10 +42,6 @@ Together = Callable[[Tasks, Any, ModuleType], Iterator[Ended]]
 
 class WorkerDied(RuntimeError):
     """A worker process ended without an answer, twice, in the task that the message names."""
-
-
-class OtherCodeError(RuntimeError):
-    """A worker runs other code than the machine that asks for the tasks."""
 
 
 def run_missing(
@@ -244,64 +237,3 @@ def _begin(data: Any) -> None:
 
 def _call(function: Run, task: Any) -> Any:
     return heard(function, task, _held["data"])
-
-
-class DaskExecutor(Executor):
-    """An executor on a Dask cluster that sends the data of a study once.
-
-    Parameters
-    ----------
-    client : a :class:`distributed.Client`, connected to the scheduler; not closed here.
-    """
-
-    def __init__(self, client: Any) -> None:
-        self._client = client
-        self._pool = client.get_executor(pure=False)
-        self._sent: dict[int, tuple[Any, Any]] = {}
-
-    def submit(self, function: Run, task: Any, data: Any) -> Future[Any]:
-        """``function(task, data)``; a worker with other code raises :class:`OtherCodeError`."""
-        if id(data) not in self._sent:
-            with warnings.catch_warnings():
-                warnings.filterwarnings("ignore", "Sending large graph", UserWarning)
-                # A task itself, so that Dask can make the data again if their worker dies.
-                future = self._client.submit(_same, data, pure=False)
-            self._sent[id(data)] = future, data  # holds the data, so that their id stays theirs
-        return self._pool.submit(checked, source_hash(), function, task, self._sent[id(data)][0])
-
-
-def _same(data: Any) -> Any:
-    return data
-
-
-def checked(code: str, function: Callable[..., Any], *arguments: Any) -> Any:
-    """On a worker: ``function(*arguments)``; OtherCodeError if the code here has not the hash `code`."""
-    if source_hash() != code:
-        raise OtherCodeError(
-            f"a worker has other code ({source_hash()[:12]}) than the study ({code[:12]}); "
-            "install the same version of cqb there"
-        )
-    return function(*arguments)
-
-
-@contextmanager
-def connected(scheduler: str | None) -> Iterator[Executor | None]:
-    """An executor on the cluster behind an address, such as ``tcp://host:8786``; None for None.
-
-    Raises ImportError if the extra `cluster` is not installed.
-    """
-    if scheduler is None:
-        yield None
-        return
-    try:
-        from distributed import Client
-    except ImportError as error:
-        raise ImportError(
-            f'a Dask cluster needs distributed: install it with `pip install "cqb[cluster]"` ({error})'
-        ) from error
-    with Client(scheduler, timeout=PATIENCE) as client:
-        workers = client.scheduler_info()["workers"].values()
-        print(f"{scheduler}: {len(workers)} workers", flush=True)
-        if any(worker["nthreads"] > 1 for worker in workers):
-            print("  a task takes one core: start workers with --nthreads 1", flush=True)
-        yield DaskExecutor(client)
