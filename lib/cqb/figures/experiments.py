@@ -31,6 +31,9 @@ SHARES = {
     "wait_over_100": "queries that wait more\nthan 100 rounds (%)",
 }
 SHADES = (0.35, 0.65, 1.0)  # opacity of the first, second, third cell of a K
+WIDE = (
+    10.0  # queries: differences of queues beyond this are drawn on a logarithmic axis, 0 included
+)
 
 
 def title(table: pd.DataFrame, text: str) -> str:
@@ -79,9 +82,11 @@ def curves(summary: pd.DataFrame, *, K: int, value: str) -> Figure:
         known = sorted(set(summary["K"]))
         raise ValueError(f"K: found no results for {K}, expected one of {known}")
     rows = from_zero(estimates(rows, value), KEYS)
-    # Differences of queues span from below one query to hundreds, on both sides of 0.
-    limits = {"ylim": (0, None)} if value == "regret" else {"yscale": "symlog"}
-    limits["xlim"] = (0, rows["t"].max())
+    limits = {"xlim": (0, rows["t"].max())}
+    if value == "regret":
+        limits["ylim"] = (0, None)
+    elif rows[["low", "high"]].abs().max().max() > WIDE:
+        limits["yscale"] = "symlog"
 
     def make(cell: Cell, here: pd.DataFrame) -> Panel:
         ends = label_ends(here, "t", DECIMALS[value])
