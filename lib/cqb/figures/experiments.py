@@ -82,11 +82,12 @@ def curves(summary: pd.DataFrame, *, K: int, value: str) -> Figure:
         known = sorted(set(summary["K"]))
         raise ValueError(f"K: found no results for {K}, expected one of {known}")
     rows = from_zero(estimates(rows, value), KEYS)
-    limits = {"xlim": (0, rows["t"].max())}
+    limits: dict[str, Any] = {}
     if value == "regret":
         limits["ylim"] = (0, None)
     elif rows[["low", "high"]].abs().max().max() > WIDE:
         limits["yscale"] = "symlog"
+    limits["xlim"] = (0, rows["t"].max())
 
     def make(cell: Cell, here: pd.DataFrame) -> Panel:
         ends = label_ends(here, "t", DECIMALS[value])
