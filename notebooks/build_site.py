@@ -26,6 +26,7 @@ from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from pygments.formatters import HtmlFormatter
 
 from cqb import paths
+from execute import without_widgets
 
 FRONT = "index.html"
 COPIES = "linked"  # the folder of files that are no pages; nbconvert strips "files/" from links
@@ -33,7 +34,6 @@ STYLE = Path(__file__).with_name("site.css")
 SAVED = re.compile(r'\bsave\(\w+, "(\w+)"')
 LONG = 30  # characters of a formula in a line that may be wider than a phone, and scrolls then
 HEADLINE = "Claims"  # the last section of the README that the front page shows
-LIVE = "application/vnd.jupyter.widget-view+json"  # an output that is dead without a kernel
 PAGE = """<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -173,10 +173,8 @@ def first_heading(path: Path) -> str:
 
 def notebook_body(path: Path, site: Path) -> str:
     """The cells of an executed notebook as HTML; a figure's alternative text is its name."""
-    notebook = nbformat.read(path, as_version=4)
+    notebook = nbformat.from_dict(without_widgets(nbformat.read(path, as_version=4)))
     for cell in notebook.cells:
-        if "outputs" in cell:
-            cell.outputs = [o for o in cell.outputs if LIVE not in o.get("data", {})]
         names = SAVED.findall(cell.source) if cell.cell_type == "code" else []
         drawn = [o for o in cell.get("outputs", []) if "image/png" in o.get("data", {})]
         for output, name in zip(drawn, names, strict=False):

@@ -18,6 +18,8 @@ from urllib.request import Request, urlopen
 import nbformat
 import pytest
 
+import execute
+
 ROOT = Path(__file__).resolve().parents[1]
 BUILDER = importlib.util.spec_from_file_location("build_site", ROOT / "notebooks" / "build_site.py")
 builder = importlib.util.module_from_spec(BUILDER)
@@ -151,7 +153,7 @@ def test_the_front_page_shows_every_verdict_with_its_claim(site):
 
 
 def test_a_widget_is_left_out(tmp_path):
-    data = {builder.LIVE: {"model_id": "x"}, "text/plain": "VBox(children=())"}
+    data = {execute.LIVE: {"model_id": "x"}, "text/plain": "VBox(children=())"}
     live, said = nbformat.v4.new_output("display_data", data), nbformat.v4.new_output("stream")
     said["text"] = "what a reader sees"
     notebook = nbformat.v4.new_notebook()

@@ -1,8 +1,7 @@
-"""The sliders on the toy queue: they redraw, they are quick, and every position can be played."""
+"""The sliders on the toy queue: they redraw, and every position can be played."""
 
 from __future__ import annotations
 
-import time
 from itertools import product
 
 import numpy as np
@@ -48,12 +47,3 @@ def test_the_ends_of_all_sliders_can_be_played(box):
     for values in product(rate, K, exploring, np.power(10.0, ridge), seed):
         names = ("arrival_rate", "K", "exploring", "ridge", "seed")
         assert play(5, **dict(zip(names, values, strict=True))).T == 5
-
-
-def test_an_answer_comes_within_a_second(box):
-    best = []
-    for seed in (1, 2, 3):
-        began = time.process_time()
-        picture(300, **{**START, "seed": seed, "arrival_rate": 0.95})
-        best.append(time.process_time() - began)
-    assert min(best) < 1.0

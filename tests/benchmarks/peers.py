@@ -8,8 +8,9 @@ None of these packages knows a queue. Each gets its best form out of a grid: whi
 head of the queue, or of all waiting the one whose best model scores highest), which vectors it reads
 (all coordinates, or 25 whitened principal components and a bias, as ParetoBandit ships them), and how
 much it explores. `--tune` prints the regrets of the grid on seeds that are not reported; FORMS has the
-best. The arms are in an order of each seed's own: a package that explores little stays with its first
-arm, and would win by the order of the columns. Writes peers.json to the figures folder.
+best. (That of logistic TS is the best of a smaller grid, on two seeds, before the arms were mixed.) The
+arms are in an order of each seed's own: a package that explores little stays with its first arm, and
+would win by the order of the columns. Writes peers.json to the figures folder.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from cqb.streams import Streams
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from reference_learner import ReferenceLearner
+from sliders import picture
 
 RATES = {1: 0.5, 2: 0.65}
 
@@ -58,3 +59,9 @@ def test_the_first_rounds(benchmark, world, form, K):
     }
     run = benchmark.pedantic(_run, (world, makers[form], K, T), rounds=2)
     benchmark.extra_info["served"] = int((run.query >= 0).sum())
+
+
+def test_the_sliders_answer_within_a_second(benchmark):
+    settings = {"seed": 2, "arrival_rate": 0.95, "K": 2, "exploring": 0.15, "ridge": 0.25}
+    benchmark.pedantic(picture, (300,), settings, rounds=3, warmup_rounds=1)
+    assert benchmark.stats.stats.min < 1.0

@@ -67,12 +67,14 @@ class BatchLearner:
 
     Parameters
     ----------
-    learners : as a single run would have them, new; coin, rotation, radius and settings are theirs.
-    contexts : (R, C, d). fresh_coins : (R, T) uniforms of the exploration coin.
+    learners, seeds : of the R runs; the learners are new, as single runs would have them: coin,
+        rotation, radius and settings are theirs.
+    contexts : (R, C, d) float64. T, N, K : rounds, models, and models of an assortment.
 
     Attributes
     ----------
-    theta : (R N, d) estimates. unfinished : (R,) bool, runs whose refit has still to converge.
+    theta : (R N, d) float64, the estimates of one run after another.
+    unfinished : (R,) bool, runs whose refit has still to converge.
     """
 
     def __init__(

@@ -45,10 +45,17 @@ class Choice(NamedTuple):
 
 
 class Served(NamedTuple):
-    """A round: contexts (R,), assortments (R, K), picks (R,) of a model or RETRY, and who was busy."""
+    """A round; what it says of a run that was not busy is ignored.
 
+    query, row, context : (R,) of the served. assortment : (R, K). rate : (R,) its departure rate.
+    pick : (R,) a model or RETRY. busy : (R,) bool.
+    """
+
+    query: Array
+    row: Array
     context: Array
     assortment: Array
+    rate: Array
     pick: Array
     busy: Array
 
@@ -121,12 +128,12 @@ class Queues:
         for t in range(1, self._T + 1):
             waiting = self._waiting(queue, length, fresh)
             choice = rule.choose(t, waiting)
-            served, query = self._serve(t, waiting, choice)
-            log.add(t, waiting, choice, served, query)
+            served = self._serve(t, waiting, choice)
+            log.add(t, waiting, choice, served)
             rule.observe(t, served)
             fresh = self._arrives[:, t - 1]
             back = served.busy & (served.pick == RETRY)
-            joining = [(back, query), (fresh, self._number[:, t - 1])]
+            joining = [(back, served.query), (fresh, self._number[:, t - 1])]
             queue, length = self._advance(queue, length, choice.place, served.busy, joining)
             log.lengths[:, t] = length
             width = self._ask(length, rule)
@@ -150,29 +157,26 @@ class Queues:
         context = xp.take_along_axis(self._context_of, number, axis=1)
         return Waiting(queue, row, context, length, fresh, self._context_of)
 
-    def _serve(self, t: int, waiting: Waiting, choice: Choice) -> tuple[Served, Array]:
-        """The users' choices, outcome 0 the retrial, and the arrival numbers of the served queries."""
+    def _serve(self, t: int, waiting: Waiting, choice: Choice) -> Served:
+        """The served queries and the users' choices; outcome 0 is the retrial."""
         xp, busy, place = self._xp, waiting.length > 0, choice.place[:, None]
         query, row, context = (
             xp.take_along_axis(xp.where(waiting.query >= 0, part, 0), place, axis=1)[:, 0]
             for part in (waiting.query, waiting.row, waiting.context)
         )
-        odds = self.offered_odds(row, choice.assortment)
-        weights = xp.concat([xp.ones_like(odds[:, :1]), odds], axis=1)
-        target = self._outcome[:, t - 1] * (1.0 + xp.sum(odds, axis=1))
-        outcome = mnl.sample_choice(weights, target)
+        at = xp.broadcast_to(row[:, None, None], (row.shape[0], 1, self.odds.shape[2]))
+        odds = xp.take_along_axis(self.odds, at, axis=1)[:, 0, :]
+        odds = xp.take_along_axis(odds, choice.assortment, axis=1)
+        weights, total = (
+            xp.concat([xp.ones_like(odds[:, :1]), odds], axis=1),
+            1.0 + xp.sum(odds, axis=1),
+        )
+        outcome = mnl.sample_choice(weights, self._outcome[:, t - 1] * total)
         place = xp.maximum(outcome - 1, 0)[:, None]
         model = xp.take_along_axis(choice.assortment, place, axis=1)[:, 0]
         pick = xp.where(outcome > 0, model, RETRY)
-        return Served(context, choice.assortment, pick, busy), query
-
-    def offered_odds(self, row: Array, assortment: Array) -> Array:
-        """(R, K) odds of the offered models on the pool entries `row` (R,)."""
-        xp = self._xp
-        at = xp.broadcast_to(row[:, None, None], (row.shape[0], 1, self.odds.shape[2]))
-        return xp.take_along_axis(
-            xp.take_along_axis(self.odds, at, axis=1)[:, 0, :], assortment, axis=1
-        )
+        rate = 1.0 - 1.0 / total
+        return Served(query, row, context, choice.assortment, rate, pick, busy)
 
     def _advance(
         self, queue: Array, length: Array, place: Array, busy: Array, joining: list
@@ -218,22 +222,19 @@ class _Log:
         self._base = xp.arange(R, **device) * A
         self._models = xp.arange(N, **device)
 
-    def add(self, t: int, waiting: Waiting, choice: Choice, served: Served, query: Array) -> None:
+    def add(self, t: int, waiting: Waiting, choice: Choice, served: Served) -> None:
         """Record round t."""
-        xp, i, busy, queues = self._queues._xp, t - 1, served.busy, self._queues
-        row = xp.take_along_axis(waiting.row, choice.place[:, None], axis=1)[:, 0]
-        rates = xp.take_along_axis(queues.rates, waiting.row, axis=1)
+        xp, i, busy = self._queues._xp, t - 1, served.busy
+        rates = xp.take_along_axis(self._queues.rates, waiting.row, axis=1)
         best = xp.max(xp.where(waiting.query >= 0, rates, 0.0), axis=1)
-        odds = queues.offered_odds(row, served.assortment)
-        regret = best - (1.0 - 1.0 / (1.0 + xp.sum(odds, axis=1)))
-        self._regret[:, i] = xp.where(busy, xp.maximum(regret, 0.0), 0.0)
-        self._query[:, i] = xp.where(busy, query, -1)
-        self._row[:, i] = xp.where(busy, row, -1)
+        self._regret[:, i] = xp.where(busy, xp.maximum(best - served.rate, 0.0), 0.0)
+        self._query[:, i] = xp.where(busy, served.query, -1)
+        self._row[:, i] = xp.where(busy, served.row, -1)
         self._assortment[:, i, :] = xp.where(busy[:, None], served.assortment, -1)
         self._pick[:, i] = xp.where(busy, served.pick, IDLE)
         self._forced[:, i] = choice.forced & busy
         offered = xp.any(served.assortment[:, :, None] == self._models, axis=1)
-        place = self._base + query
+        place = self._base + served.query
         failed = arrays.take(self._failed, place)
         self._retrial[:, i] = xp.any(failed, axis=1) & busy
         self._repeat[:, i] = xp.any(failed & offered, axis=1) & busy

@@ -31,9 +31,7 @@ SHARES = {
     "wait_over_100": "queries that wait more\nthan 100 rounds (%)",
 }
 SHADES = (0.35, 0.65, 1.0)  # opacity of the first, second, third cell of a K
-WIDE = (
-    10.0  # queries: differences of queues beyond this are drawn on a logarithmic axis, 0 included
-)
+WIDE = 10.0  # queries: larger differences of queues are drawn on a logarithmic axis, 0 included
 
 
 def title(table: pd.DataFrame, text: str) -> str:

@@ -58,58 +58,37 @@ def survivors(mean, deviation, normals, alpha, K, room, rank):
 
 
 @compiled
-def draws(covariance, normals, j, mine, dependent):
+def draws(factor, normals, j, mine, dependent):
     """``L z`` for model j at the queries `mine`, with ``L L^T`` the covariance of the first m queries.
 
     Parameters
     ----------
-    covariance, dependent : (m, m), overwritten, and a share, see :func:`factorise`.
-    normals : (q, N, M). mine : (n,) int64, ascending, up to m - 1.
+    factor : the covariance (m, m), overwritten by L. normals : (q, N, M).
+    mine : (n,) int64, ascending, up to m - 1.
+    dependent : a pivot below this share of its diagonal is not trusted.
 
     Returns
     -------
-    (n, M)
+    (whether every pivot could be trusted, (n, M))
     """
-    pivots = factorise(covariance, dependent)
-    drawn = np.zeros((mine.size, normals.shape[2]))
+    m, M = factor.shape[0], normals.shape[2]
+    drawn = np.zeros((mine.size, M))
+    for p in range(m):
+        diagonal = factor[p, p]
+        for c in range(p):
+            factor[p, p] -= factor[p, c] ** 2
+        if not factor[p, p] > dependent * diagonal:
+            return False, drawn
+        factor[p, p] = math.sqrt(factor[p, p])
+        for i in range(p + 1, m):
+            for c in range(p):
+                factor[i, p] -= factor[i, c] * factor[p, c]
+            factor[i, p] /= factor[p, p]
     for n in range(mine.size):
-        for c in range(pivots.size):
-            if pivots[c] <= mine[n]:
-                for draw in range(drawn.shape[1]):
-                    drawn[n, draw] += covariance[mine[n], c] * normals[pivots[c], j, draw]
-    return drawn
-
-
-@compiled
-def factorise(matrix, dependent):
-    """The columns of a lower factor that are not zero, in the first columns of `matrix` (m, m).
-
-    A query whose pivot is below the share `dependent` of its diagonal depends on those before it and
-    has no column: :func:`cqb.posterior.dependent_cholesky` without its columns of zeros.
-
-    Returns
-    -------
-    (r,) the queries that have a column, ascending
-    """
-    m, r = matrix.shape[0], 0
-    pivots = np.empty(m, np.int64)
-    for i in range(m):
-        pivot = matrix[i, i]
-        for c in range(r):
-            pivot -= matrix[i, c] ** 2
-        if not pivot > dependent * matrix[i, i]:
-            continue
-        root = math.sqrt(pivot)
-        for k in range(i + 1, m):
-            value = matrix[k, i]
-            for c in range(r):
-                value -= matrix[k, c] * matrix[i, c]
-            matrix[k, r] = value / root
-        matrix[:i, r] = 0.0
-        matrix[i, r] = root
-        pivots[r] = i
-        r += 1
-    return pivots[:r]
+        for i in range(mine[n] + 1):
+            for draw in range(M):
+                drawn[n, draw] += factor[mine[n], i] * normals[i, j, draw]
+    return True, drawn
 
 
 @part

@@ -10,6 +10,7 @@ upper bound stays below a lower bound of the best are out before any covariance 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -135,7 +136,9 @@ def _draws(candidates: Candidates, inverse: LazyInverse, j: int, mine: np.ndarra
     everyone = np.arange(mine[-1] + 1)
     if everyone.size <= FEW:
         covariance = inverse.gram(candidates.rows(everyone))
-        return draw_kernels.draws(covariance, candidates.normals, j, mine, DEPENDENT)
+        trusted, drawn = draw_kernels.draws(covariance, candidates.normals, j, mine, TRUSTED)
+        if trusted:
+            return drawn
     normals = candidates.normals[: everyone.size, j]
     rank = candidates.contexts.shape[1]
     leading = candidates.rows(everyone[:rank])
@@ -145,7 +148,13 @@ def _draws(candidates: Candidates, inverse: LazyInverse, j: int, mine: np.ndarra
     if isinstance(pivots, slice):
         back = np.linalg.solve(factor.T, normals[:rank])
         return inverse.gram(candidates.rows(mine), leading) @ back
-    factor, pivots = _independent_columns(inverse.gram(candidates.rows(everyone)))
+    rows = candidates.rows(everyone)
+    diagonal = np.concatenate(
+        [np.diagonal(inverse.gram(rows[at : at + rank])) for at in range(0, len(rows), rank)]
+    )
+    factor, pivots = _independent_columns(
+        diagonal, lambda i: inverse.gram(rows, rows[i : i + 1])[:, 0]
+    )
     return factor[mine] @ normals[pivots]
 
 
@@ -161,17 +170,29 @@ def cholesky(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray | slice]:
     try:
         lower = np.linalg.cholesky(matrix)
     except np.linalg.LinAlgError:
-        return _independent_columns(matrix)
+        return _independent_columns(np.diagonal(matrix), lambda i: matrix[:, i])
     pivots = np.diagonal(lower) ** 2
     if (pivots > TRUSTED * np.diagonal(matrix)).all():
         return lower, slice(0, matrix.shape[0])
-    return _independent_columns(matrix)
+    return _independent_columns(np.diagonal(matrix), lambda i: matrix[:, i])
 
 
-def _independent_columns(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    factor = np.array(matrix, order="C")
-    pivots = draw_kernels.factorise(factor, DEPENDENT)
-    return factor[:, : pivots.size], pivots
+def _independent_columns(
+    diagonal: np.ndarray, column_of: Callable[[int], np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Columns (q, r) of the factor, and the positions (r,) of the queries that have one."""
+    rest, least = diagonal.copy(), DEPENDENT * diagonal
+    columns = np.empty((rest.size, rest.size))
+    pivots: list[int] = []
+    for i in range(rest.size):
+        if rest[i] > least[i]:
+            before = columns[: len(pivots)]
+            column = (column_of(i) - before[:, i] @ before) / np.sqrt(rest[i])
+            column[:i] = 0.0
+            columns[len(pivots)] = column
+            pivots.append(i)
+            rest -= column * column
+    return columns[: len(pivots)].T, np.array(pivots)
 
 
 def _best(scores: np.ndarray, rows: np.ndarray, K: int) -> Choice:

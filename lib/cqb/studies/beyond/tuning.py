@@ -150,7 +150,6 @@ TUNING = Study(
     run,
     stratum=lambda task: (task.candidate.policy, task.kind, task.cell.K),
     cost=lambda task: 1.1 if task.cell.K == 1 else 3.3,
-    # Linear utilities follow the last bits of the vectors, which differ between processors.
-    tolerance={"regret": 1e-3},
+    tolerance={"regret": 1e-6},
 )
 STUDIES = (TUNING,)
