@@ -58,6 +58,15 @@ def survivors(mean, deviation, normals, alpha, K, room, rank):
 
 
 @compiled
+def eliminate(column, covariance, i, rest):
+    """Turn ``L_i L^T`` (q,) into column i of the factor, and take its squares off the `rest` (q,)."""
+    root = math.sqrt(rest[i])
+    for k in range(column.size):
+        column[k] = (covariance[k] - column[k]) / root if k >= i else 0.0
+        rest[k] -= column[k] * column[k]
+
+
+@compiled
 def draws(factor, normals, j, mine, dependent):
     """``L z`` for model j at the queries `mine`, with ``L L^T`` the covariance of the first m queries.
 

@@ -186,12 +186,10 @@ def _independent_columns(
     pivots: list[int] = []
     for i in range(rest.size):
         if rest[i] > least[i]:
-            before = columns[: len(pivots)]
-            column = (column_of(i) - before[:, i] @ before) / np.sqrt(rest[i])
-            column[:i] = 0.0
-            columns[len(pivots)] = column
+            before, column = columns[: len(pivots)], columns[len(pivots)]
+            np.matmul(before[:, i], before, out=column)
+            draw_kernels.eliminate(column, column_of(i), i, rest)
             pivots.append(i)
-            rest -= column * column
     return columns[: len(pivots)].T, np.array(pivots)
 
 
