@@ -24,7 +24,7 @@ from cqb.files import write_text
 from cqb.study import notebooks
 
 KERNEL = "python3"
-QUIET = ["--IPKernelApp.log_level=50"]  # a kernel warns of TCP, and of the interrupt of its own shut-down
+QUIET = ["--IPKernelApp.log_level=50"]  # it warns of TCP, and of its own shut-down
 PATIENCE = 300  # seconds for a kernel to start: on a slow disk, or beside many others
 LIVE = "application/vnd.jupyter.widget-view+json"  # an output that is dead without its kernel
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
