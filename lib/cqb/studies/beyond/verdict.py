@@ -44,7 +44,7 @@ def standings(rows: pd.DataFrame) -> pd.DataFrame:
     """
     last, found = finals(rows), []
     for known, (name,) in OURS.items():
-        for setting, group in last.groupby(SETTING, sort=False):
+        for setting, group in last.groupby(SETTING):
             rules, ours = _by_seed(group, known)
             best = rules.mean().idxmin()
             gap, mine = ours - rules[best], group[group["policy"] == name]
@@ -56,6 +56,23 @@ def standings(rows: pd.DataFrame) -> pd.DataFrame:
     table = pd.DataFrame(found, columns=COLUMNS)
     classes = table.groupby("knowledge", sort=False)["p"]
     return table.assign(significant=classes.transform(lambda p: holm(p.to_numpy())).astype(bool))
+
+
+def closeness(rows: pd.DataFrame) -> pd.DataFrame:
+    """How far each policy is from the best simple rule of its class: a row per class and policy.
+
+    The columns are the mean, the least and the largest ratio of mean regrets over the settings. Where no
+    prompt comes twice, a rule "-prompt" is the rule by query, whose regret it has there.
+    """
+    means = finals(rows).groupby([*SETTING, "policy"])["regret"].mean().unstack()
+    for name in means.filter(like="-prompt"):
+        means[name] = means[name].fillna(means[name.replace("-prompt", "")])
+    found = {}
+    for known, ours in OURS.items():
+        rules = [name for name in OPPONENTS[known] if name in means]
+        ratios = means[[*ours, *rules]].div(means[rules].min(axis=1), axis=0)
+        found[known] = ratios.agg(["mean", "min", "max"]).T.sort_values("mean")
+    return pd.concat(found)
 
 
 def resampled(rows: pd.DataFrame, known: str) -> np.ndarray:
