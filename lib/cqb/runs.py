@@ -98,6 +98,12 @@ class Prepared:
         entry, streams = POLICIES[self.task.policy], Streams(self.task.seed)
         return entry.make(self.service, streams, self.environment, self.source)
 
+    def play(self) -> Run:
+        """The task's run."""
+        started = time.thread_time()
+        trajectory = simulate(self.environment, self.policy(), self.task.cell.K, self.draws)
+        return Run(trajectory, time.thread_time() - started)
+
 
 def prepare(
     task: Task, world: World, arrivals: Arrivals | None = None, once: bool = False
@@ -137,10 +143,7 @@ def play(task: Task, world: World, arrivals: Arrivals | None = None, once: bool 
     cores to other runs, and sums come out the same on every machine.
     """
     with threadpoolctl.threadpool_limits(limits=1, user_api="blas"):
-        ready = prepare(task, world, arrivals, once)
-        started = time.thread_time()
-        trajectory = simulate(ready.environment, ready.policy(), task.cell.K, ready.draws)
-        return Run(trajectory, time.thread_time() - started)
+        return prepare(task, world, arrivals, once).play()
 
 
 More = Callable[[Task, Run, World], pd.DataFrame]

@@ -94,17 +94,6 @@ class ScoredRows:
         return self.odds / (1.0 + self.odds)
 
 
-def parts(table: RoutingTable, seed: int, pool_size: int) -> dict[str, np.ndarray]:
-    """Rows of the job "pool", of the "refinement" set (the 110 after it), and the "rest", int arrays.
-
-    ACQB-CL uses the refinement set too (arXiv 2602.02061). No online policy would have the rest.
-    """
-    split = split_rows(table, seed, pool_size=pool_size)
-    used = np.concatenate([split.pool, split.refinement])
-    rest = np.setdiff1d(np.arange(len(table)), used)
-    return {"pool": split.pool, "refinement": split.refinement, "rest": rest}
-
-
 @dataclass(frozen=True, eq=False)
 class RunSource:
     """What the environment of a run is made from; hidden from the policy.
@@ -142,9 +131,16 @@ class RunSource:
         return self.world
 
     def scored_rows(self, policy: str, which: str) -> ScoredRows:
-        """The rows "refinement" or "rest" of :func:`parts`; utilities are stretched over them alone."""
+        """The rows "refinement" (the 110 after the pool) or "rest" (neither of the two), scored.
+
+        ACQB-CL uses the refinement set too (arXiv 2602.02061). No online policy would have the rest.
+        Utilities are stretched over these rows alone.
+        """
         table = self.table(policy)
-        rows = parts(table, self.seed, self.pool_size)[which]
+        split = split_rows(table, self.seed, pool_size=self.pool_size)
+        rows = split.refinement
+        if which == "rest":
+            rows = np.setdiff1d(np.arange(len(table)), np.concatenate([split.pool, rows]))
         return ScoredRows(table.embeddings[rows], departure_odds(table.utility(self.lam)[rows]))
 
 
@@ -156,7 +152,7 @@ class PolicyEntry:
     ----------
     factory : takes (service, streams), and scored rows if `rows` names some.
     from_truth : in place of a factory, builds a reference policy from the environment itself and K.
-    rows : the policy is given the rows "refinement" or "rest" (:func:`parts`), scored.
+    rows : the policy is given the rows "refinement" or "rest" (:meth:`RunSource.scored_rows`).
     settings : learner settings that replace the service's.
     needs_horizon : it reads the horizon T itself; other policies take from it no more than c1.
     """

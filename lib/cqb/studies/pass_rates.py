@@ -15,23 +15,20 @@ rounded to .05, and the lower of the two in both versions.
 
 from __future__ import annotations
 
-import dataclasses
-import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import product
 
 import numpy as np
 import pandas as pd
 
-from ..environment import Environment, draw, from_rates
+from ..environment import Environment, from_rates
 from ..experiments import PAPER_POLICIES, seconds_of
-from ..metrics import checkpoints, narrowed, results_table
-from ..policies import POLICIES, LearnerSettings, Service
+from ..metrics import narrowed, results_table
+from ..policies import LearnerSettings
 from ..policies.base import ScoredRows
 from ..routing_table import RoutingTable, split_rows
-from ..runs import Cell, Run, Task, rows_of
-from ..simulate import simulate
+from ..runs import Cell, Task, prepare, rows_with
 from ..stats import final_summary, paired
 from ..streams import Streams
 from ..study import Study
@@ -63,7 +60,7 @@ WITHOUT_MEMORY = {
 
 @dataclass(frozen=True, eq=False)
 class Scenario:
-    """An environment, and the scored rows outside its pool by name (:func:`cqb.policies.base.parts`)."""
+    """An environment, and the scored rows "refinement" and "rest" outside its pool."""
 
     environment: Environment
     rows: dict[str, ScoredRows]
@@ -97,7 +94,7 @@ def with_text(table: RoutingTable) -> RoutingTable:
         for field in ("ids", "prompts", "families")
     }
     vectors = table.embeddings[rows]
-    return dataclasses.replace(table, scores=table.scores[rows], embeddings=vectors, **texts)
+    return replace(table, scores=table.scores[rows], embeddings=vectors, **texts)
 
 
 def recorded(rates: np.ndarray, seed: int) -> np.ndarray:
@@ -127,7 +124,7 @@ def version(
     def served(rows: np.ndarray) -> Environment:
         name = f"{table.name}, {retries}"
         made = from_rates(name, texts.embeddings[rows], rates[rows], attempts=ATTEMPTS)
-        return dataclasses.replace(made, stand_in=table.stand_in, rows=rows)
+        return replace(made, stand_in=table.stand_in, rows=rows)
 
     known = {"refinement": where.refinement, "rest": where.tuning}
     scored_rows = {
@@ -139,16 +136,9 @@ def version(
 def rows(run: Retry, table: RoutingTable) -> pd.DataFrame:
     """A run at 50 checkpoints; the column `dataset` says which version it is of."""
     task = run.task
-    made, streams = version(run.retries, table, task.seed, task.pool_size), Streams(task.seed)
-    environment = made.environment
-    draws = draw(streams, environment.pool_size, task.cell.arrival_rate, task.T)
-    about = (environment.contexts, environment.n_models, task.cell.K, task.T)
-    service = Service(*about, task.cell.arrival_rate)
-    began = time.thread_time()
-    policy = POLICIES[task.policy].make(service, streams, environment, made)
-    played = simulate(environment, policy, task.cell.K, draws)
-    finished = Run(played, time.thread_time() - began)
-    return narrowed(rows_of(task, finished, environment, checkpoints(task.T, 50)))
+    made = version(run.retries, table, task.seed, task.pool_size)
+    finished = replace(prepare(task, made.environment), source=made).play()
+    return narrowed(rows_with(task, finished, made.environment, 50))
 
 
 def effect_of_memory(table: pd.DataFrame, t: int | None = None) -> pd.DataFrame:

@@ -16,10 +16,10 @@ from itertools import product
 import pandas as pd
 
 from ...environment import Environment, from_table
-from ...metrics import REFERENCE, checkpoints, narrowed, results_table
+from ...metrics import REFERENCE, narrowed, results_table
 from ...policies import LearnerSettings
 from ...routing_table import RoutingTable, departure_odds
-from ...runs import Cell, Task, play, rows_of
+from ...runs import Cell, Task, run_rows
 from ...study import Study
 from ...synthetic import linear_odds
 
@@ -65,7 +65,7 @@ def run(task: RobustTask, table: RoutingTable) -> pd.DataFrame:
     made = environment(task.world, table, task.seed, task.pool_size)
     cell = Cell(1, 0.0, task.arrival_rate)
     plain = Task(cell, task.policy, task.seed, task.T, task.pool_size, LearnerSettings())
-    return narrowed(rows_of(plain, play(plain, made), made, checkpoints(task.T, CHECKPOINTS)))
+    return narrowed(run_rows(plain, made, CHECKPOINTS))
 
 
 TASKS = tuple(
