@@ -28,16 +28,28 @@ def standings(table: pd.DataFrame) -> Figure:
     rows = table.assign(
         mean=table["difference"], setting=[f"{d}, {r}, K = {K}" for d, r, K in parts]
     )
+    rows["class"] = rows["ours"] + ": " + rows["knowledge"]
     look = dict.fromkeys(rows["setting"].unique(), Look(BLUE))
-
-    def make(known: str, here: pd.DataFrame) -> Panel:
-        heading = f"{here['ours'].iloc[0]}: {known}"
-        return panel(forest, here, look, by="setting", title=heading, guides=[("x", 0.0, {})])
-
     heading = "final routing regret less that of the best simple rule with the same knowledge"
     caption = "mean of seeds, bar: 95% interval, paired by seed; left of 0: ours is better"
-    panels, height = [each(rows, "knowledge", make)], 0.6 + 0.24 * len(look)
-    return sheet(panels, height, sharey=True, title=heading, caption=caption)
+    return _forests(rows, "class", look, 0.0, 0.6, by="setting", title=heading, caption=caption)
+
+
+def _forests(
+    rows: pd.DataFrame,
+    column: str,
+    look: dict[str, Look],
+    zero: float,
+    base: float = 0.5,
+    by: str = "policy",
+    **about: str,
+) -> Figure:
+    """A panel of intervals for each value of a column, with a line where nothing differs."""
+
+    def make(value: str, here: pd.DataFrame) -> Panel:
+        return panel(forest, here, look, by=by, title=value, guides=[("x", zero, {})])
+
+    return sheet([each(rows, column, make)], base + 0.24 * len(look), sharey=True, **about)
 
 
 def robust(tidy: pd.DataFrame, base: str) -> Figure:
@@ -46,16 +58,10 @@ def robust(tidy: pd.DataFrame, base: str) -> Figure:
     own = last[last["policy"] == base].set_index(["dataset", "seed"])["regret"]
     same = pd.MultiIndex.from_frame(last[["dataset", "seed"]])
     last = last.assign(share=last["regret"] / own.reindex(same).to_numpy())
-    look = looks(last["policy"])
-
-    def make(name: str, here: pd.DataFrame) -> Panel:
-        rows = over_seeds(here, "policy", "share")
-        return panel(forest, rows, look, title=name, guides=[("x", 1.0, {})])
-
+    rows, look = over_seeds(last, ["dataset", "policy"], "share"), looks(last["policy"])
     heading = f"final routing regret as a share of {base}'s"
     caption = "mean of seeds, bar: 95% interval, paired by seed; right of 1: worse"
-    panels, height = [each(last, "dataset", make)], 0.5 + 0.24 * len(look)
-    return sheet(panels, height, sharey=True, title=heading, caption=caption)
+    return _forests(rows, "dataset", look, 1.0, title=heading, caption=caption)
 
 
 def stability(table: pd.DataFrame, marks: Sequence[float], name: str) -> Figure:
@@ -118,14 +124,9 @@ def memory(differences: pd.DataFrame) -> Figure:
     of = rows.drop_duplicates("pair").set_index("pair")["policy"]
     policies = looks(of)
     look = {pair: policies[policy] for pair, policy in of.items()}
-
-    def make(dataset: str, here: pd.DataFrame) -> Panel:
-        return panel(forest, here, look, by="pair", title=dataset, guides=[("x", 0.0, {})])
-
     caption = f"mean of {rows['seeds'].max()} seeds, bar: 95% interval, paired by seed"
     heading = f"routing regret after {rows['t'].max()} rounds, difference (departures)"
-    panels, height = [each(rows, "dataset", make)], 0.5 + 0.24 * len(look)
-    return sheet(panels, height, sharey=True, title=heading, caption=caption)
+    return _forests(rows, "dataset", look, 0.0, by="pair", title=heading, caption=caption)
 
 
 def attempts(rows: pd.DataFrame) -> Figure:
@@ -142,11 +143,5 @@ def attempts(rows: pd.DataFrame) -> Figure:
     }
     axis = {"ylim": (0, 100), "xlabel": "failures of the model at this task so far"}
     about = {"by": "line", "error": "bars", "markers": True, "axis": axis}
-    draw = panel(lines, rows, "failures", look, **about)
-    return sheet(
-        [[draw]],
-        2.6,
-        width=0.6 * WIDTH,
-        ylabel="next attempt succeeds (%)",
-        key=legend(look, "line, marker", ncols=3),
-    )
+    draw, key = panel(lines, rows, "failures", look, **about), legend(look, "line, marker", ncols=3)
+    return sheet([[draw]], 2.6, width=0.6 * WIDTH, ylabel="next attempt succeeds (%)", key=key)

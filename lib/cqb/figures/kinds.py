@@ -17,7 +17,7 @@ from scipy.optimize import isotonic_regression
 
 from .. import stats
 from .sheets import Draw
-from .style import BLUE, INK, ORANGE, SMALL, Look, dark, looks
+from .style import BLUE, ORANGE, SMALL, Look, dark, looks
 
 ENDS = ("mean", "low", "high")
 
@@ -112,7 +112,6 @@ def forest(
     look: Mapping[str, Look] | None = None,
     *,
     by: str = "policy",
-    mark: str | None = None,
     notes: Mapping[str, str] | None = None,
     shift: float = 0.0,
     alpha: float = 1.0,
@@ -121,7 +120,7 @@ def forest(
 
     Parameters
     ----------
-    mark : a column of values drawn as upright marks. notes : text for names, printed at the right.
+    notes : text for names, printed at the right.
     shift, alpha : moves dots down, makes them pale.
     """
     look = looks(rows[by]) if look is None else look
@@ -129,8 +128,6 @@ def forest(
     colours = [look[name].colour for name in rows[by]]
     ax.hlines(rows["place"], rows["low"], rows["high"], colors=colours, lw=1.6, alpha=alpha)
     dots(ax, rows, "mean", "place", look, by, alpha=alpha, zorder=3)
-    if mark:
-        ax.plot(rows[mark], rows["place"], "|", color=INK, ms=13, mew=1.4, zorder=4)
     about = {"transform": ax.get_yaxis_transform(), "va": "center", "size": SMALL}
     for place, name in enumerate(look):
         if notes is not None and name in notes:
@@ -153,11 +150,9 @@ def against(ax: Axes, rows: pd.DataFrame) -> None:
     ax.plot(rows["predicted"], range(len(rows)), "|", ms=16, mew=1.6, color=ORANGE, zorder=4)
 
 
-def stacked(
-    ax: Axes, table: pd.DataFrame, colours: Mapping[str, str], height: float = 0.72
-) -> None:
+def stacked(ax: Axes, table: pd.DataFrame, colours: Mapping[str, str]) -> None:
     """Horizontal bars of parts: a row for each index of `table`, a part for each of `colours`."""
-    about = {"color": list(colours.values()), "width": height, "lw": 0, "legend": False}
+    about = {"color": list(colours.values()), "width": 0.72, "lw": 0, "legend": False}
     table[list(colours)].plot.barh(stacked=True, ax=ax, **about)
     names_down(ax, list(table.index))
 

@@ -58,9 +58,7 @@ def panel(
             log_axis(ax, which)
         if ticks is not None:
             values = sorted(set(ticks))
-            ax.set_xticks(
-                values, [f"{value:,.3g}" if value < 1000 else f"{value:,}" for value in values]
-            )
+            ax.set_xticks(values, [f"{v:,.3g}" if v < 1000 else f"{v:,}" for v in values])
             ax.minorticks_off()
         if key:
             key(ax)

@@ -69,12 +69,8 @@ class Look(NamedTuple):
     def line(self, marker: bool = True) -> dict[str, Any]:
         """Arguments that give a matplotlib line this look."""
         dash = "" if self.dash is None else (0, self.dash) if self.dash else "-"
-        return {
-            "color": self.colour,
-            "ls": dash,
-            "marker": self.marker if marker else "",
-            "ms": 4.5,
-        }
+        shape = self.marker if marker else ""
+        return {"color": self.colour, "ls": dash, "marker": shape, "ms": 4.5}
 
 
 # In the order in which figures and tables list them.

@@ -111,16 +111,9 @@ def information(eigenvalues: pd.DataFrame, distances: pd.DataFrame) -> Figure:
     second = {"xlabel": radius, "ylabel": "runs"}
     guides = [("x", 1.0, {"color": ORANGE, "lw": 1.3})]
     about = {"bins": np.linspace(0, 1.1, 23), "color": BLUE}
-    ratios = distances["largest ratio"]
+    ratios, heading = distances["largest ratio"], "R8: what exploration tells about a model"
     panels = [
-        panel(
-            columns,
-            eigenvalues,
-            "n",
-            named,
-            title="R8: what exploration tells about a model",
-            axis=first,
-        ),
+        panel(columns, eigenvalues, "n", named, title=heading, axis=first),
         panel(Axes.hist, ratios, title="R9: coverage", axis=second, guides=guides, **about),
     ]
     return sheet([panels], 2.5)
