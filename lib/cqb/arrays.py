@@ -12,6 +12,8 @@ from typing import Any
 import array_api_compat
 import numpy as np
 
+Array = Any  # of any library
+
 
 def namespace(*arrays: Any) -> ModuleType:
     """The array namespace that the given arrays share (NumPy, CuPy, or any standard one)."""
@@ -29,9 +31,9 @@ def to_numpy(array: Any) -> np.ndarray:
 
 
 def asarray(array: Any, like: Any) -> Any:
-    """`array` (host NumPy) in the namespace, and on the device, of `like`."""
+    """`array` (host NumPy, or a list of such) in the namespace, and on the device, of `like`."""
     xp = namespace(like)
-    return xp.asarray(array, device=array_api_compat.device(like))
+    return xp.asarray(np.asarray(array), device=array_api_compat.device(like))
 
 
 def take(table: Any, rows: Any) -> Any:

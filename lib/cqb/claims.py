@@ -130,11 +130,16 @@ def exponent(tidy: pd.DataFrame, policy: str) -> pd.Series:
     Runs without regret in the first half are left out.
     """
     rows = tidy[tidy["policy"] == policy]
-    T = rows["t"].max()
-    middle = min(set(rows["t"]), key=lambda t: (abs(t - T / 2), t))
+    middle, T = halves(rows)
     table = rows.pivot(index=[*SETTING, "seed"], columns="t", values="regret")
     table = table[table[middle] > 0]
     return np.log(table[T] / table[middle]) / np.log(T / middle)
+
+
+def halves(rows: pd.DataFrame) -> tuple[int, int]:
+    """The round `t` of the rows nearest to half of the last (the earlier of two), and the last."""
+    T = rows["t"].max()
+    return min(set(rows["t"]), key=lambda t: (abs(t - T / 2), t)), T
 
 
 def late_gap(tidy: pd.DataFrame, policy: str) -> pd.Series:
@@ -165,12 +170,14 @@ def claims_table(found: pd.DataFrame) -> pd.DataFrame:
     digits = 2 if (found["measure"] == GROWTH).all() else 1
     ends = zip(found["estimate"], found["low"], found["high"], strict=True)
     text = [f"{mean:.{digits}f} ({low:.{digits}f}, {high:.{digits}f}) " for mean, low, high in ends]
-    cells = found.assign(
-        text=text + found["verdict"].replace(SHORT),
-        data=found["data"].str.replace(r" \(real rows\)|, 3 families", "", regex=True),
-    )
+    cells = found.assign(text=text + found["verdict"].replace(SHORT), data=short(found["data"]))
     wide = cells.pivot(index="claim", columns="data", values="text").fillna("")
     return wide.loc[cells["claim"].unique(), cells["data"].unique()]
+
+
+def short(data: pd.Series) -> pd.Series:
+    """Names of data sets for the heads of columns."""
+    return data.str.replace(r" \(real rows\)|, 3 families", "", regex=True)
 
 
 def of_the_authors() -> str:

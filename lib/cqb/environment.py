@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
-from .checks import shown
+from .checks import number, shown
 from .mnl import best_assortment
 from .routing_table import RoutingTable, departure_odds, split_rows
 from .streams import Streams
@@ -31,7 +31,7 @@ class Environment:
     odds: np.ndarray
     name: str
     stand_in: bool
-    rows: np.ndarray | None = field(default=None)
+    rows: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         if self.odds.ndim != 2 or self.odds.shape[0] == 0:
@@ -86,12 +86,7 @@ def pooled_environment(
 
 
 def from_rates(
-    name: str,
-    vectors: np.ndarray,
-    rates: np.ndarray,
-    *,
-    attempts: int = 100,
-    stand_in: bool = False,
+    name: str, vectors: np.ndarray, rates: np.ndarray, *, attempts: int = 100
 ) -> Environment:
     """An environment in which a model's chance of success is a measured share of repeated attempts.
 
@@ -114,7 +109,7 @@ def from_rates(
         found = rates[row, model]
         raise ValueError(f"rates: found {found} for entry {row}, model {model}, expected [0, 1]")
     rates = np.clip(rates, 0.5 / attempts, 1.0 - 0.5 / attempts)
-    return pooled_environment(name, stand_in, vectors, rates / (1.0 - rates))
+    return pooled_environment(name, False, vectors, rates / (1.0 - rates))
 
 
 def from_table(table: RoutingTable, seed: int, lam: float, pool_size: int = 1000) -> Environment:
@@ -180,8 +175,7 @@ def draw(
         raise ValueError(f"T: found {T}, expected at least 1 round")
     row = streams.uniforms("queries", T)
     if arrivals is None:
-        if not 0.0 <= arrival_rate <= 1.0:
-            raise ValueError(f"arrival_rate: found {arrival_rate}, expected a number in [0, 1]")
+        number("arrival_rate", arrival_rate, high=1.0, expected="a number in [0, 1]")
         arrives = streams.uniforms("arrivals", T) < arrival_rate
     else:
         arrives = counts(arrivals, T)

@@ -11,18 +11,17 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from array_api_compat import device
 
-from .arrays import namespace
+from .arrays import Array, namespace
 
-Array = Any
 Objective = Callable[[Array], Array]
 Assortment = tuple[int, ...]  # ascending model indices
 
 # A damped step must lower the loss by this share of the predicted decrease (Armijo's rule).
 ENOUGH = 1e-4
+MOST_STEPS = 50  # of Newton's method
 
 
 def log_departure_odds(utilities: Array) -> Array:
@@ -125,18 +124,11 @@ def hessian(theta: Array, history: BlockHistory, ridge: float) -> Array:
                 weight = weight + probabilities[..., k]
             row.append((transposed * (history.serves * weight)[..., None, :]) @ history.contexts)
         blocks.append(xp.concat(row, axis=-1))
-    return xp.concat(blocks, axis=-2) + ridge * xp.eye(
-        K * d, dtype=theta.dtype, device=device(theta)
-    )
+    eye = xp.eye(K * d, dtype=theta.dtype, device=device(theta))
+    return xp.concat(blocks, axis=-2) + ridge * eye
 
 
-def ridge_mle(
-    theta: Array,
-    history: BlockHistory,
-    ridge: float,
-    tolerance: float = 1e-10,
-    most_steps: int = 50,
-) -> Array:
+def ridge_mle(theta: Array, history: BlockHistory, ridge: float, tolerance: float = 1e-10) -> Array:
     """The block's ridge maximum-likelihood estimate by damped Newton steps, from `theta`.
 
     All leading axes advance together; a problem that has converged no longer moves. The loss is
@@ -157,7 +149,7 @@ def ridge_mle(
     xp = namespace(theta)
     objective = functools.partial(penalised_loss, history=history, ridge=ridge)
     loss = objective(theta)
-    for _ in range(most_steps):
+    for _ in range(MOST_STEPS):
         slope = gradient(theta, history, ridge)
         active = xp.max(xp.abs(slope), axis=(-2, -1)) > tolerance
         # The one host synchronisation of a step: have all problems converged?

@@ -10,11 +10,8 @@ namespace of their inputs; :mod:`cqb.learner.thompson` is the form that skips wo
 from __future__ import annotations
 
 import math
-from typing import Any
 
-from .arrays import namespace
-
-Array = Any
+from .arrays import Array, namespace
 
 # A Cholesky pivot below this share of its diagonal belongs to a query whose vector is a
 # combination of earlier ones: its score is then determined by theirs.

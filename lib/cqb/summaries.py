@@ -11,9 +11,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pandas as pd
 
-from .claims import published
+from .claims import halves, published
 from .figures.experiments import DECIMALS
 from .figures.style import in_order
+from .policies.fifo_bandits import exploration_rate
 from .stats import final
 from .tables import percent, select, spread, spreads
 
@@ -42,11 +43,11 @@ def final_table(summary: pd.DataFrame, paired: pd.DataFrame, *, K: int, value: s
     return pd.DataFrame(columns).reindex(in_order(rows["policy"])).fillna("-")
 
 
-def verdicts(paired: pd.DataFrame, *, value: str, against: str = "ACQB") -> str:
-    """One sentence per policy: in how many settings it differs from `against`, and how.
+def verdicts(paired: pd.DataFrame, *, value: str) -> str:
+    """One sentence per policy: in how many settings it differs from ACQB, and how.
 
     Two policies differ if the 95% interval of the paired difference leaves out 0. A last sentence says
-    how many intervals would do so by chance if no policy differed from `against`.
+    how many intervals would do so by chance if no policy differed from ACQB.
     """
     lines, others = [], paired[paired["policy"] != "ORACLE"]
     for name in in_order(others["policy"]):
@@ -54,7 +55,7 @@ def verdicts(paired: pd.DataFrame, *, value: str, against: str = "ACQB") -> str:
         below = int((rows[f"{value}_low"] > 0).sum())
         above = int((rows[f"{value}_high"] < 0).sum())
         lines.append(
-            f"{name}: {against} has the lower {NOUN[value]} in {below} of {len(rows)} settings, the "
+            f"{name}: ACQB has the lower {NOUN[value]} in {below} of {len(rows)} settings, the "
             f"higher in {above}, and no clear difference in {len(rows) - below - above}."
         )
     count = len(others)
@@ -70,8 +71,7 @@ def growth(summary: pd.DataFrame, policy: str = "ACQB") -> str:
     The ratio R(T) / R(T/2) is 1.41 where regret grows like the square root of t, and 2 on a line.
     """
     rows = summary[summary["policy"] == policy]
-    T = rows["t"].max()
-    middle = min(set(rows["t"]), key=lambda t: (abs(t - T / 2), t))
+    middle, T = halves(rows)
     lines = []
     for (K, rate, lam), cell in rows.groupby(["K", "arrival_rate", "lam"]):
         regret = cell.set_index("t")["regret_mean"]
@@ -112,8 +112,7 @@ def side_table(tidy: pd.DataFrame, *, K: int) -> pd.DataFrame:
 
 def exploring_share(n_models: int, T: int) -> float:
     """The share of T rounds in which Q-UCB and Q-ThS explore: the mean of min(1, 3 N log(t)^2 / t)."""
-    t = np.arange(1, T + 1)
-    return float(np.minimum(1.0, 3.0 * n_models * np.log(t) ** 2 / t).mean())
+    return float(np.mean([exploration_rate(t, n_models) for t in range(1, T + 1)]))
 
 
 def seconds_per_run(summary: pd.DataFrame) -> str:
@@ -151,8 +150,7 @@ def published_comparison(tidy: pd.DataFrame, dataset: str = "") -> pd.DataFrame:
     for name, (mean, deviation) in columns.items():
         table[name] = list(map(spread, table[mean], table[deviation]))
     shown = table[[*keys, "arrival_rate", "authors", "arrival_rate_here", "here"]]
-    names = {"arrival_rate": "authors' rate", "arrival_rate_here": "rate here"}
-    return shown.rename(columns=names)
+    return shown.rename(columns={"arrival_rate": "authors' rate", "arrival_rate_here": "rate here"})
 
 
 def main_models(views: pd.DataFrame, policies: Sequence[str], most: int = 3) -> str:

@@ -9,18 +9,18 @@ The inverse precision of every model is dense, and so is the inverse Hessian tha
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from functools import partial
 
 import array_api_compat
 import numpy as np
 
 from .. import arrays, mnl, posterior
+from ..arrays import Array
 from ..policies.acqb import ThompsonLearner
 from ..streams import Streams
 from .queue import Choice, Served, Waiting
 from .refit import Block, descend, odds
 
-Array = Any
 STEPS = {1: 8, 2: 14}  # by K: steps of a refit between two questions whether it has ended
 # Like the single run, a factor whose pivots are this small is made column by column.
 TRUSTED = 1e3 * posterior.DEPENDENT
@@ -39,7 +39,7 @@ class Normals:
     def __init__(self, seeds: Sequence[int], N: int, M: int, like: Array) -> None:
         distinct = list(dict.fromkeys(seeds))
         self._streams = [Streams(seed).rounds("posterior") for seed in distinct]
-        self._of_run = arrays.asarray(np.array([distinct.index(seed) for seed in seeds]), like)
+        self._of_run = arrays.asarray([distinct.index(seed) for seed in seeds], like)
         self._N, self._M, self._like = N, M, like
         self._first, self._block = 0, np.empty((0, 0, 0, N, M))
 
@@ -59,7 +59,7 @@ class Normals:
         rounds = range(t, t + max(1, min(AHEAD, ROOM // each)))
         size = (room, self._N, self._M)
         drawn = [[s.at(r).standard_normal(size) for s in self._streams] for r in rounds]
-        self._first, self._block = t, arrays.asarray(np.array(drawn), self._like)
+        self._first, self._block = t, arrays.asarray(drawn, self._like)
 
 
 class BatchLearner:
@@ -88,10 +88,7 @@ class BatchLearner:
     ) -> None:
         xp, (R, C, d) = arrays.namespace(contexts), contexts.shape
         self._device = {"device": array_api_compat.device(contexts)}
-
-        def there(values: Any) -> Array:
-            return arrays.asarray(np.asarray(values), contexts)
-
+        there = partial(arrays.asarray, like=contexts)
         settings = [one.settings for one in learners]
         coin = [[one.coin(t) for t in range(1, T + 1)] for one in learners]
         coins = [one.coins[:T] for one in learners]
@@ -159,9 +156,8 @@ class BatchLearner:
         queries = (arrays.take(self._rows, rows) * shown)[:, None, :, :]
         covariance = xp.reshape(self._covariance, (R, self._N, *self._covariance.shape[1:]))
         spread = posterior.score_covariance(covariance, queries)
-        spread = (
-            spread + xp.eye(q, dtype=spread.dtype, **self._device) * (1.0 - shown)[:, None, ...]
-        )
+        eye = xp.eye(q, dtype=spread.dtype, **self._device)
+        spread = spread + eye * (1.0 - shown)[:, None, ...]
         utilities = xp.reshape(self._utilities, (R, self._N, self._C))
         index = xp.broadcast_to(ranked[:, None, :], (R, self._N, q))
         mean = xp.take_along_axis(utilities, index, axis=2)

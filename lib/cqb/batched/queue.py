@@ -135,7 +135,7 @@ class Queues:
             back = served.busy & (served.pick == RETRY)
             joining = [(back, served.query), (fresh, self._number[:, t - 1])]
             queue, length = self._advance(queue, length, choice.place, served.busy, joining)
-            log.lengths[:, t] = length
+            log.queue[:, t] = length
             width = self._ask(length, rule)
             queue = queue[:, :width]
         return log.trajectories(self._draws)
@@ -167,10 +167,8 @@ class Queues:
         at = xp.broadcast_to(row[:, None, None], (row.shape[0], 1, self.odds.shape[2]))
         odds = xp.take_along_axis(self.odds, at, axis=1)[:, 0, :]
         odds = xp.take_along_axis(odds, choice.assortment, axis=1)
-        weights, total = (
-            xp.concat([xp.ones_like(odds[:, :1]), odds], axis=1),
-            1.0 + xp.sum(odds, axis=1),
-        )
+        weights = xp.concat([xp.ones_like(odds[:, :1]), odds], axis=1)
+        total = 1.0 + xp.sum(odds, axis=1)
         outcome = mnl.sample_choice(weights, self._outcome[:, t - 1] * total)
         place = xp.maximum(outcome - 1, 0)[:, None]
         model = xp.take_along_axis(choice.assortment, place, axis=1)[:, 0]
@@ -210,15 +208,15 @@ class _Log:
         self._queues, N, A = queues, queues.odds.shape[2], queues._row_of.shape[1]
         ints = {"dtype": xp.int64, **device}
         bools = {"dtype": xp.bool, **device}
-        self.lengths = xp.zeros((R, T + 1), **ints)
-        self._regret = xp.zeros((R, T), dtype=queues.odds.dtype, **device)
-        self._query, self._row = xp.full((R, T), -1, **ints), xp.full((R, T), -1, **ints)
-        self._assortment = xp.full((R, T, K), -1, **ints)
-        self._pick = xp.full((R, T), IDLE, **ints)
-        self._forced, self._retrial, self._repeat = (xp.zeros((R, T), **bools) for _ in range(3))
+        self.queue = xp.zeros((R, T + 1), **ints)
+        self.regret = xp.zeros((R, T), dtype=queues.odds.dtype, **device)
+        self.query, self.row = xp.full((R, T), -1, **ints), xp.full((R, T), -1, **ints)
+        self.assortment = xp.full((R, T, K), -1, **ints)
+        self.pick = xp.full((R, T), IDLE, **ints)
+        self.forced, self.retrial, self.repeat = (xp.zeros((R, T), **bools) for _ in range(3))
         # By arrival: the models that failed it, and the round in which it departed.
         self._failed = xp.zeros((R * A, N), **bools)
-        self._departed = xp.zeros((R * A,), **ints)
+        self.departed = xp.zeros((R * A,), **ints)
         self._base = xp.arange(R, **device) * A
         self._models = xp.arange(N, **device)
 
@@ -227,41 +225,34 @@ class _Log:
         xp, i, busy = self._queues._xp, t - 1, served.busy
         rates = xp.take_along_axis(self._queues.rates, waiting.row, axis=1)
         best = xp.max(xp.where(waiting.query >= 0, rates, 0.0), axis=1)
-        self._regret[:, i] = xp.where(busy, xp.maximum(best - served.rate, 0.0), 0.0)
-        self._query[:, i] = xp.where(busy, served.query, -1)
-        self._row[:, i] = xp.where(busy, served.row, -1)
-        self._assortment[:, i, :] = xp.where(busy[:, None], served.assortment, -1)
-        self._pick[:, i] = xp.where(busy, served.pick, IDLE)
-        self._forced[:, i] = choice.forced & busy
+        self.regret[:, i] = xp.where(busy, xp.maximum(best - served.rate, 0.0), 0.0)
+        self.query[:, i] = xp.where(busy, served.query, -1)
+        self.row[:, i] = xp.where(busy, served.row, -1)
+        self.assortment[:, i, :] = xp.where(busy[:, None], served.assortment, -1)
+        self.pick[:, i] = xp.where(busy, served.pick, IDLE)
+        self.forced[:, i] = choice.forced & busy
         offered = xp.any(served.assortment[:, :, None] == self._models, axis=1)
         place = self._base + served.query
         failed = arrays.take(self._failed, place)
-        self._retrial[:, i] = xp.any(failed, axis=1) & busy
-        self._repeat[:, i] = xp.any(failed & offered, axis=1) & busy
+        self.retrial[:, i] = xp.any(failed, axis=1) & busy
+        self.repeat[:, i] = xp.any(failed & offered, axis=1) & busy
         back, gone = busy & (served.pick == RETRY), busy & (served.pick >= 0)
         arrays.put(self._failed, place, failed | (offered & back[:, None]))
-        was = arrays.take(self._departed, place)
-        arrays.put(self._departed, place, xp.where(gone, t, was))
+        was = arrays.take(self.departed, place)
+        arrays.put(self.departed, place, xp.where(gone, t, was))
 
     def trajectories(self, draws: Sequence[Draws]) -> list[Trajectory]:
         """The record of each run, in host memory."""
-        R = len(draws)
-        departed = arrays.to_numpy(self._departed).reshape(R, -1)
-        names = ("query", "row", "assortment", "pick", "forced", "retrial", "repeat", "regret")
-        found = {name: arrays.to_numpy(getattr(self, f"_{name}")) for name in names}
-        lengths = arrays.to_numpy(self.lengths)
-        return [
-            _trajectory({name: part[r] for name, part in found.items()}, lengths[r], departed[r], d)
-            for r, d in enumerate(draws)
-        ]
-
-
-def _trajectory(
-    found: dict[str, np.ndarray], lengths: np.ndarray, departed: np.ndarray, draws: Draws
-) -> Trajectory:
-    """One run's record, in the dtypes of :class:`cqb.simulate.Trajectory`."""
-    narrow = {"query": np.int32, "row": np.int32, "assortment": np.int16, "pick": np.int16}
-    parts = {name: part.astype(narrow.get(name, part.dtype)) for name, part in found.items()}
-    arrived = (np.flatnonzero(draws.arrives) + 1).astype(np.int32)
-    departed = departed[: arrived.size].astype(np.int32)
-    return Trajectory(queue=lengths.astype(np.int32), **parts, arrived=arrived, departed=departed)
+        kinds = {"queue": np.int32, "query": np.int32, "row": np.int32, "departed": np.int32}
+        kinds |= {"assortment": np.int16, "pick": np.int16, "regret": np.float64}
+        kinds |= dict.fromkeys(("forced", "retrial", "repeat"), bool)
+        found = {
+            name: arrays.to_numpy(getattr(self, name)).astype(of) for name, of in kinds.items()
+        }
+        found["departed"], runs = found["departed"].reshape(len(draws), -1), []
+        for r, one in enumerate(draws):
+            arrived = (np.flatnonzero(one.arrives) + 1).astype(np.int32)
+            own = {name: part[r] for name, part in found.items()}
+            own["departed"] = own["departed"][: arrived.size]
+            runs.append(Trajectory(**own, arrived=arrived))
+        return runs

@@ -12,11 +12,9 @@ length 0. So nothing here waits for the host.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-from ..arrays import namespace
+from ..arrays import Array, namespace
 
-Array = Any
 # Utilities beyond this are cut: odds of e^300 pick and lose as surely.
 LARGEST = 300.0
 

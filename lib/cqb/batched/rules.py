@@ -6,19 +6,17 @@ Each takes the decisions of the policy that runs alone (:mod:`cqb.policies`).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import array_api_compat
 import numpy as np
 
 from .. import arrays
+from ..arrays import Array
 from ..environment import Environment
 from ..policies.fifo_bandits import exploration_rate, ucb_index
 from ..policies.uniform import drawn
 from ..streams import Streams
 from .queue import Choice, Served, Waiting
-
-Array = Any
 
 
 class Fixed:
@@ -46,12 +44,8 @@ class OracleRule(Fixed):
 
     def __init__(self, environments: Sequence[Environment], K: int, like: Array) -> None:
         super().__init__(len(environments), like)
-
-        def there(parts: list[np.ndarray]) -> Array:
-            return arrays.asarray(np.stack(parts), like)
-
-        self._rates = there([world.departure_rates(K) for world in environments])
-        self._best = there([world.best_assortments(K) for world in environments])
+        self._rates = arrays.asarray([world.departure_rates(K) for world in environments], like)
+        self._best = arrays.asarray([world.best_assortments(K) for world in environments], like)
 
     def choose(self, t: int, waiting: Waiting) -> Choice:
         xp = arrays.namespace(self._rates)
@@ -70,8 +64,8 @@ class UniformRule(Fixed):
         super().__init__(len(seeds), like)
         of_seed = {seed: drawn(Streams(seed), T, N, K) for seed in dict.fromkeys(seeds)}
         where, which = zip(*(of_seed[seed] for seed in seeds), strict=True)
-        self._where = arrays.asarray(np.stack(where), like)
-        self._which = arrays.asarray(np.stack(which), like)
+        self._where = arrays.asarray(where, like)
+        self._which = arrays.asarray(which, like)
 
     def choose(self, t: int, waiting: Waiting) -> Choice:
         xp = arrays.namespace(self._where)

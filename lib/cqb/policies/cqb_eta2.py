@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from ..checks import positive
 from ..streams import Streams
 from .acqb import radius_rule
 from .base import PolicyEntry, Service
@@ -57,8 +58,7 @@ def phases(d: int, T: int, slackness: float = SLACKNESS) -> Phases:
     ValueError
         `slackness` is not positive.
     """
-    if not slackness > 0:
-        raise ValueError(f"slackness: found {slackness}, expected a positive number")
+    positive("slackness", slackness)
     log_T = math.log(max(T, 2))
     return Phases(
         tau=min(T // 4, math.ceil(d * log_T)),

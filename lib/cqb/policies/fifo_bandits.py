@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -59,16 +60,11 @@ def ucb_index(t: int, picks: Any, serves: Any) -> Any:
     return picks / serves + namespace(serves).sqrt(math.log(t) ** 2 / (2 * serves))
 
 
-def q_ucb(service: Service, streams: Streams) -> FifoBandit:
-    """Index: :func:`ucb_index`."""
-    return FifoBandit(service, streams, ucb_index)
-
-
 def q_ths(service: Service, streams: Streams) -> FifoBandit:
     """Index: a draw from Beta(picks + 1, retrials + 1)."""
     rounds = streams.rounds("beta draws")
     return FifoBandit(service, streams, lambda t, p, n: rounds.at(t).beta(p + 1.0, n - p + 1.0))
 
 
-Q_UCB = PolicyEntry("Q-UCB", q_ucb, k1_only=True)
+Q_UCB = PolicyEntry("Q-UCB", partial(FifoBandit, index=ucb_index), k1_only=True)
 Q_THS = PolicyEntry("Q-ThS", q_ths, k1_only=True)

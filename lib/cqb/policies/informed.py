@@ -16,6 +16,7 @@ from functools import partial
 
 import numpy as np
 
+from ..checks import positive
 from ..simulate import RETRY, Assortment, Decision, Waiting
 from ..streams import Streams
 from .base import PolicyEntry, ScoredRows, Service
@@ -46,8 +47,7 @@ class Informed:
         temperature: float = TEMPERATURE,
         by_prompt: bool = False,
     ) -> None:
-        if not temperature > 0.0:
-            raise ValueError(f"temperature: found {temperature}, expected a positive number")
+        positive("temperature", temperature)
         self._contexts, self._K, self._rows = service.contexts, service.K, rows
         self._temperature, self._by_prompt = temperature, by_prompt
         # By query or by prompt: the logarithms of the rows' weights, and the rates that follow.

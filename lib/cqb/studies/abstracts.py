@@ -37,16 +37,12 @@ IN_THEORY = {
     "R1": ("ACQB's regret grows like the square root of t", "01_rates", "slope of the regret"),
     "R2": ("ACQB's queue comes closer to the oracle's", "01_rates", "slope of the queue's regret"),
 }
+RUN = "python -m cqb run --fresh"
 SHOWN_IN = {  # notebook, figure, command, minutes
     "routerbench": ("03_routerbench", "03_regret_K1", "CQB_ROUTERBENCH_DIR=... make reproduce", 5),
-    "paretobandit": (
-        "04_strong_models",
-        "04_regret_K1",
-        "python -m cqb run --fresh paretobandit",
-        15,
-    ),
-    "zeroeval": ("05_many_models", "05_regret_K1", "python -m cqb run --fresh zeroeval", 5),
-    "llmrouter": ("05_many_models", "05_llmrouter_K1", "python -m cqb run --fresh llmrouter", 5),
+    "paretobandit": ("04_strong_models", "04_regret_K1", f"{RUN} paretobandit", 15),
+    "zeroeval": ("05_many_models", "05_regret_K1", f"{RUN} zeroeval", 5),
+    "llmrouter": ("05_many_models", "05_llmrouter_K1", f"{RUN} llmrouter", 5),
 }
 PORT_SETS = {"port-comparison-routerbench": "06_real_settings"}
 PORT_SETS |= {"port-comparison-paretobandit": "06_paretobandit"}
@@ -64,18 +60,16 @@ def table() -> pd.DataFrame:
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def verdicts(claims: pd.DataFrame) -> dict[str, pd.DataFrame]:
+def verdicts(found: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """The verdicts of :func:`table` for people: by paper, a row per claim and a column per data set.
 
     Notebook 08, the README and the site show these. A claim that was not tested on a set has "".
     """
-    short = claims["data"].str.replace(r" \(real rows\)|, 3 families", "", regex=True)
-    wide = claims.assign(data=short).pivot(index="claim", columns="data", values="verdict")
+    rows = found.assign(data=claims.short(found["data"]))
+    wide = rows.pivot(index="claim", columns="data", values="verdict").fillna("")
     wide.index.name = wide.columns.name = None
-    return {
-        source: wide.fillna("").loc[own["claim"].unique(), short[own.index].unique()]
-        for source, own in claims.groupby("source", sort=False)
-    }
+    groups = rows.groupby("source", sort=False)
+    return {by: wide.loc[own["claim"].unique(), own["data"].unique()] for by, own in groups}
 
 
 def _row(claim: str, source: str, data: str, shown: Sequence[Any], **found: Any) -> dict[str, Any]:

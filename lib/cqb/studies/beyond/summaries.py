@@ -8,7 +8,7 @@ import pandas as pd
 
 from ...figures.style import in_order
 from ...stats import final, half_width, interval, paired
-from ...tables import spread
+from ...tables import spread, spreads
 from .tuning import LINEAR, chosen
 from .verdict import finals
 
@@ -27,8 +27,7 @@ def versions(tidy: pd.DataFrame, against: Sequence[str]) -> pd.DataFrame:
         columns[name, "regret"] = spreads_over_seeds(final(rows).groupby("policy")["regret"])
         for base in against:
             gap = paired(rows, base).set_index("policy")
-            ends = zip(gap["regret_difference"], gap["regret_high"], strict=True)
-            shown = [spread(mean, high - mean, sign="+") for mean, high in ends]
+            shown = spreads(gap["regret_difference"], gap["regret_high"], sign="+")
             columns[name, f"less {base}"] = pd.Series(shown, gap.index)
     return pd.DataFrame(columns).reindex(in_order(tidy["policy"])).fillna("-")
 
@@ -43,10 +42,7 @@ def memory(differences: pd.DataFrame) -> str:
     for name, rows in differences.groupby("dataset", sort=False):
         helps, harms = rows["regret_high"] < 0, rows["regret_low"] > 0
         groups = {"lower regret": helps, "higher": harms, "no clear difference": ~(helps | harms)}
-        said = [
-            f"{word}: {', '.join(rows['policy'][is_so]) or 'none'}"
-            for word, is_so in groups.items()
-        ]
+        said = [f"{word}: {', '.join(rows['policy'][so]) or 'none'}" for word, so in groups.items()]
         lines.append(f"{name}, round {rows['t'].iloc[0]}: {'; '.join(said)}")
     return "\n".join(lines)
 
