@@ -74,8 +74,7 @@ def read_models(path: Path) -> tuple[str, ...]:
     twice.
     """
     frame = read_frame(path)
-    if "model_name" not in frame:
-        raise ValueError(f"{path}: no column 'model_name'; not the model list of {NAME}")
+    reading.need(str(path), frame, ["model_name"], f"not the model list of {NAME}")
     models = tuple(frame["model_name"])
     if not all(models) or not models:
         raise ValueError(f"{path}: found {len(models)} models, some without a name or none at all")
@@ -151,9 +150,7 @@ def _read_lines(path: Path) -> tuple[pd.DataFrame, dict[str, str]]:
     """Each line's id, category, model and label as categories, and the text of each prompt id."""
     with reading.readable(path, "CSV"), open(path, encoding="utf-8", newline="") as handle:
         header = next(csv.reader(handle), [])
-    for column in COLUMNS:
-        if column not in header:
-            raise ValueError(f"{path.name}: no column {column!r}; not the long table of {NAME}")
+    reading.need(path.name, header, COLUMNS, f"not the long table of {NAME}")
     coded = [column for column in (*PAIR, "label", CATEGORY) if column in header]
     types = {"prompt": pa.string(), **dict.fromkeys(coded, CODED)}
     texts, blocks = {}, []

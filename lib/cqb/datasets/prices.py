@@ -43,12 +43,8 @@ def token_prices(models: Sequence[str], path: Path | str = SPROUT) -> np.ndarray
     """
     table = read_json(path, TOKEN_PRICES)
     entries = {model: _entry(table["models"], model, model, path) for model in models}
-    return np.array(
-        [
-            [_price(entry, side, model, path) for model, entry in entries.items()]
-            for side in ("input", "output")
-        ]
-    )
+    sides = ("input", "output")
+    return np.array([[_price(e, side, m, path) for m, e in entries.items()] for side in sides])
 
 
 def class_prices(models: Sequence[str], path: Path | str = EMBEDLLM) -> np.ndarray:

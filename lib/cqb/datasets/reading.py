@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,6 +108,13 @@ def read_json(path: Path | str, form: str) -> dict[str, Any]:
     if not isinstance(content, dict) or content.get("format") != form:
         raise ValueError(f"{path}: not of format {form!r}")
     return content
+
+
+def need(file: str, columns: Container[str], needed: Iterable[str], otherwise: str) -> None:
+    """Raise ValueError, ending in `otherwise`, for the first of the `needed` columns not there."""
+    for column in needed:
+        if column not in columns:
+            raise ValueError(f"{file}: no column {column!r}; {otherwise}")
 
 
 def same_models(found: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:

@@ -34,9 +34,7 @@ def load(folder: Path | str) -> RoutingTable:
     folder, lacking = Path(folder), f"neither {PICKLE} nor a .csv file in it"
     files = reading.find_files(folder, NAME, (PICKLE, "*.csv"), lacking)
     frames = {path.name: table.read_frame(path) for path in files}
-    found = {
-        file: table.models_of(file, frame, table.TEXT_COLUMNS) for file, frame in frames.items()
-    }
+    found = {file: table.models_of(file, of, table.TEXT_COLUMNS) for file, of in frames.items()}
     models = reading.same_models(found)
     rows, counts = table.complete(frames, models, folder, table.DOLLARS)
     families = rows.text["family"].nunique()

@@ -61,9 +61,7 @@ def _models(path: Path) -> tuple[str, ...]:
     """The models of a file, sorted; every one is a struct with the fields of a SPROUT answer."""
     with reading.readable(path, "parquet"):
         schema = pq.read_schema(path)
-    for column in TEXT_COLUMNS:
-        if column not in schema.names:
-            raise ValueError(f"{path.name}: no column {column!r}; not a SPROUT table")
+    reading.need(path.name, schema.names, TEXT_COLUMNS, "not a SPROUT table")
     models = sorted(set(schema.names) - {*TEXT_COLUMNS, *OTHER_COLUMNS})
     if not models:
         raise ValueError(f"{path.name}: no model columns; not a SPROUT table")
@@ -83,9 +81,7 @@ def _read_part(path: Path, models: Sequence[str]) -> Rows:
     ids, families, prompts = (list(map(str, texts[column])) for column in TEXT_COLUMNS)
     cells = [f"{path.name}, row {row} ({name!r})" for row, name in enumerate(ids)]
     numbers = {
-        field: np.column_stack(
-            [_numbers(path.name, table, model, field, cells) for model in models]
-        )
+        field: np.column_stack([_numbers(path.name, table, m, field, cells) for m in models])
         for field in FIELDS
     }
     return reading.rows(path.name, ids, families, prompts, numbers)

@@ -88,9 +88,7 @@ def read_frame(path: Path) -> pd.DataFrame:
 def models_of(file: str, frame: pd.DataFrame, needed: Sequence[str]) -> tuple[str, ...]:
     """The models of a file, sorted; ValueError if there are none, or a `needed` column is missing."""
     columns = list(map(str, frame.columns))
-    for column in needed:
-        if column not in columns:
-            raise ValueError(f"{file}: no column {column!r}; its columns are {', '.join(columns)}")
+    reading.need(file, columns, needed, f"its columns are {', '.join(columns)}")
     models = {c for c in columns if "|" not in c} - {*TEXT_COLUMNS, *IGNORED_COLUMNS}
     costed = {c.removesuffix(DOLLARS) for c in columns if c.endswith(DOLLARS)}
     if not models | costed:
@@ -110,9 +108,8 @@ def complete(
         columns["cost"] = [model + suffix for model in models]
         gaps["without a cost"] = ["cost"]
     for file, frame in frames.items():
-        for name in itertools.chain(*columns.values()):
-            if name not in frame:
-                raise ValueError(f"{file}: no column {name!r}; expected it for every model")
+        wanted = itertools.chain(*columns.values())
+        reading.need(file, frame, wanted, "expected it for every model")
     parts = [_read_part(file, frame, columns) for file, frame in frames.items()]
     nothing = "rows has every score and cost" if suffix else "rows has every score"
     kept, counts = reading.complete_rows(parts, gaps, "id", where, nothing)
@@ -135,9 +132,8 @@ def prompt_parts(value: object, place: str) -> list[str]:
             return [value]  # a plain prompt that happens to open with a bracket
     if isinstance(parsed, list) and parsed and all(isinstance(part, str) for part in parsed):
         return parsed
-    raise ValueError(
-        f"{place}: the prompt is {str(value)[:60]!r}; expected text or a list of texts"
-    )
+    shown = str(value)[:60]
+    raise ValueError(f"{place}: the prompt is {shown!r}; expected text or a list of texts")
 
 
 def _read_part(file: str, frame: pd.DataFrame, columns: Mapping[str, Sequence[str]]) -> Rows:
@@ -188,9 +184,8 @@ def _cost_suffix(
         if any(model + suffix in frame for frame in frames.values() for model in models):
             return suffix
     if price is not None:
-        raise ValueError(
-            f"price: found {price}, but no column {models[0]}{AMOUNTS[0]} to multiply it with"
-        )
+        column = f"{models[0]}{AMOUNTS[0]}"
+        raise ValueError(f"price: found {price}, but no column {column} to multiply it with")
     return None
 
 

@@ -2,33 +2,15 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 from ..study import Study
 from ..study.replay import Report
-from . import (
-    abstracts,
-    attempts,
-    beyond,
-    bursts,
-    experiments,
-    facts,
-    pass_rates,
-    refinement,
-    sensitivity,
-    theory,
-)
 
-MODULES = (
-    beyond,
-    bursts,
-    experiments,
-    refinement,
-    sensitivity,
-    theory,
-    attempts,
-    pass_rates,
-    facts,
-    abstracts,
-)
+# In the order in which the command line lists their studies.
+NAMES = ("beyond", "bursts", "experiments", "refinement", "sensitivity", "theory")
+NAMES += ("attempts", "pass_rates", "facts", "abstracts")
+MODULES = tuple(import_module(f".{name}", __name__) for name in NAMES)
 STUDIES: dict[str, Study] = {name: s for module in MODULES for name, s in module.STUDIES.items()}
 REPORTS: dict[str, Report] = {
     path: report for module in MODULES for path, report in getattr(module, "REPORTS", {}).items()

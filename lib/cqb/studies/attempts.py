@@ -79,9 +79,8 @@ def rows(task: Attempts, table: RoutingTable) -> pd.DataFrame:
     if successes.shape[1] > 1:
         rate = successes / task.attempts
         others = (rate.sum(axis=1, keepdims=True) - rate) / (rate.shape[1] - 1)
-        found.append(
-            ("another model", 1, (1 - rate).sum(axis=1), ((1 - rate) * others).sum(axis=1))
-        )
+        failed, then = (1 - rate).sum(axis=1), ((1 - rate) * others).sum(axis=1)
+        found.append(("another model", 1, failed, then))
     columns = ("who", "failures", "share", "low", "high")
     shares = [(who, failures, *_interval(top, bottom)) for who, failures, bottom, top in found]
     return pd.DataFrame(shares, columns=columns).assign(dataset=table.name)
@@ -95,15 +94,11 @@ def _interval(top: np.ndarray, bottom: np.ndarray) -> tuple[float, float, float]
     return float(top.sum() / bottom.sum()), float(low), float(high)
 
 
+TASKS = {"evalperf": Attempts(100, 5), "cruxeval": Attempts(10, 5, True)}
 STUDIES = {
-    f"attempts-{name}": Study(
-        name=f"attempts-{name}",
-        version=VERSION,
-        data=name,
-        tasks=(task,),
-        run=rows,
-        default=True,
-        vectors=False,
+    of.name: of
+    for of in (
+        Study(f"attempts-{name}", VERSION, name, (task,), rows, default=True, vectors=False)
+        for name, task in TASKS.items()
     )
-    for name, task in {"evalperf": Attempts(100, 5), "cruxeval": Attempts(10, 5, True)}.items()
 }

@@ -89,10 +89,8 @@ def retry(retries: str, policy: str, seed: int, T: int = 2000) -> Retry:
 def with_text(table: RoutingTable) -> RoutingTable:
     """The rows of a table that have a prompt."""
     rows = np.flatnonzero([bool(prompt.strip()) for prompt in table.prompts])
-    texts = {
-        field: [getattr(table, field)[row] for row in rows]
-        for field in ("ids", "prompts", "families")
-    }
+    names = ("ids", "prompts", "families")
+    texts = {field: [getattr(table, field)[row] for row in rows] for field in names}
     vectors = table.embeddings[rows]
     return replace(table, scores=table.scores[rows], embeddings=vectors, **texts)
 

@@ -150,11 +150,8 @@ def records(checks: Sequence[Check]) -> pd.DataFrame:
 
 def summary(checks: Sequence[Check]) -> pd.DataFrame:
     """The closing table, a row per check, numbers rounded for print."""
-    between = [
-        "" if np.isnan(check.low) else f"{check.low:.3g} to {check.high:.3g}" for check in checks
-    ]
-    rows = [
-        (check.id, f"{check.estimate:.3g}", span, check.verdict)
-        for check, span in zip(checks, between, strict=True)
-    ]
+    rows = []
+    for check in checks:
+        span = "" if np.isnan(check.low) else f"{check.low:.3g} to {check.high:.3g}"
+        rows.append((check.id, f"{check.estimate:.3g}", span, check.verdict))
     return pd.DataFrame(rows, columns=["id", "estimate", "95% interval", "verdict"])

@@ -17,10 +17,11 @@ from .worlds import C1, Pair, play, rate_world
 
 SWITCHED = ("ACQB", "CQB-eps", "CQB-Opt", "CQB-eta-2")
 BLOCKS = 20  # of rounds, in E7 and R7
+OF_ASSORTMENTS = ["K", "assortments", "largest shortfall", "smallest gain over K - 1"]  # E1
 RESAMPLES = 2_000  # of the runs of R7
 
 
-def best_assortments(task: Task) -> list[Row]:
+def best_assortments(task: Task) -> pd.DataFrame:
     """E1: the best assortments of `task.T` queries against an enumeration, a row per K."""
     rows, last = [], np.zeros(task.T)
     utilities = 2.0 * Streams(1).generator("E1").standard_normal((task.T, 7))
@@ -28,21 +29,15 @@ def best_assortments(task: Task) -> list[Row]:
         every = [departure_rate(utilities[:, list(S)]) for S in combinations(range(7), K)]
         chosen = np.take_along_axis(utilities, best_assortment(utilities, K), axis=1)
         rate = departure_rate(chosen)
-        rows.append(
-            {
-                "K": K,
-                "assortments": len(every),
-                "largest shortfall": float(np.max(np.max(every, axis=0) - rate)),
-                "smallest gain over K - 1": float(np.min(rate - last)),
-            }
-        )
+        shortfall = float(np.max(np.max(every, axis=0) - rate))
+        rows.append((K, len(every), shortfall, float(np.min(rate - last))))
         last = rate
-    return rows
+    return pd.DataFrame(rows, columns=OF_ASSORTMENTS)
 
 
 def judge_assortments(rows: pd.DataFrame) -> Check:
     """E1: the K largest utilities are the best assortment, and a model added never hurts."""
-    table = rows[["K", "assortments", "largest shortfall", "smallest gain over K - 1"]]
+    table = rows[OF_ASSORTMENTS]
     worst = float(table["largest shortfall"].max())
     holds = worst < 1e-12 and bool((table["smallest gain over K - 1"] >= 0.0).all())
     prediction = "for one query the best K models are those of the K largest utilities"
