@@ -72,14 +72,10 @@ def trouble() -> str | None:
         found = cupy.linalg.cholesky(product).get()
     # CuPy raises errors of its own and of the driver, the compiler and the loader.
     except Exception as error:
-        return f"CuPy finds no usable GPU ({type(error).__name__}: {first_line(error)})"
+        says = next(iter(str(error).splitlines()), "no message")  # the compiler's can be long
+        return f"CuPy finds no usable GPU ({type(error).__name__}: {says})"
     wanted = np.linalg.cholesky([[6.0, 14.0], [14.0, 51.0]])
     return None if np.allclose(found, wanted) else f"the GPU computes {found}, not {wanted}"
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of an error's message; what CuPy's compiler says can be long."""
-    return next(iter(str(error).splitlines()), "no message")
 
 
 @cache

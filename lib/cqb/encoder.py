@@ -232,9 +232,8 @@ def _verified(folder: Path) -> Path:
         path = folder / file
         found = sha256_file(path) if path.is_file() else "missing"
         if found != sha256:
-            raise ValueError(
-                f"{path}: not the pinned {MODEL}: its sha256 is {found}, expected {sha256}"
-            )
+            expected = f"its sha256 is {found}, expected {sha256}"
+            raise ValueError(f"{path}: not the pinned {MODEL}: {expected}")
     return folder
 
 

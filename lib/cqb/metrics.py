@@ -68,9 +68,7 @@ def measure(
         "regret": np.cumsum(trajectory.regret)[index],
         "queue": trajectory.queue[at].astype(np.int64),
         "queue_mean": (np.cumsum(trajectory.queue[1:]) / rounds)[index],
-        "repeat_share": _share(
-            np.cumsum(trajectory.repeat)[index], np.cumsum(trajectory.retrial)[index]
-        ),
+        "repeat_share": _share(np.cumsum(trajectory.repeat), np.cumsum(trajectory.retrial))[index],
         "dollars": _dollars(trajectory, costs)[index],
         "served": np.cumsum(trajectory.pick >= 0)[index],
         "wait_over_100": _long_waits(trajectory, at),
@@ -124,11 +122,9 @@ def narrowed(rows: pd.DataFrame) -> pd.DataFrame:
 
     A column of whole numbers that has gaps, because rows of another kind lie below, stays as it is.
     """
-    whole = [name for name in rows if not rows[name].isna().any()]
     kinds = {name: STORED_AS[name] for name in rows if name in STORED_AS}
-    return rows.astype(
-        {name: kind for name, kind in kinds.items() if kind == "float32" or name in whole}
-    )
+    gaps = {name for name in kinds if rows[name].isna().any()}
+    return rows.astype({n: kind for n, kind in kinds.items() if kind == "float32" or n not in gaps})
 
 
 def widened(rows: pd.DataFrame) -> pd.DataFrame:
@@ -177,12 +173,10 @@ def shares(trajectory: Trajectory, models: Sequence[str]) -> pd.DataFrame:
     ones separately. "waits": of the queries that arrived at least `place` rounds before the end, the
     share that was still there `place` rounds later. Shares of nothing are NaN.
     """
-    found = [
-        ("models", _models(trajectory, models)),
-        ("retrials", _retrials(trajectory)),
-        ("waits", _waits(trajectory)),
-    ]
-    return pd.concat([table.assign(view=view) for view, table in found], ignore_index=True)
+    found = {"models": _models(trajectory, models)}
+    found |= {"retrials": _retrials(trajectory), "waits": _waits(trajectory)}
+    tables = [table.assign(view=view) for view, table in found.items()]
+    return pd.concat(tables, ignore_index=True)
 
 
 def _models(trajectory: Trajectory, models: Sequence[str]) -> pd.DataFrame:
@@ -193,9 +187,8 @@ def _models(trajectory: Trajectory, models: Sequence[str]) -> pd.DataFrame:
     np.add.at(offers, (block, trajectory.assortment[trajectory.assortment >= 0]), 1.0)
     share = _share(offers, offers.sum(axis=1, keepdims=True))
     part = np.tile(np.array(models, dtype=object), ends.size)
-    return pd.DataFrame(
-        {"place": np.repeat(ends, len(models)), "part": part, "share": share.ravel()}
-    )
+    place = np.repeat(ends, len(models))
+    return pd.DataFrame({"place": place, "part": part, "share": share.ravel()})
 
 
 def _retrials(trajectory: Trajectory) -> pd.DataFrame:

@@ -188,7 +188,8 @@ class Router:
 
     def _context(self, x: np.ndarray) -> int:
         """The number of a vector, the same for the same vector."""
-        found = self._context_of.setdefault(_digest(x), len(self._context_of))
+        digest = blake2b(x.tobytes(), digest_size=16).digest()
+        found = self._context_of.setdefault(digest, len(self._context_of))
         if found + 1 == len(self._context_of):
             if found == len(self._table):
                 self._table = doubled(self._table)
@@ -257,10 +258,6 @@ def _entry(policy: str) -> PolicyEntry:
     if found := [what for what, needed in needs.items() if needed]:
         raise ValueError(f"policy: {policy} needs {found[0]}, which a service does not have")
     return entry
-
-
-def _digest(x: np.ndarray) -> bytes:
-    return blake2b(x.tobytes(), digest_size=16).digest()
 
 
 def _read(path: Path | str) -> dict[str, np.ndarray]:

@@ -44,7 +44,8 @@ def capture(value: Any, arrays: dict[str, np.ndarray], name: str = "state") -> S
         case dict():
             keys = _sequence(list(value), list, arrays, f"{name}.keys")
             return {"keys": keys, "values": _sequence([*value.values()], list, arrays, name)}
-    if _is_stateless(value):
+    frozen = is_dataclass(value) and type(value).__dataclass_params__.frozen
+    if frozen or isinstance(value, STATELESS):
         return {"as built": type(value).__name__}
     if not hasattr(value, "__dict__"):
         raise TypeError(f"{name}: a {type(value).__name__} has a state that cannot be saved")
@@ -70,11 +71,6 @@ def _sequence(values: list, kind: type, arrays: dict[str, np.ndarray], name: str
         return {"columns": parts}
     parts = [capture(v, arrays, f"{name}.{i}") for i, v in enumerate(values)]
     return {"list" if kind is list else "tuple": parts}
-
-
-def _is_stateless(value: Any) -> bool:
-    frozen = is_dataclass(value) and type(value).__dataclass_params__.frozen
-    return isinstance(value, STATELESS) or frozen
 
 
 def _attributes(value: Any) -> dict[str, Any]:
@@ -155,9 +151,8 @@ def _dictionary(
 ) -> dict[Any, Any]:
     fresh = {} if fresh is None else fresh
     known = [fresh[k] if k in fresh else new(k) if new else None for k in keys]
-    restored = (
-        _each(values["list"], known, arrays) if "list" in values else restore(values, None, arrays)
-    )
+    stacked = "list" not in values
+    restored = restore(values, None, arrays) if stacked else _each(values["list"], known, arrays)
     fresh.clear()
     for key, value in zip(keys, restored, strict=True):
         fresh[key] = value  # the `update` of a Counter would count the pairs

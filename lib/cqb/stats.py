@@ -103,11 +103,8 @@ def intervals(groups: Any, measures: Sequence[str], count: pd.Series) -> dict[st
     columns = {}
     for measure in measures:
         mean, half = groups[measure].mean(), half_width(groups[measure].std(), count)
-        columns |= {
-            f"{measure}_mean": mean,
-            f"{measure}_low": mean - half,
-            f"{measure}_high": mean + half,
-        }
+        columns[f"{measure}_mean"] = mean
+        columns[f"{measure}_low"], columns[f"{measure}_high"] = mean - half, mean + half
     return columns
 
 

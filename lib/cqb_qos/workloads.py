@@ -3,9 +3,8 @@
 The length of a response is that of the recorded (or generated) answer of the expert that serves it. So a
 workload fixes all randomness, and every policy meets the same requests.
 
-Generated arrivals come with or without bursts, generated requests have eight topics. Every part is drawn
-from its own named stream (:mod:`cqb.streams`): two loads of one seed have the same requests, and
-another rate stretches the same gaps.
+Generated arrivals may have bursts; generated requests have eight topics. Each part is drawn from a
+stream of its own (:mod:`cqb.streams`): loads of one seed have the same requests, rates stretch gaps.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -94,9 +95,8 @@ def replay(study: Study, extent: Extent, folder: Path | None = None, **how: Any)
         return Verdict(study.name, False, reason)
     chosen = _chosen(study, extent, tasks, stored)
     if not chosen:
-        return Verdict(
-            study.name, None, f"not replayed: no task of {len(study.tasks)} in this part"
-        )
+        none = f"not replayed: no task of {len(study.tasks)} in this part"
+        return Verdict(study.name, None, none)
     parts = store.Parts(study.name) if extent.everything else None
     try:
         found = run_missing(study, chosen, parts, **how)
@@ -121,12 +121,8 @@ def replay_all(studies: Sequence[Study], extent: Extent, **how: Any) -> Iterator
         yield from (replay(study, extent, **how) for study in studies)
         return
     named = {study.name: study for study in [*studies[:1], *reversed(studies[1:])]}
-    for _, verdict in side_by_side(_replay_quietly, named, extent, **how):
+    for _, verdict in side_by_side(partial(replay, progress=False), named, extent, **how):
         yield verdict
-
-
-def _replay_quietly(study: Study, extent: Extent) -> Verdict:
-    return replay(study, extent, progress=False)
 
 
 def rederive(reports: Mapping[str, Report], folder: Path | None = None) -> Iterator[Verdict]:
