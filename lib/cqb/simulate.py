@@ -89,12 +89,7 @@ class Trajectory:
 
 
 def simulate(
-    environment: Environment,
-    policy: Policy,
-    K: int,
-    draws: Draws,
-    *,
-    start: Sequence[int] = (),
+    environment: Environment, policy: Policy, K: int, draws: Draws, *, start: Sequence[int] = ()
 ) -> Trajectory:
     """Run `policy` on `environment` for the rounds of `draws`.
 

@@ -27,11 +27,7 @@ def knows(task: Task, arrivals: Arrivals | None = None) -> bool:
 
 
 def play_together(
-    tasks: Mapping[Any, Task],
-    world: World,
-    like: Any,
-    memory: int,
-    once: bool = False,
+    tasks: Mapping[Any, Task], world: World, like: Any, memory: int, once: bool = False
 ) -> Iterator[tuple[Any, Run]]:
     """Play tasks that :func:`knows` accepts side by side; yield the key and the run of each.
 
