@@ -61,7 +61,7 @@ def worth(rows: pd.DataFrame, more: str) -> pd.DataFrame:
     """
     last, found = finals(rows), {}
     pairs = [(name.replace(more, "", 1), name) for name in last["policy"].unique() if more in name]
-    for setting, group in last.groupby(["dataset", "regime", "K"], sort=False):
+    for setting, group in last.groupby(["dataset", "regime", "K"]):
         regret = group.pivot(index="seed", columns="policy", values="regret")
         there = [(base, name) for base, name in pairs if {base, name} <= set(regret)]
         gaps = {name: interval(regret[name] - regret[base]) for base, name in there}
