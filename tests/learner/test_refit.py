@@ -127,31 +127,35 @@ def test_stopping_early_is_for_one_model_at_a_time():
 _remember, _sharpened_dot = map(callable_, (kernels.remember, kernels.sharpened_dot))
 
 
-def _sharpened(pairs: np.ndarray, learned: int, slope: np.ndarray) -> np.ndarray:
+def _sharpened(pairs: tuple[np.ndarray, ...], learned: int, slope: np.ndarray) -> np.ndarray:
     """With the inverse ``2 I`` under the pairs."""
     inverses, result = empty_inverses(1, slope.size, 0.5), np.empty(slope.size)
-    _sharpened_dot(pairs, learned, tuple(inverses), np.array([0]), slope, result)
+    _sharpened_dot(*pairs, learned, tuple(inverses), np.array([0]), slope, result)
     return result
+
+
+def _no_pairs(n: int) -> tuple[np.ndarray, np.ndarray]:
+    return np.full((kernels.MEMORY + 1, 2, n), np.nan), np.full(kernels.MEMORY + 1, np.nan)
 
 
 def test_secants_reproduce_a_quadratic():
     # After as many independent pairs as dimensions, the last step maps exactly.
     rng = np.random.default_rng(1)
     root = rng.normal(size=(4, 4))
-    curvature, pairs = root @ root.T + np.eye(4), np.zeros((kernels.MEMORY + 1, 2, 4))
+    curvature, pairs = root @ root.T + np.eye(4), _no_pairs(4)
     learned = 0
     for _ in range(kernels.MEMORY + 3):
         full, before = rng.normal(size=(2, 4))
         step = 0.5 * full
-        learned = _remember(pairs, learned, full, 0.5, before, before + step @ curvature)
+        learned = _remember(*pairs, learned, full, 0.5, before, before + step @ curvature)
     assert learned == kernels.MEMORY + 3
     ahead = _sharpened(pairs, learned, step @ curvature)
     np.testing.assert_allclose(ahead, step, atol=1e-9)
 
 
 def test_a_pair_without_curvature_is_not_learned():
-    pairs, still = np.zeros((kernels.MEMORY + 1, 2, 2)), np.zeros(2)
+    pairs, still = _no_pairs(2), np.zeros(2)
     step = np.array([1.0, 0.0])
-    learned = _remember(pairs, 0, step, 1.0, still, -step)
+    learned = _remember(*pairs, 0, step, 1.0, still, -step)
     assert learned == 0
     np.testing.assert_array_equal(_sharpened(pairs, learned, np.array([3.0, 4.0])), [6.0, 8.0])

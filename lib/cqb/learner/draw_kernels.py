@@ -30,31 +30,30 @@ def survivors(mean, deviation, normals, alpha, K, room, rank):
     """
     q, N, M = normals.shape
     squares = np.zeros((N, M))
-    lower, upper, largest = np.empty(N), np.empty((q, N)), np.empty(K)
-    kth, query_upper = np.empty(q), np.empty(q)
-    floor = -np.inf
+    lower, upper, largest = np.empty(N), np.empty(N), np.empty(K)
+    query_upper, alive, floor = np.empty(q), np.empty((q, N), np.bool_), -np.inf
     for i in range(q):
         for j in range(N):
             least, most = np.inf, 0.0
             for m in range(M):
                 if i < rank:
-                    squares[j, m] += normals[i, j, m] ** 2
+                    squares[j, m] += normals[i, j, m] * normals[i, j, m]
                 least, most = min(least, squares[j, m]), max(most, squares[j, m])
             reach = alpha * deviation[i, j]
             lower[j] = mean[i, j] - reach * math.sqrt(least)
-            upper[i, j] = mean[i, j] + reach * math.sqrt(most)
-        query_upper[i] = best(upper[i], largest)
+            upper[j] = mean[i, j] + reach * math.sqrt(most)
+        query_upper[i] = best(upper, largest)
         floor = max(floor, best(lower, largest))
-        kth[i] = largest[0]
-    alive = np.zeros((q, N), np.bool_)
-    rows, last, count = 0, -1, 0
+        for j in range(N):
+            alive[i, j] = upper[j] >= largest[0] - room
+    last, count = np.int64(-1), np.int64(0)
     for i in range(q):
-        if query_upper[i] >= floor - room:
-            rows, last, count = rows + 1, i, 0
-            for j in range(N):
-                alive[i, j] = upper[i, j] >= kth[i] - room
-                count += alive[i, j]
-    return alive, last if rows == 1 and count == K else -1
+        good = query_upper[i] >= floor - room
+        last = i if good else last
+        for j in range(N):
+            alive[i, j] &= good
+            count += alive[i, j]
+    return alive, last if count == K else np.int64(-1)
 
 
 @compiled
@@ -85,7 +84,7 @@ def draws(factor, normals, j, mine, dependent):
     for p in range(m):
         diagonal = factor[p, p]
         for c in range(p):
-            factor[p, p] -= factor[p, c] ** 2
+            factor[p, p] -= factor[p, c] * factor[p, c]
         if not factor[p, p] > dependent * diagonal:
             return False, drawn
         factor[p, p] = math.sqrt(factor[p, p])

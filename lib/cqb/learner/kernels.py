@@ -62,7 +62,9 @@ def gradient(tables, models, slope):
     for k in range(K):
         j = models[k]
         start, rows = row_spans[j, 0], row_spans[j, 1]
-        change, by_row = np.zeros(rows), np.empty(rows, np.float32)
+        change, by_row = np.empty(rows), np.empty(rows, np.float32)
+        for row in range(rows):
+            change[row] = 0.0
         for cell in range(cell_spans[j, 0], cell_spans[j, 0] + cell_spans[j, 1]):
             entry, total = links[cell, 0], 1.0
             for c in range(K):
@@ -164,12 +166,12 @@ def learn_secant(inverses, s, full, share, before, after, ahead):
 
 
 @inlined
-def remember(pairs, learned, step, share, before, after):
+def remember(pairs, curves, learned, step, share, before, after):
     """Store a secant pair (step, change of gradient), unless it shows no curvature.
 
     Parameters
     ----------
-    pairs : float64 (MEMORY + 1, 2, n), where pair i has row ``i % (MEMORY + 1)``.
+    pairs, curves : float64 (MEMORY + 1, 2, n), inner products; pair i has row ``i % (MEMORY + 1)``.
     learned : pairs so far.
     share : of the step (n,) that was taken from gradient `before` to `after`.
 
@@ -177,33 +179,35 @@ def remember(pairs, learned, step, share, before, after):
     -------
     Pairs so far.
     """
-    pair = pairs[learned % (MEMORY + 1)]
+    p = learned % (MEMORY + 1)
+    along = moved = changed = 0.0
     for i in range(step.size):
-        pair[0, i], pair[1, i] = share * step[i], after[i] - before[i]
-    squares = inner(pair[0], pair[0]) * inner(pair[1], pair[1])
-    return learned + (inner(pair[0], pair[1]) > 1e-10 * math.sqrt(squares))
+        a, b = pairs[p, 0, i], pairs[p, 1, i] = share * step[i], after[i] - before[i]
+        along, moved, changed = along + a * b, moved + a * a, changed + b * b
+    curves[p] = along
+    return learned + (along > 1e-10 * math.sqrt(moved * changed))
 
 
 @inlined
-def sharpened_dot(pairs, learned, inverses, which, slope, result):
+def sharpened_dot(pairs, curves, learned, inverses, which, slope, result):
     """The inverse times a joint gradient, into `result`, sharpened by secant pairs (L-BFGS).
 
     The two-loop recursion. Positive definite whenever the base inverse is: the pairs are true secants of
     a Hessian that has only grown since.
     """
     oldest = max(0, learned - MEMORY)
-    weights, rest = np.empty(MEMORY), slope.copy()
+    weights, rest = np.empty(MEMORY + 1), slope.copy()
     for pair in range(learned - 1, oldest - 1, -1):
-        step, change = pairs[pair % (MEMORY + 1), 0], pairs[pair % (MEMORY + 1), 1]
-        weight = weights[pair - oldest] = inner(step, rest) / inner(step, change)
+        p = pair % (MEMORY + 1)
+        weight = weights[p] = inner(pairs[p, 0], rest) / curves[p]
         for i in range(rest.size):
-            rest[i] -= weight * change[i]
+            rest[i] -= weight * pairs[p, 1, i]
     base_dot(inverses, which, rest, result)
     for pair in range(oldest, learned):
-        step, change = pairs[pair % (MEMORY + 1), 0], pairs[pair % (MEMORY + 1), 1]
-        weight = weights[pair - oldest] - inner(change, result) / inner(step, change)
+        p = pair % (MEMORY + 1)
+        weight = weights[p] - inner(pairs[p, 1], result) / curves[p]
         for i in range(rest.size):
-            result[i] += weight * step[i]
+            result[i] += weight * pairs[p, 0, i]
 
 
 @inlined
@@ -220,7 +224,7 @@ def take_step(tables, models, ridge, step, before, after):
     """
     low, high, at_low, at_high = 0.0, 1.0, inner(before, step), 0.0
     enough = -ENOUGH * at_low
-    root, share, tries, side = 1.0, 0.0, 0, 0
+    root, share, tries, side = 1.0, 0.0, np.int64(0), np.int64(0)
     while True:
         move(tables, models, ridge, root - share, step)
         gradient(tables, models, after)
@@ -263,20 +267,27 @@ def descend(models, which, ridge, tolerance, overshoot, most, *arrays):
     """
     tables, inverses, theta, slopes = arrays[:10], arrays[10:], arrays[0], arrays[1]
     K, d, joint = models.size, theta.shape[1], which.size == 1
-    here, before, slope = np.empty((K, d)), np.empty(K * d), np.empty(K * d)
-    step, ahead, share = np.empty(K * d), np.empty(K * d), 0.0
-    pairs, learned = np.empty((MEMORY + 1, 2, 0 if joint else K * d)), np.int64(0)
+    here, before, slope, step = np.empty((K, d)), np.empty(K * d), np.empty(K * d), np.empty(K * d)
+    ahead, share, size, learned, passes = np.empty(K * d), 0.0, np.inf, np.int64(0), np.int64(1)
+    pairs, curves = np.empty((MEMORY + 1, 2, 0 if joint else K * d)), np.empty(MEMORY + 1)
     if K > 1:
         # The other models of their entries have moved since their own last refit.
         gradient(tables, models, slope)
     else:
         for i in range(d):
             slope[i] = slopes[models[0], i]
-    size, passes = math.sqrt(inner(slope, slope)), 1
-    if size <= tolerance:
-        return CONVERGED, passes
     while True:
-        sharpened_dot(pairs, learned, inverses, which, slope, ahead)
+        longer = math.sqrt(inner(slope, slope))
+        if passes > 1 and not longer <= overshoot * size:
+            for i in range(K * d):
+                theta[models[i // d], i % d] = here[i // d, i % d]
+            return OVERSHOT, passes
+        size = longer
+        if size <= tolerance and (K == 1 or passes == 1):
+            return CONVERGED, passes
+        if not joint and passes > 1:
+            learned = remember(pairs, curves, learned, step, share, before, slope)
+        sharpened_dot(pairs, curves, learned, inverses, which, slope, ahead)
         if joint and passes > 1:
             learn_secant(inverses, which[0], step, share, before, slope, ahead)
         if size <= tolerance or passes >= most:
@@ -287,13 +298,3 @@ def descend(models, which, ridge, tolerance, overshoot, most, *arrays):
         before, slope = slope, before
         share, tries = take_step(tables, models, ridge, step, before, slope)
         passes += tries
-        longer = math.sqrt(inner(slope, slope))
-        if not longer <= overshoot * size:
-            for i in range(K * d):
-                theta[models[i // d], i % d] = here[i // d, i % d]
-            return OVERSHOT, passes
-        size = longer
-        if K == 1 and size <= tolerance:
-            return CONVERGED, passes
-        if not joint:
-            learned = remember(pairs, learned, step, share, before, slope)
