@@ -5,9 +5,8 @@ work on the arrays of :class:`.history.History` and :class:`.lazy_inverse.LazyIn
 callers own and grow, and allocate nothing that outlives a call: `tables` are those that
 :meth:`.history.History.tables` returns, `inverses` those of :class:`.lazy_inverse.Inverses`.
 
-The first run of an installation waits for the compiler, whose time grows with the number of types that
-a function meets and with every array expression. So all K and all steering inverses share one signature,
-and sums are loops.
+The first run of an installation waits for the compiler, and longer the more types a function meets and
+the more array expressions it has. So all K and all inverses share one signature, and sums are loops.
 
 Numba's cache on disk notices a change in a function's own file only, not in functions it calls in
 other files. So no compiled function calls one of another module: what belongs to one loop is in one
