@@ -150,9 +150,11 @@ def against(ax: Axes, rows: pd.DataFrame) -> None:
     ax.plot(rows["predicted"], range(len(rows)), "|", ms=16, mew=1.6, color=ORANGE, zorder=4)
 
 
-def stacked(ax: Axes, table: pd.DataFrame, colours: Mapping[str, str]) -> None:
+def stacked(
+    ax: Axes, table: pd.DataFrame, colours: Mapping[str, str], height: float = 0.72
+) -> None:
     """Horizontal bars of parts: a row for each index of `table`, a part for each of `colours`."""
-    about = {"color": list(colours.values()), "width": 0.72, "lw": 0, "legend": False}
+    about = {"color": list(colours.values()), "width": height, "lw": 0, "legend": False}
     table[list(colours)].plot.barh(stacked=True, ax=ax, **about)
     names_down(ax, list(table.index))
 
