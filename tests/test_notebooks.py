@@ -211,7 +211,9 @@ def test_papermill_runs_it_with_other_parameters(path, tmp_path, monkeypatch):
     there = {file.name for file in drawn.iterdir() if not file.name.startswith(".")}
     assert there == {*wanted, "manifest.json"}
     for cell in code_cells(output):
-        assert all(output.get("name", "stdout") == "stdout" for output in cell["outputs"])
+        noise = [out["text"] for out in cell["outputs"] if out.get("name") == "stderr"]
+        # The first run of an installation says what it waits for.
+        assert [said for said in noise if "compiles its inner loops" not in said[0]] == []
     for name in figures_of(path):
         record = read_record(name, drawn)
         assert TINY[path.stem].items() <= record["parameters"].items()
