@@ -3,7 +3,7 @@
 Every case is a test. Those of this folder try what takes too long for ``make test``; the others are
 tests of the suite, run here again for the table.
 
-    NBVAL=20 make drills    how often the first notebook is compared with its committed outputs (2)
+    NBVAL=2 make drills    how often the first notebook is compared with its committed outputs (20)
 """
 
 from __future__ import annotations

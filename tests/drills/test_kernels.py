@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOK = "00_start_here"
-TIMES = int(os.environ.get("NBVAL", "2"))
+TIMES = int(os.environ.get("NBVAL", "20"))
 KERNELS = 8
 
 
