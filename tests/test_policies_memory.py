@@ -148,6 +148,8 @@ def test_scored_rows_lie_outside_the_pool():
     np.testing.assert_array_equal(
         rest.contexts, table.embeddings[np.setdiff1d(np.arange(len(table)), kept_out)]
     )
+    with pytest.raises(ValueError, match="test: rows: found 'rset', expected refinement or rest"):
+        source.scored_rows("test", "rset")
 
 
 @pytest.mark.parametrize("name", ["INFORMED", "ACQB-recall-rows"])

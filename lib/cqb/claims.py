@@ -176,7 +176,7 @@ def claims_table(found: pd.DataFrame) -> pd.DataFrame:
 
 
 def short(data: pd.Series) -> pd.Series:
-    """Names of data sets for the heads of columns."""
+    """Names of data sets for the heads of columns: without "(real rows)" and the number of families."""
     return data.str.replace(r" \(real rows\)|, 3 families", "", regex=True)
 
 

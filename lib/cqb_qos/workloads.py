@@ -3,8 +3,8 @@
 The length of a response is that of the recorded (or generated) answer of the expert that serves it. So a
 workload fixes all randomness, and every policy meets the same requests.
 
-Generated arrivals may have bursts; generated requests have eight topics. Each part is drawn from a
-stream of its own (:mod:`cqb.streams`): loads of one seed have the same requests, rates stretch gaps.
+Generated arrivals may have bursts, and generated requests have eight topics. Each part has a stream of
+its own (:mod:`cqb.streams`): loads of one seed share their requests, and a rate stretches their gaps.
 """
 
 from __future__ import annotations

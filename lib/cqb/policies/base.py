@@ -135,12 +135,19 @@ class RunSource:
 
         ACQB-CL uses the refinement set too (arXiv 2602.02061). No online policy would have the rest.
         Utilities are stretched over these rows alone.
+
+        Raises
+        ------
+        ValueError
+            `which` is neither of the two, or there is no table (:meth:`table`); the message names it.
         """
         table = self.table(policy)
         split = split_rows(table, self.seed, pool_size=self.pool_size)
-        rows = split.refinement
-        if which == "rest":
-            rows = np.setdiff1d(np.arange(len(table)), np.concatenate([split.pool, rows]))
+        used = np.concatenate([split.pool, split.refinement])
+        known = {"refinement": split.refinement, "rest": np.setdiff1d(np.arange(len(table)), used)}
+        if which not in known:
+            raise ValueError(f"{policy}: rows: found {which!r}, expected {' or '.join(known)}")
+        rows = known[which]
         return ScoredRows(table.embeddings[rows], departure_odds(table.utility(self.lam)[rows]))
 
 
