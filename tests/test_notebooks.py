@@ -351,7 +351,8 @@ def test_executed_copies_carry_the_outputs_and_the_sources_stay(checkout, capfd)
     assert (checkout / "notebooks" / "drawn.txt").read_text() == "1"
     said, noise = capfd.readouterr()  # of the kernels, too
     assert f"executed notebooks: {checkout / 'figures' / 'notebooks'}" in said
-    assert noise == ""
+    # libzmq may say so, and abort, where a kernel that has finished its work closes its sockets.
+    assert [line for line in noise.splitlines() if "signaler.cpp" not in line] == []
 
 
 @pytest.mark.slow
