@@ -163,7 +163,7 @@ def test_memory_reaches_what_no_memoryless_policy_can():
     # model 3.10. At rate .34 (memoryless capacity .32) the queue must stay short. About 500 queries:
     # standard error of the mean .06, so 2.8 is five of them below RANDOM.
     world = hidden_fit(4, 0.99, 0.1, 0.34).environment
-    # All queries share one text, so a patience with texts would say nothing of a query.
+    # All queries share one text, so what the text has failed says nothing of a query.
     service, draws = _service(world, 1, 1500, 0.34), draw(Streams(3), world.pool_size, 0.34, 1500)
     policy = acqb_recall(service, Streams(3), sampling=0.8, patience=10**6)
     run = simulate(world, policy, 1, draws)
@@ -236,20 +236,46 @@ def recall(n_models: int, K: int = 1, **changes) -> MemoryLearner:
     return acqb_recall(service, Streams(3), **{"sampling": 0.0, **changes})
 
 
-@pytest.mark.parametrize("patience", [PATIENCE, 1000])
+@pytest.mark.parametrize("patience", [PATIENCE, 8, 1000])
 def test_a_prompt_that_keeps_failing_is_offered_every_model(patience):
     # Model 0 is by far the best, and this policy believes that nothing persists: it is locked in. After
-    # 8 failures the models that have failed the prompt least take their turns.
+    # its patience the models that have failed the prompt least take their turns.
     policy = recall(4, patience=patience, prior=Prior(hypotheses=(FRESH,)))
     for query in range(200):
         policy.filter.arrive([query], [query % 3])
         policy.observe(1, query, query % 3, (0,), 0)
     offered = []
-    for t in range(PATIENCE + 3):
+    for t in range(11):
         offered.append(policy.choose(t, Waiting([500], [3], [3], False)).assortment[0])
         policy.observe(t, 500, 3, offered[-1:], RETRY)
-    assert offered[:PATIENCE] == [0] * PATIENCE
-    assert set(offered[PATIENCE:]) == ({1, 2, 3} if patience == PATIENCE else {0})
+    assert offered[:patience] == [0] * len(offered[:patience])
+    assert set(offered[patience : patience + 3]) == (set() if patience == 1000 else {1, 2, 3})
+
+
+def test_a_query_is_valued_at_the_models_that_it_may_still_be_offered():
+    # Model 0 nearly always helps, the others seldom. Prompt 3, which model 0 has failed, must take one
+    # of the others, so prompt 2 goes first: the policy still thinks the same of model 0 on both.
+    policy = recall(3, prior=Prior(hypotheses=(FRESH,)))
+    for query in range(200):
+        policy.filter.arrive([query], [0])
+        policy.observe(1, query, 0, (query % 3,), 0 if query % 3 == 0 else RETRY)
+    policy.filter.arrive([500], [3])
+    policy.observe(1, 500, 3, (0,), RETRY)
+    choice = policy.choose(2, Waiting([500, 501], [3, 2], [3, 2], False))
+    assert choice == Decision(1, (0,))
+
+
+@pytest.mark.parametrize(
+    ("retrials", "barred"),
+    [((), []), (((0, 1),), [0, 1]), (((0, 1), (2, 3)), []), (((0, 1), (0, 2)), [0, 1, 2])],
+)
+def test_models_that_have_failed_more_often_than_K_others_are_barred(retrials, barred):
+    policy = recall(5, K=2)
+    for assortment in retrials:
+        policy.filter.arrive([7], [1])
+        policy.observe(1, 7, 1, assortment, RETRY)
+    expected = [[j in barred for j in range(5)], [False] * 5]
+    assert policy._barred([1, 2]).tolist() == expected
 
 
 @pytest.mark.parametrize("K", [1, 2])
@@ -260,11 +286,11 @@ def test_a_draw_of_intercepts_shifts_all_queries_alike(K):
     plain, before = policy.filter.latent(at, live)
     drawn, left = policy._drawn(5, at, live)
     z = Streams(3).rounds("posterior").at(5).standard_normal(3)
-    # A priori the intercept has variance 1; an assortment of K draws at a K-th of the scale.
-    expected = np.broadcast_to(0.8 / K * z, (3, 3))[:, None, :]
+    # A priori the intercept has variance 1/4; an assortment of K draws at a K-th of the scale.
+    expected = np.broadcast_to(0.5 * 0.8 / K * z, (3, 3))[:, None, :]
     np.testing.assert_allclose(drawn - plain, np.broadcast_to(expected, drawn.shape))
     # The context's own part (.1 squared) and what is left of the intercept stay as doubt.
-    np.testing.assert_allclose(left - before, 0.01 + 1.0 - (0.8 / K) ** 2)
+    np.testing.assert_allclose(left - before, 0.01 + 0.25 * (1.0 - (0.8 / K) ** 2))
 
 
 def test_the_variance_of_an_intercept_follows_the_posterior():
@@ -276,4 +302,4 @@ def test_the_variance_of_an_intercept_follows_the_posterior():
     direct = theta.of(policy.filter._features(np.zeros(4)))[1]
     np.testing.assert_allclose(policy.filter.intercept_variance, direct)
     assert direct[1] < first[1]
-    assert direct[0] == first[0] == 1.0
+    assert direct[0] == first[0] == 0.25

@@ -11,7 +11,7 @@ from .checks import whole
 from .simulate import RETRY, Trajectory
 
 LONG_WAIT = 100  # rounds
-OFTEN = 20  # serves of a prompt by which every model that could answer it should have been offered
+OFTEN = 20  # serves of a prompt by which a model that could answer it should have been offered
 REFERENCE = "ORACLE"  # whose queue the queue-length regret is measured from
 KEYS = ["dataset", "stand_in", "K", "lam", "arrival_rate", "policy", "seed", "t"]
 MEASURES = ["regret", "queue", "gap", "queue_mean", "repeat_share", "dollars"]
@@ -94,8 +94,9 @@ def add_gap(tidy: pd.DataFrame, reference: str = REFERENCE) -> pd.DataFrame:
 def lock_ins(trajectory: Trajectory, odds: np.ndarray) -> dict[str, int]:
     """How many prompts were served often in a run while a model that could answer them never was.
 
-    A prompt is a pool entry, and often is :data:`OFTEN` serves or more, over all its arrivals. A model
-    could answer a prompt that it departs more often than not, with odds above 1 if offered alone.
+    A prompt is a pool entry. Often is :data:`OFTEN` serves or more, over all its arrivals, and as many
+    as every model needs to be offered once. A model could answer a prompt that it departs more often
+    than not, with odds above 1 if offered alone.
 
     Parameters
     ----------
@@ -109,7 +110,8 @@ def lock_ins(trajectory: Trajectory, odds: np.ndarray) -> dict[str, int]:
     served = trajectory.row >= 0
     row, offered = trajectory.row[served], np.zeros(odds.shape, bool)
     offered[row[:, None], trajectory.assortment[served]] = True
-    often, able = np.bincount(row, minlength=len(odds)) >= OFTEN, odds > 1.0
+    enough = max(OFTEN, odds.shape[1] / trajectory.assortment.shape[1])
+    often, able = np.bincount(row, minlength=len(odds)) >= enough, odds > 1.0
     missed, tried = (able & ~offered).any(axis=1), (able & offered).any(axis=1)
     return {
         "lock_ins": int((often & missed).sum()),

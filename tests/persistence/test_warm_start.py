@@ -24,8 +24,8 @@ def test_scored_rows_give_parameters_and_correlations_and_weigh_no_hypothesis():
     x, good = np.tile([0.0, 1.0], (60, 1)), np.arange(60) % 3 > 0
     rates = np.where(np.column_stack([good, good, ~good]), 0.99, 0.1)
     filter_ = studied(x, x, rates, Prior())
-    utility = filter_.utilities.theta @ [0.0, 0.1, 1.0]
-    assert utility[0] > 0.2 > -0.2 > utility[2]
+    utility = filter_.utilities.theta @ [0.0, 0.1, 0.5]  # scales of text and intercept
+    assert utility[0] > 0.1 > -0.1 > utility[2]
     np.testing.assert_allclose(utility[0], utility[1], atol=0.05)
     np.testing.assert_allclose(filter_.weights, 1 / len(HYPOTHESES))
     persists = filter_.covariance[1] / filter_.share[1]

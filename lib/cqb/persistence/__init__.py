@@ -89,5 +89,5 @@ class Prior:
     """
 
     context: float = 0.1
-    intercept: float = 1.0
+    intercept: float = 0.5
     hypotheses: tuple[Persistence, ...] = HYPOTHESES

@@ -5,13 +5,14 @@ b = 0). :mod:`cqb.persistence` holds the posterior of both parts and of the hypo
 belongs to the query or to its prompt, or is not there. The waiting query with the largest posterior
 departure rate is served.
 
-The text is trusted little, and only the models' intercepts are drawn. A prompt that has failed
-:data:`PATIENCE` times too often is offered the models that have failed it least. ACQB-recall starts from
-nothing, ACQB-recall-rows from the refinement rows.
+The text is trusted little, and only the models' intercepts are drawn. A model that has failed a prompt
+more often than K others is not offered to it (:data:`PATIENCE`). ACQB-recall starts from nothing,
+ACQB-recall-rows from the refinement rows.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
@@ -27,7 +28,7 @@ from .ts_memory import Outcomes
 
 # Hypotheses below this weight take no part in a choice.
 NEGLIGIBLE = 1e-4
-PATIENCE = 8  # retrials of a prompt less its picks, for each model of an assortment
+PATIENCE = 1  # failures of a prompt, for each model of an assortment, before models are barred
 
 
 class MemoryLearner:
@@ -40,8 +41,8 @@ class MemoryLearner:
     ----------
     sampling : scale of the draw of the intercepts, 1 / K-th of it for an assortment of K, which explores
         by itself. 1 is Thompson sampling, 0 serves the posterior mean rate.
-    patience : a prompt with at least K times so many more retrials than picks is offered the models that
-        have failed it least (:class:`.ts_memory.Outcomes`), so that none is left untried.
+    patience : once models have failed a prompt K times so often (net of their picks), those that have
+        failed it more often than K others are barred from it, so that none is left untried.
     """
 
     def __init__(
@@ -62,13 +63,16 @@ class MemoryLearner:
         live = weights > NEGLIGIBLE
         weights = weights[live] / weights[live].sum()
         mean, variance = self._drawn(t, at, live)
-        chosen, retrial = self._assortments(at, live, weights, mean, variance)
+        barred = self._barred(waiting.context)
+        chosen, retrial = self._assortments(at, live, weights, mean, variance, barred)
         place = int(np.argmin(retrial))
-        assortment = chosen[place]
-        failed = self._outcomes.excess((), waiting.context[place : place + 1])[0]
-        if failed.sum() >= self._patience * self._K:
-            assortment = np.lexsort((-weights @ mean[place], failed))[: self._K]
-        return Decision(place, tuple(sorted(assortment.tolist())))
+        return Decision(place, tuple(sorted(chosen[place].tolist())))
+
+    def _barred(self, contexts: Sequence[int]) -> np.ndarray:
+        """(q, N): models that have failed the prompt more often than K others; at least K are left."""
+        failed = self._outcomes.excess((), contexts)
+        enough = np.maximum(failed, 0.0).sum(axis=1) >= self._patience * self._K
+        return enough[:, None] & (failed > np.sort(failed, axis=1)[:, self._K - 1, None])
 
     def _drawn(self, t: int, at: np.ndarray, live: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Means after a draw of the intercepts, and the variances left: (q, H, N) each."""
@@ -85,14 +89,14 @@ class MemoryLearner:
         weights: np.ndarray,
         mean: np.ndarray,
         variance: np.ndarray,
+        taken: np.ndarray,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Each query's K models, (q, K), and the probability that all of them fail, (q,)."""
+        """Each query's K models that are not yet `taken`, (q, K), and the chance that all fail, (q,)."""
         low, high = self.filter.low[live][:, None], self.filter.high[live][:, None]
         rows = np.arange(at.size)
         weight = np.tile(weights, (at.size, 1))
         retrial = np.ones(at.size)
         chosen = np.empty((at.size, self._K), np.int64)
-        taken = np.zeros((at.size, self._N), bool)
         for k in range(self._K):
             rates = low + (high - low) * ndtr(mean / np.sqrt(variance))
             mixed = np.where(taken, -1.0, np.einsum("qh,qhj->qj", weight, rates))
