@@ -135,14 +135,15 @@ def test_the_aim_is_missed_by_too_little_and_above_is_counted(only_nothing, ours
 
 
 def test_closeness_is_to_the_best_rule_of_each_setting(only_nothing):
-    rules = {"TS-memory": 100.0, "TS-memory-prompt": 100.0, "ACQB-tuned": 50.0}
+    rules = {"TS-memory": 100.0, "ACQB-tuned": 50.0, "INFORMED": 20.0}
     once = made_up(75.0, rules, spread=0.0)
-    rules |= {"TS-memory-prompt": 25.0}
+    rules |= {"TS-memory-prompt": 25.0, "INFORMED-prompt": 5.0}
     recurring = made_up(75.0, rules, spread=0.0).assign(regime=RECURRING)
-    once = once[once["policy"] != "TS-memory-prompt"]
     found = verdict.closeness(pd.concat([once, recurring])).loc[bar.NOTHING]
     assert found.columns.tolist() == ["mean", "min", "max"]
     assert found.loc["TS-memory-prompt"].tolist() == [1.5, 1.0, 2.0]
     assert found.loc["ACQB-tuned"].tolist() == [1.5, 1.0, 2.0]
     assert found.loc["ACQB-recall"].tolist() == [2.25, 1.5, 3.0]
+    assert found.loc["INFORMED-prompt"].tolist() == [0.3, 0.2, 0.4]  # a reference, and no rule
     assert found.index[-1] == "TS-memory"
+    assert "INFORMED" not in found.index

@@ -38,5 +38,5 @@ def test_waits_are_shares_and_the_figure_shows_both(found):
 
 def test_tasks_are_named_by_what_differs():
     tasks = bursts.STUDIES["bursts"].tasks
-    assert len({str(task) for task in tasks}) == len(tasks) == 100
+    assert len({str(task) for task in tasks}) == len(tasks) == 120
     assert str(bursts.burst("Bernoulli", "ORACLE", 7)) == "ORACLE, Bernoulli, seed 7"

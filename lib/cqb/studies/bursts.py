@@ -18,7 +18,7 @@ from .experiments import PARETOBANDIT
 
 VERSION = 1
 KINDS = ("Bernoulli", "Azure trace")
-POLICIES = (REFERENCE, "ACQB", "ACQB-tuned", "TS-memory", "RANDOM")
+POLICIES = (REFERENCE, "ACQB", "ACQB-tuned", "ACQB-recall", "TS-memory", "RANDOM")
 CELL = Cell(1, 0.0, 0.6)
 SEEDS = tuple(range(42, 52))
 

@@ -35,7 +35,7 @@ from ..study import Study
 from ..tables import select
 from .experiments import BEYOND
 
-VERSION = 1
+VERSION = 2
 FRESH, RECORDED = "fresh draws", "recorded answers"
 KINDS = (FRESH, RECORDED)
 ATTEMPTS = 100  # behind each pass rate

@@ -75,7 +75,7 @@ TASKS = tuple(
 STUDIES = (
     Study(
         "robust-paretobandit",
-        1,
+        2,
         "paretobandit",
         TASKS,
         run,
