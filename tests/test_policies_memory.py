@@ -266,14 +266,25 @@ def test_a_query_is_valued_at_the_models_that_it_may_still_be_offered():
 
 
 @pytest.mark.parametrize(
-    ("retrials", "barred"),
-    [((), []), (((0, 1),), [0, 1]), (((0, 1), (2, 3)), []), (((0, 1), (0, 2)), [0, 1, 2])],
+    ("K", "rounds", "barred"),
+    [
+        (2, [], []),
+        (2, [((0, 1), RETRY)], [0, 1]),
+        (2, [((0, 1), RETRY), ((2, 3), RETRY)], []),  # only one model has failed less
+        (2, [((0, 1), RETRY), ((0, 2), RETRY)], [0, 1, 2]),
+        (2, [((0, 1), 0)], []),  # no failure yet
+        (2, [((0, 1), RETRY), ((0, 1), 0)], []),  # one net failure is not K
+        (2, [((0, 1), RETRY), ((2, 3), RETRY), ((0, 2), 0)], [1, 2, 3]),
+        (1, [((0,), RETRY), ((1,), 1)], [0, 2, 3, 4]),  # what has answered it comes first
+        (1, [((0,), RETRY), ((1,), 1), ((1,), RETRY)], [0]),
+        (1, [((j,), RETRY) for j in range(5)], []),
+    ],
 )
-def test_models_that_have_failed_more_often_than_K_others_are_barred(retrials, barred):
-    policy = recall(5, K=2)
-    for assortment in retrials:
-        policy.filter.arrive([7], [1])
-        policy.observe(1, 7, 1, assortment, RETRY)
+def test_models_that_have_failed_more_often_than_K_others_are_barred(K, rounds, barred):
+    policy = recall(5, K)
+    for t, (assortment, pick) in enumerate(rounds):
+        policy.filter.arrive([t], [1])
+        policy.observe(t, t, 1, assortment, pick)
     expected = [[j in barred for j in range(5)], [False] * 5]
     assert policy._barred([1, 2]).tolist() == expected
 

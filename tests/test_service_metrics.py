@@ -93,12 +93,11 @@ def test_lock_ins_are_prompts_served_often_without_a_model_that_could_answer():
     assert lock_ins(run, odds) == {"lock_ins": 3, "unanswered": 2}
 
 
+@pytest.mark.parametrize("K", [1, 2])
 @pytest.mark.parametrize(("serves", "expected"), [(24, 0), (25, 1)])
-def test_a_lock_in_needs_enough_serves_to_offer_every_model(serves, expected):
-    odds, nobody = np.full((1, 25), 9.0), [[-1]]
-    run = trajectory(
-        [-1, *[0] * serves], nobody + [[0]] * serves, [IDLE, *[RETRY] * serves], [0], [0]
-    )
+def test_a_lock_in_needs_enough_serves_to_offer_every_model(K, serves, expected):
+    odds, same = np.full((1, 25 * K), 9.0), [[-1] * K, *[list(range(K))] * serves]
+    run = trajectory([-1, *[0] * serves], same, [IDLE, *[RETRY] * serves], [0], [0])
     assert lock_ins(run, odds) == {"lock_ins": expected, "unanswered": 0}
 
 

@@ -94,9 +94,9 @@ def add_gap(tidy: pd.DataFrame, reference: str = REFERENCE) -> pd.DataFrame:
 def lock_ins(trajectory: Trajectory, odds: np.ndarray) -> dict[str, int]:
     """How many prompts were served often in a run while a model that could answer them never was.
 
-    A prompt is a pool entry. Often is :data:`OFTEN` serves or more, over all its arrivals, and as many
-    as every model needs to be offered once. A model could answer a prompt that it departs more often
-    than not, with odds above 1 if offered alone.
+    A prompt is a pool entry. Often is at least :data:`OFTEN` serves, and at least N / K, over all its
+    arrivals. A model could answer a prompt that it departs more often than not, with odds above 1 if
+    offered alone.
 
     Parameters
     ----------

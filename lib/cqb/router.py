@@ -28,7 +28,7 @@ from .simulate import RETRY, Assortment, Waiting, check_assortment_size
 from .state import capture, restore
 from .streams import Streams
 
-FORMAT = "cqb router 1"
+FORMAT = "cqb router 2"
 Id = str | int
 
 

@@ -28,7 +28,7 @@ from .ts_memory import Outcomes
 
 # Hypotheses below this weight take no part in a choice.
 NEGLIGIBLE = 1e-4
-PATIENCE = 1  # failures of a prompt, for each model of an assortment, before models are barred
+PATIENCE = 1  # net failures of a prompt, for each of the K models, before models are barred
 
 
 class MemoryLearner:
@@ -41,8 +41,9 @@ class MemoryLearner:
     ----------
     sampling : scale of the draw of the intercepts, 1 / K-th of it for an assortment of K, which explores
         by itself. 1 is Thompson sampling, 0 serves the posterior mean rate.
-    patience : once models have failed a prompt K times so often (net of their picks), those that have
-        failed it more often than K others are barred from it, so that none is left untried.
+    patience : after this many times K failures of a prompt, net of each model's picks, the models that
+        have failed it more often than K others are barred. At K = 1 a prompt that keeps failing is so
+        offered every model in turn; at K = 2 two that fail equally often are not barred.
     """
 
     def __init__(

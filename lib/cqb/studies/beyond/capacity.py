@@ -32,8 +32,8 @@ from ...synthetic import hidden_fit
 from ...theory import laws
 
 POLICIES_COMPARED = (
-    *("ORACLE", "ACQB", "ACQB-tuned", "ACQB-recall"),
-    *("TS-memory", "CYCLE", "INFORMED", "RANDOM"),
+    *("ORACLE", "ACQB", "ACQB-tuned", "ACQB-P-tuned-prompt", "ACQB-recall"),
+    *("TS-memory", "TS-memory-prompt", "CYCLE", "INFORMED", "RANDOM"),
 )
 # Which closed form of :data:`cqb.theory.laws.RULES` belongs to a policy.
 CLOSED_FORM = {"ORACLE": "oracle", "RANDOM": "RANDOM", "CYCLE": "cycle by mean score"}

@@ -64,7 +64,7 @@ def closeness(rows: pd.DataFrame) -> pd.DataFrame:
 
     The columns are the mean, the least and the largest ratio of mean regrets over the settings. Where no
     prompt comes twice, a rule "-prompt" is the rule by query, whose regret it has there. In each class
-    :data:`KNOWS_MORE` shows how much there is to win.
+    :data:`KNOWS_MORE` shows what far more knowledge is worth to a rule.
     """
     means = finals(rows).groupby([*SETTING, "policy"])["regret"].mean().unstack()
     for name in means.filter(like="-prompt"):
@@ -98,9 +98,9 @@ def verdicts(rows: pd.DataFrame) -> pd.DataFrame:
     for known, group in standings(rows).groupby("knowledge", sort=False):
         low, high = np.quantile(resampled(rows, known), [0.025, 0.975])
         ratio, above = group["ratio"].mean(), int((group["significant"] & (group["low"] > 0)).sum())
-        reached = bool(ratio <= AIM and high < 1.0 and above == 0)
-        values = (known, len(group), ratio, low, high, above)
-        found.append((*values, int(group["lock_ins"].sum()), reached))
+        stuck = int(group["lock_ins"].sum())
+        reached = bool(ratio <= AIM and high < 1.0 and above == stuck == 0)
+        found.append((known, len(group), ratio, low, high, above, stuck, reached))
     return pd.DataFrame(found, columns=JUDGED)
 
 
