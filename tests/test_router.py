@@ -211,15 +211,15 @@ def test_every_damaged_byte_is_noticed(written):
 def test_foreign_and_older_files_are_named(written, tmp_path):
     arrays = load(written.read_bytes())
 
-    def rewritten(arrays, form="cqb router 1"):
+    def rewritten(arrays, form="cqb router 2"):
         about = {"format": form, "sha256": content_hash(arrays)}
         written.write_bytes(save(arrays, about))
 
     save_file({"x": np.ones(2)}, written)
-    with pytest.raises(ValueError, match="found format None, expected 'cqb router 1'"):
+    with pytest.raises(ValueError, match="found format None, expected 'cqb router 2'"):
         Router.load(written)
-    rewritten(arrays, "cqb router 0")
-    with pytest.raises(ValueError, match="found format 'cqb router 0', expected 'cqb router 1'"):
+    rewritten(arrays, "cqb router 1")
+    with pytest.raises(ValueError, match="found format 'cqb router 1', expected 'cqb router 2'"):
         Router.load(written)
     record = json.loads(arrays["record"].tobytes())
     del record["policy"]["object"]["_information"]
