@@ -252,6 +252,26 @@ def test_a_prompt_that_keeps_failing_is_offered_every_model(patience):
     assert set(offered[patience : patience + 3]) == (set() if patience == 1000 else {1, 2, 3})
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_no_prompt_is_locked_in(seed):
+    # While one model has not been offered, each other has failed the prompt at most once more often than
+    # it was picked. So after N net failures all have been offered, however lucky some were, and although
+    # this policy believes that model 0 is by far the best and that nothing persists.
+    N, luck = 5, np.random.default_rng(seed)
+    policy = recall(N, prior=Prior(hypotheses=(FRESH,)))
+    for query in range(100):
+        policy.filter.arrive([query], [query % 3])
+        policy.observe(1, query, query % 3, (0,), 0)
+    offered, failures, query = set(), 0, 500
+    while failures < N:
+        (j,) = policy.choose(query, Waiting([query], [3], [3], False)).assortment
+        pick = j if luck.random() < 0.3 else RETRY
+        policy.observe(query, query, 3, (j,), pick)
+        offered.add(j)
+        failures, query = failures + (1 if pick == RETRY else -1), query + (pick != RETRY)
+    assert len(offered) == N
+
+
 def test_a_query_is_valued_at_the_models_that_it_may_still_be_offered():
     # Model 0 nearly always helps, the others seldom. Prompt 3, which model 0 has failed, must take one
     # of the others, so prompt 2 goes first: the policy still thinks the same of model 0 on both.

@@ -42,8 +42,9 @@ class MemoryLearner:
     sampling : scale of the draw of the intercepts, 1 / K-th of it for an assortment of K, which explores
         by itself. 1 is Thompson sampling, 0 serves the posterior mean rate.
     patience : after this many times K failures of a prompt, net of each model's picks, the models that
-        have failed it more often than K others are barred. At K = 1 a prompt that keeps failing is so
-        offered every model in turn; at K = 2 two that fail equally often are not barred.
+        have failed it more often than K others are barred. At K = 1 and a patience of 1, a prompt that
+        was retried N times more often than picked has so been offered every model; at K = 2 two models
+        that fail equally often are not barred.
     """
 
     def __init__(
