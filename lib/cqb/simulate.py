@@ -105,34 +105,35 @@ def simulate(
         K is not in [1, N), or the policy serves a position or an assortment that does not exist.
     """
     check_assortment_size(K, environment.n_models)
-    T = draws.outcome.size
-    log = _Log(T, K, environment)
-    queue = list(range(len(start)))
-    rows = [int(r) for r in start]
-    log.admit(rows, 0)
-    log.queue[0] = len(rows)
-    context_of = environment.context_of.tolist()
+    T, odds, outcomes = draws.outcome.size, environment.odds.tolist(), draws.outcome.tolist()
+    best, context_of = environment.departure_rates(K).tolist(), environment.context_of.tolist()
     arrives, arriving = draws.arrives.tolist(), draws.row.reshape(T, -1).tolist()
-    fresh = False
+    rows, arrived = [int(r) for r in start], [0] * len(start)
+    queue, fresh = list(range(len(start))), False
+    served: list[tuple[int, Assortment, int, bool, float]] = []
     for t in range(1, T + 1):
         if queue:
             here = [rows[q] for q in queue]
             waiting = Waiting(list(queue), [context_of[r] for r in here], here, fresh)
             decision = policy.choose(t, waiting)
             _check_decision(decision, len(queue), K, environment.n_models)
-            pick = log.serve(t, waiting, decision, draws.outcome[t - 1])
-            query, context = queue.pop(decision.position), waiting.context[decision.position]
-            policy.observe(t, query, context, decision.assortment, pick)
+            position, assortment, forced = decision
+            query, context = queue.pop(position), waiting.context[position]
+            rate, pick = _response(odds[rows[query]], assortment, outcomes[t - 1])
+            regret = max(best[r] for r in waiting.row) - rate
+            served.append((query, assortment, pick, forced, regret))
+            policy.observe(t, query, context, assortment, pick)
             if pick == RETRY:
                 queue.append(query)
+        else:
+            served.append((-1, (-1,) * K, IDLE, False, 0.0))
         fresh = arrives[t - 1] > 0
         if fresh:
             new = arriving[t - 1][: arrives[t - 1]]
             queue += range(len(rows), len(rows) + len(new))
             rows += new
-            log.admit(new, t)
-        log.queue[t] = len(queue)
-    return log.trajectory()
+            arrived += [t] * len(new)
+    return trajectory(rows, arrived, *map(np.array, zip(*served, strict=True)))
 
 
 def check_assortment_size(K: int, n_models: int) -> None:
@@ -151,56 +152,57 @@ def _check_decision(decision: Decision, waiting: int, K: int, n_models: int) -> 
         raise ValueError(f"decision: found assortment {assortment}, {expected}")
 
 
-class _Log:
-    """Collects the records of a run, and draws the users' choices."""
+def _response(odds: list[float], offered: Assortment, outcome: float) -> tuple[float, int]:
+    """An assortment's departure rate and the user's choice: outcome 0, the retrial, comes first."""
+    weights = [odds[j] for j in offered]
+    total = 1.0 + sum(weights)
+    pick, edge = RETRY, 1.0
+    for model, weight in zip(offered, weights, strict=True):
+        if outcome * total < edge:
+            break
+        pick, edge = model, edge + weight
+    return 1.0 - 1.0 / total, pick
 
-    def __init__(self, T: int, K: int, environment: Environment) -> None:
-        self._odds = environment.odds.tolist()
-        self._best = environment.departure_rates(K).tolist()
-        self.queue = np.zeros(T + 1, np.int32)
-        self.regret = np.zeros(T)
-        self.query = np.full(T, -1, np.int32)
-        self.row = np.full(T, -1, np.int32)
-        self.assortment = np.full((T, K), -1, np.int16)
-        self.pick = np.full(T, IDLE, np.int16)
-        self.forced, self.retrial, self.repeat = np.zeros((3, T), bool)
-        self._arrived: list[int] = []
-        self._departed: list[int] = []
-        self._failed: dict[int, set[int]] = {}
 
-    def admit(self, rows: list[int], t: int) -> None:
-        self._arrived += [t] * len(rows)
-        self._departed += [0] * len(rows)
+def trajectory(
+    rows: Sequence[int],
+    arrived: Sequence[int],
+    query: np.ndarray,
+    assortment: np.ndarray,
+    pick: np.ndarray,
+    forced: np.ndarray,
+    regret: np.ndarray,
+) -> Trajectory:
+    """The whole record of a run, from what happened in its rounds.
 
-    def serve(self, t: int, waiting: Waiting, decision: Decision, outcome: float) -> int:
-        """Record round t and return the user's choice: outcome 0, the retrial, comes first."""
-        i, (place, offered, _) = t - 1, decision
-        query, row = waiting.query[place], waiting.row[place]
-        odds = [self._odds[row][j] for j in offered]
-        total = 1.0 + sum(odds)
-        self.regret[i] = max(self._best[r] for r in waiting.row) - (1.0 - 1.0 / total)
-        pick, edge = RETRY, 1.0
-        target = outcome * total
-        for model, weight in zip(offered, odds, strict=True):
-            if target < edge:
-                break
-            pick, edge = model, edge + weight
-        failed = self._failed.get(query)
-        if failed is not None:
-            self.retrial[i] = True
-            self.repeat[i] = not failed.isdisjoint(offered)
-        if pick == RETRY:
-            self._failed[query] = set(offered) | (failed or set())
-        else:
-            self._departed[query] = t
-        self.query[i], self.row[i], self.pick[i] = query, row, pick
-        self.assortment[i], self.forced[i] = offered, decision.forced
-        return pick
+    Parameters
+    ----------
+    rows, arrived : (n,) the pool entry of each query, and the round in which it arrived.
+    query, assortment, pick, forced, regret : as in :class:`Trajectory`, of any integer type.
+    """
+    busy, gone = query >= 0, pick >= 0
+    arrived, departed = np.array(arrived, np.int32), np.zeros(len(arrived), np.int32)
+    departed[query[gone]] = np.flatnonzero(gone) + 1
+    come = np.bincount(arrived, minlength=query.size + 1).cumsum()
+    # A query that is served again was failed by every model that it was offered before.
+    offers = query[:, None] * (assortment.max() + 1) + assortment
+    return Trajectory(
+        queue=(come - np.append(0, gone.cumsum())).astype(np.int32),
+        regret=np.maximum(regret, 0.0),
+        query=query.astype(np.int32),
+        row=np.append(rows, -1)[query].astype(np.int32),
+        assortment=assortment.astype(np.int16),
+        pick=pick.astype(np.int16),
+        forced=forced,
+        retrial=busy & _again(query),
+        repeat=busy & _again(offers).any(axis=1),
+        arrived=arrived,
+        departed=departed,
+    )
 
-    def trajectory(self) -> Trajectory:
-        recorded = {name: value for name, value in vars(self).items() if not name.startswith("_")}
-        return Trajectory(
-            **recorded | {"regret": np.maximum(self.regret, 0.0)},
-            arrived=np.array(self._arrived, np.int32),
-            departed=np.array(self._departed, np.int32),
-        )
+
+def _again(values: np.ndarray) -> np.ndarray:
+    """Whether an earlier entry has the same value: bool, of the same shape."""
+    again = np.ones(values.size, bool)
+    again[np.unique(values, return_index=True)[1]] = False
+    return again.reshape(values.shape)

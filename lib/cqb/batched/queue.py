@@ -15,7 +15,7 @@ import numpy as np
 
 from .. import arrays, mnl
 from ..environment import Draws, Environment
-from ..simulate import IDLE, RETRY, Trajectory
+from ..simulate import IDLE, RETRY, Trajectory, trajectory
 
 Array = Any
 
@@ -95,7 +95,7 @@ class Queues:
         self._xp = arrays.namespace(like)
         self._device = {"device": array_api_compat.device(like)}
         self._draws, self._T = draws, draws[0].outcome.size
-        rows = [one.row[one.arrives.astype(bool)] for one in draws]
+        self._rows = rows = [one.row[one.arrives.astype(bool)] for one in draws]
         found = [
             _numbered(world.context_of[row]) for world, row in zip(environments, rows, strict=True)
         ]
@@ -124,21 +124,24 @@ class Queues:
         ints = {"dtype": xp.int64, **self._device}
         queue, length = xp.full((R, 1), -1, **ints), xp.zeros((R,), **ints)
         fresh = xp.zeros((R,), dtype=xp.bool, **self._device)
-        log = _Log(self, R, self._T)
+        rounds = []
         for t in range(1, self._T + 1):
             waiting = self._waiting(queue, length, fresh)
             choice = rule.choose(t, waiting)
             served = self._serve(t, waiting, choice)
-            log.add(t, waiting, choice, served)
+            rounds.append(self._happened(waiting, choice, served))
             rule.observe(t, served)
             fresh = self._arrives[:, t - 1]
             back = served.busy & (served.pick == RETRY)
             joining = [(back, served.query), (fresh, self._number[:, t - 1])]
             queue, length = self._advance(queue, length, choice.place, served.busy, joining)
-            log.queue[:, t] = length
-            width = self._ask(length, rule)
-            queue = queue[:, :width]
-        return log.trajectories(self._draws)
+            queue = queue[:, : self._ask(length, rule)]
+        columns = zip(*rounds, strict=True)
+        found = [arrays.to_numpy(xp.stack(column, axis=1)) for column in columns]
+        arrived = [np.flatnonzero(one.arrives) + 1 for one in self._draws]
+        return [
+            trajectory(self._rows[r], arrived[r], *(part[r] for part in found)) for r in range(R)
+        ]
 
     def _ask(self, length: Array, rule: Rule) -> int:
         """The longest queue, at least 1; refits end before the answer. The one wait for the host."""
@@ -176,6 +179,19 @@ class Queues:
         rate = 1.0 - 1.0 / total
         return Served(query, row, context, choice.assortment, rate, pick, busy)
 
+    def _happened(self, waiting: Waiting, choice: Choice, served: Served) -> tuple[Array, ...]:
+        """The round as :func:`cqb.simulate.trajectory` wants it."""
+        xp, busy = self._xp, served.busy
+        rates = xp.take_along_axis(self.rates, waiting.row, axis=1)
+        best = xp.max(xp.where(waiting.query >= 0, rates, 0.0), axis=1)
+        return (
+            xp.where(busy, served.query, -1),
+            xp.where(busy[:, None], served.assortment, -1),
+            xp.where(busy, served.pick, IDLE),
+            choice.forced & busy,
+            xp.where(busy, best - served.rate, 0.0),
+        )
+
     def _advance(
         self, queue: Array, length: Array, place: Array, busy: Array, joining: list
     ) -> tuple[Array, Array]:
@@ -198,61 +214,3 @@ def _numbered(contexts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     distinct, first, inverse = np.unique(contexts, return_index=True, return_inverse=True)
     order = np.argsort(first)
     return distinct[order], np.argsort(order)[inverse]
-
-
-class _Log:
-    """The record of R runs on the device, in arrays (R, T)."""
-
-    def __init__(self, queues: Queues, R: int, T: int) -> None:
-        xp, device, K = queues._xp, queues._device, queues._K
-        self._queues, N, A = queues, queues.odds.shape[2], queues._row_of.shape[1]
-        ints = {"dtype": xp.int64, **device}
-        bools = {"dtype": xp.bool, **device}
-        self.queue = xp.zeros((R, T + 1), **ints)
-        self.regret = xp.zeros((R, T), dtype=queues.odds.dtype, **device)
-        self.query, self.row = xp.full((R, T), -1, **ints), xp.full((R, T), -1, **ints)
-        self.assortment = xp.full((R, T, K), -1, **ints)
-        self.pick = xp.full((R, T), IDLE, **ints)
-        self.forced, self.retrial, self.repeat = (xp.zeros((R, T), **bools) for _ in range(3))
-        # By arrival: the models that failed it, and the round in which it departed.
-        self._failed = xp.zeros((R * A, N), **bools)
-        self.departed = xp.zeros((R * A,), **ints)
-        self._base = xp.arange(R, **device) * A
-        self._models = xp.arange(N, **device)
-
-    def add(self, t: int, waiting: Waiting, choice: Choice, served: Served) -> None:
-        """Record round t."""
-        xp, i, busy = self._queues._xp, t - 1, served.busy
-        rates = xp.take_along_axis(self._queues.rates, waiting.row, axis=1)
-        best = xp.max(xp.where(waiting.query >= 0, rates, 0.0), axis=1)
-        self.regret[:, i] = xp.where(busy, xp.maximum(best - served.rate, 0.0), 0.0)
-        self.query[:, i] = xp.where(busy, served.query, -1)
-        self.row[:, i] = xp.where(busy, served.row, -1)
-        self.assortment[:, i, :] = xp.where(busy[:, None], served.assortment, -1)
-        self.pick[:, i] = xp.where(busy, served.pick, IDLE)
-        self.forced[:, i] = choice.forced & busy
-        offered = xp.any(served.assortment[:, :, None] == self._models, axis=1)
-        place = self._base + served.query
-        failed = arrays.take(self._failed, place)
-        self.retrial[:, i] = xp.any(failed, axis=1) & busy
-        self.repeat[:, i] = xp.any(failed & offered, axis=1) & busy
-        back, gone = busy & (served.pick == RETRY), busy & (served.pick >= 0)
-        arrays.put(self._failed, place, failed | (offered & back[:, None]))
-        was = arrays.take(self.departed, place)
-        arrays.put(self.departed, place, xp.where(gone, t, was))
-
-    def trajectories(self, draws: Sequence[Draws]) -> list[Trajectory]:
-        """The record of each run, in host memory."""
-        kinds = {"queue": np.int32, "query": np.int32, "row": np.int32, "departed": np.int32}
-        kinds |= {"assortment": np.int16, "pick": np.int16, "regret": np.float64}
-        kinds |= dict.fromkeys(("forced", "retrial", "repeat"), bool)
-        found = {
-            name: arrays.to_numpy(getattr(self, name)).astype(of) for name, of in kinds.items()
-        }
-        found["departed"], runs = found["departed"].reshape(len(draws), -1), []
-        for r, one in enumerate(draws):
-            arrived = (np.flatnonzero(one.arrives) + 1).astype(np.int32)
-            own = {name: part[r] for name, part in found.items()}
-            own["departed"] = own["departed"][: arrived.size]
-            runs.append(Trajectory(**own, arrived=arrived))
-        return runs

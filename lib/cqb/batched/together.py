@@ -89,7 +89,7 @@ def bytes_of(ready: Prepared) -> int:
     (C, d), N = world.contexts.shape, world.n_models
     inverses = 4 * N * d * d if ready.task.policy in LEARNERS else 0
     counts = C * N * (N + 8 if K == 2 else 8)
-    return 8 * (inverses + counts + C * d + 3 * world.odds.size) + T * (N + 64)
+    return 8 * (inverses + counts + C * d + 3 * world.odds.size) + 96 * T
 
 
 def advance(ready: Sequence[Prepared], like: Any) -> list[Trajectory]:
