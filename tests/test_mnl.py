@@ -14,16 +14,16 @@ from sklearn.linear_model import LogisticRegression
 from cqb import mnl
 
 
-def _history(rng: np.random.Generator, H: int, K: int, d: int, lead: tuple[int, ...] = ()):
-    offered = (rng.random((*lead, H, K)) < 0.7).astype(float)
-    outcome = rng.integers(0, K + 1, (*lead, H))
-    picks = (outcome[..., None] == np.arange(1, K + 1)) * offered
+def _history(rng: np.random.Generator, H: int, K: int, d: int):
+    offered = (rng.random((H, K)) < 0.7).astype(float)
+    outcome = rng.integers(0, K + 1, H)
+    picks = (outcome[:, None] == np.arange(1, K + 1)) * offered
     return mnl.BlockHistory(
-        contexts=rng.normal(size=(*lead, H, d)),
+        contexts=rng.normal(size=(H, d)),
         offered=offered,
         picks=picks,
-        serves=np.ones((*lead, H)),
-        log_base=np.log1p(rng.random((*lead, H))),
+        serves=np.ones(H),
+        log_base=np.log1p(rng.random(H)),
     )
 
 
@@ -113,18 +113,6 @@ def test_ridge_estimate_is_the_peer_librarys(ridge):
     )
     ours = mnl.ridge_mle(np.zeros((1, 6)), history, ridge)
     np.testing.assert_allclose(ours, peer.coef_, atol=1e-6)
-
-
-def test_estimates_of_many_runs_equal_the_single_ones():
-    rng = np.random.default_rng(7)
-    many = _history(rng, 25, 2, 3, lead=(4,))
-    together = mnl.ridge_mle(np.zeros((4, 2, 3)), many, 0.5)
-    for r in range(4):
-        one = mnl.BlockHistory(*(getattr(many, f)[r] for f in many.__dataclass_fields__))
-        np.testing.assert_allclose(
-            together[r], mnl.ridge_mle(np.zeros((2, 3)), one, 0.5), atol=1e-9
-        )
-        assert np.abs(mnl.gradient(together[r], one, 0.5)).max() < 1e-9
 
 
 def test_the_estimate_is_found_from_where_the_rate_is_saturated():

@@ -2,26 +2,24 @@
 
 Offered the assortment S for a query x, the user picks model j in S with probability
 ``e_j / (1 + sum_S e_i)``, ``e_j = exp(u_j)``, ``u_j = <x, theta_j>``, and retries with probability
-``1 / (1 + sum_S e_i)``. All functions take any leading axes (R runs, say) and work in the array
-namespace of their inputs.
+``1 / (1 + sum_S e_i)``. The functions of utilities and probabilities take any leading axes (R runs, say)
+and work in the array namespace of their inputs. Those of a :class:`BlockHistory` are of one run.
 """
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
 from dataclasses import dataclass
 
-from array_api_compat import device
+import numpy as np
 
 from .arrays import Array, namespace
 
-Objective = Callable[[Array], Array]
 Assortment = tuple[int, ...]  # ascending model indices
 
 # A damped step must lower the loss by this share of the predicted decrease (Armijo's rule).
 ENOUGH = 1e-4
 MOST_STEPS = 50  # of Newton's method
+MOST_TRIALS = 40  # lengths of a step, each half the one before
 
 
 def log_departure_odds(utilities: Array) -> Array:
@@ -64,80 +62,69 @@ class BlockHistory:
 
     Attributes
     ----------
-    contexts : (..., H, d) query vectors, one row per round (or per distinct round).
-    offered : (..., H, K) 1 where the block's k-th model was in the round's assortment, else 0.
-    picks : (..., H, K) how often it was picked.
-    serves : (..., H) how often the round occurred; 0 masks a row out.
-    log_base : (..., H) ``log(1 + sum of the odds of the offered models outside the block)``.
+    contexts : (H, d) query vectors, one row per round (or per distinct round).
+    offered : (H, K) 1 where the block's k-th model was in the round's assortment, else 0.
+    picks : (H, K) how often it was picked.
+    serves : (H,) how often the round occurred.
+    log_base : (H,) ``log(1 + sum of the odds of the offered models outside the block)``.
     """
 
-    contexts: Array
-    offered: Array
-    picks: Array
-    serves: Array
-    log_base: Array
+    contexts: np.ndarray
+    offered: np.ndarray
+    picks: np.ndarray
+    serves: np.ndarray
+    log_base: np.ndarray
 
 
-def block_probabilities(theta: Array, history: BlockHistory) -> tuple[Array, Array]:
-    """Pick probabilities (..., H, K) and log normalisers (..., H) at block parameters (..., K, d)."""
-    xp = namespace(theta)
-    utilities = history.contexts @ xp.matrix_transpose(theta)
+def block_probabilities(theta: np.ndarray, history: BlockHistory) -> tuple[np.ndarray, np.ndarray]:
+    """Pick probabilities (H, K) and log normalisers (H,) at block parameters (K, d)."""
     # A model that is not offered must not set the scale, or all the others may underflow to 0.
-    utilities = xp.where(history.offered > 0, utilities, -xp.inf)
-    base = history.log_base[..., None]
-    peak = xp.maximum(xp.max(utilities, axis=-1, keepdims=True), base)
-    odds = xp.exp(utilities - peak)
-    total = xp.exp(base - peak) + xp.sum(odds, axis=-1, keepdims=True)
-    return odds / total, xp.squeeze(peak + xp.log(total), axis=-1)
+    utilities = np.where(history.offered > 0, history.contexts @ theta.T, -np.inf)
+    peak = np.maximum(utilities.max(axis=1), history.log_base)
+    odds = np.exp(utilities - peak[:, None])
+    total = np.exp(history.log_base - peak) + odds.sum(axis=1)
+    return odds / total[:, None], peak + np.log(total)
 
 
-def penalised_loss(theta: Array, history: BlockHistory, ridge: float) -> Array:
-    """Negative log-likelihood plus ``ridge/2 |theta|^2``: (..., K, d) -> (...)."""
-    xp = namespace(theta)
+def penalised_loss(theta: np.ndarray, history: BlockHistory, ridge: float) -> float:
+    """Negative log-likelihood plus ``ridge/2 |theta|^2`` at block parameters (K, d)."""
     _, log_total = block_probabilities(theta, history)
-    utilities = history.contexts @ xp.matrix_transpose(theta)
-    loss = xp.sum(history.serves * log_total, axis=-1)
-    loss = loss - xp.sum(history.picks * utilities, axis=(-2, -1))
-    return loss + 0.5 * ridge * xp.sum(theta * theta, axis=(-2, -1))
+    utilities = history.contexts @ theta.T
+    loss = (history.serves * log_total).sum() - (history.picks * utilities).sum()
+    return loss + 0.5 * ridge * (theta * theta).sum()
 
 
-def gradient(theta: Array, history: BlockHistory, ridge: float) -> Array:
-    """Gradient of :func:`penalised_loss`, shape (..., K, d)."""
-    xp = namespace(theta)
+def gradient(theta: np.ndarray, history: BlockHistory, ridge: float) -> np.ndarray:
+    """Gradient of :func:`penalised_loss`, shape (K, d)."""
     probabilities, _ = block_probabilities(theta, history)
-    residual = history.serves[..., None] * probabilities - history.picks
-    return xp.matrix_transpose(residual) @ history.contexts + ridge * theta
+    residual = history.serves[:, None] * probabilities - history.picks
+    return residual.T @ history.contexts + ridge * theta
 
 
-def hessian(theta: Array, history: BlockHistory, ridge: float) -> Array:
-    """Hessian of :func:`penalised_loss`, shape (..., K d, K d), the models' blocks in order."""
-    xp = namespace(theta)
-    K, d = theta.shape[-2:]
+def hessian(theta: np.ndarray, history: BlockHistory, ridge: float) -> np.ndarray:
+    """Hessian of :func:`penalised_loss`, shape (K d, K d), the models' blocks in order."""
+    (K, d), x = theta.shape, history.contexts
     probabilities, _ = block_probabilities(theta, history)
-    transposed = xp.matrix_transpose(history.contexts)
-    blocks = []
-    for k in range(K):
-        row = []
-        for m in range(K):
-            weight = -probabilities[..., k] * probabilities[..., m]
-            if k == m:
-                weight = weight + probabilities[..., k]
-            row.append((transposed * (history.serves * weight)[..., None, :]) @ history.contexts)
-        blocks.append(xp.concat(row, axis=-1))
-    eye = xp.eye(K * d, dtype=theta.dtype, device=device(theta))
-    return xp.concat(blocks, axis=-2) + ridge * eye
+    weights = -probabilities[:, :, None] * probabilities[:, None, :]
+    weights[:, range(K), range(K)] += probabilities
+    weights *= history.serves[:, None, None]
+    blocks = [[(x.T * weights[:, k, m]) @ x for m in range(K)] for k in range(K)]
+    return np.block(blocks) + ridge * np.eye(K * d)
 
 
-def ridge_mle(theta: Array, history: BlockHistory, ridge: float, tolerance: float = 1e-10) -> Array:
+def ridge_mle(
+    theta: np.ndarray, history: BlockHistory, ridge: float, tolerance: float = 1e-10
+) -> np.ndarray:
     """The block's ridge maximum-likelihood estimate by damped Newton steps, from `theta`.
 
-    All leading axes advance together; a problem that has converged no longer moves. The loss is
-    strongly convex, so steps halved until they pay reach the one minimum.
+    The loss is strongly convex, so steps halved until they pay reach the one minimum. A step pays if the
+    loss falls by a share :data:`ENOUGH` of the decrease that its slope predicts. No rise is not enough:
+    where all rates are saturated, a step can lead to the mirror image of its start, and back.
 
     Returns
     -------
-    (..., K, d) parameters whose gradient is at most `tolerance` in every coordinate (or as small
-    as float64 resolves).
+    (K, d) parameters whose gradient is at most `tolerance` in every coordinate (or as small as
+    float64 resolves).
 
     Raises
     ------
@@ -146,45 +133,20 @@ def ridge_mle(theta: Array, history: BlockHistory, ridge: float, tolerance: floa
     """
     if not ridge > 0:
         raise ValueError(f"ridge: found {ridge}, expected a positive number")
-    xp = namespace(theta)
-    objective = functools.partial(penalised_loss, history=history, ridge=ridge)
-    loss = objective(theta)
+    loss = penalised_loss(theta, history, ridge)
     for _ in range(MOST_STEPS):
         slope = gradient(theta, history, ridge)
-        active = xp.max(xp.abs(slope), axis=(-2, -1)) > tolerance
-        # The one host synchronisation of a step: have all problems converged?
-        if not bool(xp.any(active)):
+        if not np.abs(slope).max() > tolerance:
             break
-        flat = xp.reshape(slope, (*slope.shape[:-2], -1, 1))
-        step = -xp.reshape(xp.linalg.solve(hessian(theta, history, ridge), flat), theta.shape)
-        theta, loss, moved = _damped(theta, step, slope, loss, active, objective)
-        if not moved:
+        step = -np.linalg.solve(hessian(theta, history, ridge), slope.ravel()).reshape(theta.shape)
+        promised = ENOUGH * (slope * step).sum()
+        for _ in range(MOST_TRIALS):
+            trial = penalised_loss(theta + step, history, ridge)
+            # Near the minimum the loss is flat up to rounding, so a rise within rounding is accepted.
+            if trial <= loss + promised + 1e-13 * abs(loss):
+                break
+            step, promised = 0.5 * step, 0.5 * promised
+        else:
             break
+        theta, loss = theta + step, trial
     return theta
-
-
-def _damped(
-    theta: Array, step: Array, slope: Array, loss: Array, active: Array, objective: Objective
-) -> tuple[Array, Array, bool]:
-    """Halve `step` per problem until it pays; the bool says whether any problem moved.
-
-    A step pays if the loss falls by a share :data:`ENOUGH` of the decrease that its slope predicts. No
-    rise is not enough: where all rates are saturated, a step can lead to the mirror image of its start,
-    and back.
-    """
-    xp = namespace(theta)
-    promised = ENOUGH * xp.sum(slope * step, axis=(-2, -1))
-    pending, moved = active, False
-    for _ in range(40):
-        trial = theta + step
-        trial_loss = objective(trial)
-        # Near the minimum the loss is flat up to rounding, so a rise within rounding is accepted.
-        accept = pending & (trial_loss <= loss + promised + 1e-13 * xp.abs(loss))
-        theta = xp.where(accept[..., None, None], trial, theta)
-        loss = xp.where(accept, trial_loss, loss)
-        moved = moved or bool(xp.any(accept))
-        pending = pending & ~accept
-        if not bool(xp.any(pending)):
-            break
-        step, promised = 0.5 * step, 0.5 * promised
-    return theta, loss, moved
