@@ -66,10 +66,3 @@ def test_the_account_adds_up(played):
     assert f"{run.arrived.size} queries in 12 rounds" in text
     for query in np.flatnonzero(run.departed == 0):
         assert f"q{query + 1} (" in text
-
-
-def test_text_aligns_columns_to_the_left(played):
-    lines = toy.text(toy.diary(played)).splitlines()
-    assert len(lines) == 13
-    start = lines[0].index("served")
-    assert all(line[start - 1] == " " and line[start] != " " for line in lines)

@@ -144,10 +144,3 @@ def account(played: Play) -> str:
         f"still waiting (and since when): {', '.join(waits) or 'nobody'}\n"
         f"routing regret {run.regret.sum():.1f} departures; queue {first}, the oracle's {last}"
     )
-
-
-def text(frame: pd.DataFrame) -> str:
-    """A frame of text columns as lines, every column aligned to the left, without the index."""
-    lines = [frame.columns, *frame.itertuples(index=False)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)

@@ -47,12 +47,11 @@ class Choice(NamedTuple):
 class Served(NamedTuple):
     """A round; what it says of a run that was not busy is ignored.
 
-    query, row, context : (R,) of the served. assortment : (R, K). rate : (R,) its departure rate.
+    query, context : (R,) of the served. assortment : (R, K). rate : (R,) its departure rate.
     pick : (R,) a model or RETRY. busy : (R,) bool.
     """
 
     query: Array
-    row: Array
     context: Array
     assortment: Array
     rate: Array
@@ -177,7 +176,7 @@ class Queues:
         model = xp.take_along_axis(choice.assortment, place, axis=1)[:, 0]
         pick = xp.where(outcome > 0, model, RETRY)
         rate = 1.0 - 1.0 / total
-        return Served(query, row, context, choice.assortment, rate, pick, busy)
+        return Served(query, context, choice.assortment, rate, pick, busy)
 
     def _happened(self, waiting: Waiting, choice: Choice, served: Served) -> tuple[Array, ...]:
         """The round as :func:`cqb.simulate.trajectory` wants it."""

@@ -126,19 +126,13 @@ def resamples(n: int, count: int, seed: int = 0) -> np.ndarray:
     return Streams(seed).generator("bootstrap").integers(n, size=(count, n))
 
 
-def verdict_text(check: Check, decimals: int = 3) -> str:
+def verdict_text(check: Check) -> str:
     """The verdict of a check with its criterion and note, as text to print."""
-    numbers = f"{check.estimate:.{decimals}f}"
+    numbers = f"{check.estimate:.3f}"
     if check.low < check.high:
-        numbers += f" ({check.low:.{decimals}f} to {check.high:.{decimals}f})"
+        numbers += f" ({check.low:.3f} to {check.high:.3f})"
     verdict = f"{check.id} {check.verdict.upper()}: {numbers}"
     return f"{verdict}\ncriterion: {check.criterion}\n{check.note}"
-
-
-def text(check: Check, decimals: int = 3) -> str:
-    """The table of a check and its verdict, as text to print."""
-    table = check.table.round(decimals).to_string(index=False)
-    return f"{table}\n\n{verdict_text(check, decimals)}"
 
 
 def records(checks: Sequence[Check]) -> pd.DataFrame:
