@@ -8,7 +8,7 @@ that the queue-length regret subtracts.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple, Protocol
@@ -133,7 +133,7 @@ def simulate(
             queue += range(len(rows), len(rows) + len(new))
             rows += new
             arrived += [t] * len(new)
-    return trajectory(rows, arrived, *map(np.array, zip(*served, strict=True)))
+    return trajectory(rows, arrived, map(np.array, zip(*served, strict=True)))
 
 
 def check_assortment_size(K: int, n_models: int) -> None:
@@ -165,21 +165,17 @@ def _response(odds: list[float], offered: Assortment, outcome: float) -> tuple[f
 
 
 def trajectory(
-    rows: Sequence[int],
-    arrived: Sequence[int],
-    query: np.ndarray,
-    assortment: np.ndarray,
-    pick: np.ndarray,
-    forced: np.ndarray,
-    regret: np.ndarray,
+    rows: Sequence[int], arrived: Sequence[int], served: Iterable[np.ndarray]
 ) -> Trajectory:
     """The whole record of a run, from what happened in its rounds.
 
     Parameters
     ----------
     rows, arrived : (n,) the pool entry of each query, and the round in which it arrived.
-    query, assortment, pick, forced, regret : as in :class:`Trajectory`, of any integer type.
+    served : by round, `query`, `assortment`, `pick`, `forced` and `regret`, as in :class:`Trajectory`
+        but of any integer type.
     """
+    query, assortment, pick, forced, regret = served
     busy, gone = query >= 0, pick >= 0
     arrived, departed = np.array(arrived, np.int32), np.zeros(len(arrived), np.int32)
     departed[query[gone]] = np.flatnonzero(gone) + 1

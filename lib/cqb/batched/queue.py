@@ -8,16 +8,15 @@ whether the refits have ended, and the learner asks once more.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import array_api_compat
 import numpy as np
 
 from .. import arrays, mnl
+from ..arrays import Array
 from ..environment import Draws, Environment
 from ..simulate import IDLE, RETRY, Trajectory, trajectory
-
-Array = Any
 
 
 class Waiting(NamedTuple):
@@ -88,7 +87,7 @@ class Queues:
     """
 
     def __init__(
-        self, environments: Sequence[Environment], draws: Sequence[Draws], K: int, like: Any
+        self, environments: Sequence[Environment], draws: Sequence[Draws], K: int, like: Array
     ) -> None:
         self._K, self._like = K, like
         self._xp = arrays.namespace(like)
@@ -138,9 +137,8 @@ class Queues:
         columns = zip(*rounds, strict=True)
         found = [arrays.to_numpy(xp.stack(column, axis=1)) for column in columns]
         arrived = [np.flatnonzero(one.arrives) + 1 for one in self._draws]
-        return [
-            trajectory(self._rows[r], arrived[r], *(part[r] for part in found)) for r in range(R)
-        ]
+        runs = zip(self._rows, arrived, zip(*found, strict=True), strict=True)
+        return [trajectory(*own) for own in runs]
 
     def _ask(self, length: Array, rule: Rule) -> int:
         """The longest queue, at least 1; refits end before the answer. The one wait for the host."""

@@ -11,6 +11,7 @@ upper bound stays below a lower bound of the best are out before any covariance 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import NamedTuple
 
 import numpy as np
@@ -167,13 +168,10 @@ def cholesky(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray | slice]:
     """
     if matrix.shape[0] == 1:
         return np.sqrt(matrix), slice(0, 1)
-    try:
+    with suppress(np.linalg.LinAlgError):
         lower = np.linalg.cholesky(matrix)
-    except np.linalg.LinAlgError:
-        return _independent_columns(np.diagonal(matrix), lambda i: matrix[:, i])
-    pivots = np.diagonal(lower) ** 2
-    if (pivots > TRUSTED * np.diagonal(matrix)).all():
-        return lower, slice(0, matrix.shape[0])
+        if (np.diagonal(lower) ** 2 > TRUSTED * np.diagonal(matrix)).all():
+            return lower, slice(0, matrix.shape[0])
     return _independent_columns(np.diagonal(matrix), lambda i: matrix[:, i])
 
 
