@@ -197,10 +197,10 @@ def test_the_order_of_lines_and_the_size_of_blocks_change_nothing(
         patch.setattr(embedllm, "BLOCK", 120 if small else 1 << 24)
         found = embedllm.pivot(folder / "train.csv", MODELS)[0]
     expected = np.array([[-1 if x == "" else x for x in answers] for answers in labels])
-    order = np.array([int(name) for name in found.text["id"]])
+    order = np.array([int(name) for name in found["text"]["id"]])
     assert sorted(order) == list(range(len(labels)))
-    assert (np.nan_to_num(found.numbers["score"], nan=-1) == expected[order]).all()
-    assert list(found.text["prompt"]) == [f"Item {i}" for i in order]
+    assert (np.nan_to_num(found["score"], nan=-1) == expected[order]).all()
+    assert list(found["text"]["prompt"]) == [f"Item {i}" for i in order]
 
 
 @pytest.mark.skipif(not REAL, reason="CQB_EMBEDLLM_DIR names no folder of EmbedLLM files")

@@ -63,7 +63,7 @@ def load(folder: Path | str) -> RoutingTable:
     answers, found = pivot(files[0], models)
     nothing = f"prompts is answered by all {len(models)} models of {MODELS}"
     rows, counts = reading.complete_rows([answers], GAPS, "id", files[0], nothing)
-    costs = count_tokens(rows.text["prompt"])[:, None] * prices
+    costs = count_tokens(rows["text"]["prompt"])[:, None] * prices
     return reading.routing_table(NAME, models, files, rows, costs, {**counts, **found})
 
 
@@ -95,15 +95,16 @@ def pivot(path: Path, models: tuple[str, ...]) -> tuple[Rows, dict[str, int]]:
     by_listing = lines.groupby(["prompt_id", CATEGORY], sort=False, observed=True)
     lines["listing"] = by_listing.ngroup()  # numbered in the order of the file
     answers = lines.dropna(subset="label")
-    _check_conflicts(path.name, answers)
-    distinct = answers.drop_duplicates(["listing", "model_name"])
+    distinct = answers.drop_duplicates(["listing", "model_name", "label"])
+    _check_conflicts(path.name, distinct)
     by_pair = distinct.sort_values("listing", kind="stable").groupby(PAIR, observed=True)
     labels = by_pair["label"].agg(["first", "min", "max"])
-    first = lines.drop_duplicates("prompt_id").astype({"prompt_id": str, CATEGORY: str})
+    first = lines.drop_duplicates("prompt_id", ignore_index=True)
+    first = first.astype({"prompt_id": str, CATEGORY: str})
     ids = first["prompt_id"]
     scores = labels["first"].unstack().reindex(index=ids, columns=models).to_numpy(float)
-    families = first[CATEGORY].replace("", NAME)
-    rows = reading.rows(path.name, ids, families, ids.map(texts), {"score": scores})
+    text = {"id": ids, "family": first[CATEGORY].replace("", NAME), "prompt": ids.map(texts)}
+    rows = reading.rows(path.name, {"score": scores}, **text)
     listings = lines.drop_duplicates("listing")["prompt_id"].value_counts()
     return rows, {
         "lines_read": len(lines),
@@ -133,16 +134,15 @@ def _labels(file: str, lines: pd.DataFrame, models: tuple[str, ...]) -> pd.Serie
     return labels
 
 
-def _check_conflicts(file: str, answers: pd.DataFrame) -> None:
+def _check_conflicts(file: str, distinct: pd.DataFrame) -> None:
     """Raise ValueError for a line whose label is not that of an earlier line of its listing."""
-    pairs = answers.groupby(["listing", "model_name"], observed=True)
-    if (clash := answers.index[answers["label"] != pairs["label"].transform("first")]).size:
-        name, category, model = answers.loc[clash[0], ["prompt_id", CATEGORY, "model_name"]]
-        under = f" under category {category!r}" if category else ""
+    clashes = distinct[distinct.duplicated(["listing", "model_name"])]
+    if len(clashes):
+        row, line = next(clashes.iterrows())
+        under = f" under category {line[CATEGORY]!r}" if line[CATEGORY] else ""
         raise ValueError(
-            f"{file}, row {clash[0]}: prompt {name!r} and model {model!r}{under} have one label "
-            "here and another elsewhere in the file; expected the same one wherever the pair is "
-            "repeated"
+            f"{file}, row {row}: prompt {line['prompt_id']!r} and model {line['model_name']!r}"
+            f"{under} have one label here and another elsewhere in the file"
         )
 
 
@@ -154,23 +154,18 @@ def _read_lines(path: Path) -> tuple[pd.DataFrame, dict[str, str]]:
     coded = [column for column in (*PAIR, "label", CATEGORY) if column in header]
     types = {"prompt": pa.string(), **dict.fromkeys(coded, CODED)}
     texts, blocks = {}, []
-    try:
-        with pacsv.open_csv(
-            path,
-            pacsv.ReadOptions(use_threads=False, block_size=BLOCK),
-            pacsv.ParseOptions(newlines_in_values=True),
-            # Without nulls: a prompt such as "null" must stay what it is.
-            pacsv.ConvertOptions(
-                include_columns=list(types), column_types=types, strings_can_be_null=False
-            ),
-        ) as reader:
-            for block in reader:
-                prompts = block.select(["prompt_id", "prompt"]).to_pandas()
-                first = prompts.drop_duplicates("prompt_id")
-                texts = dict(zip(first["prompt_id"], first["prompt"], strict=True)) | texts
-                blocks.append(block.select(coded))
-    except pa.ArrowInvalid as error:
-        raise ValueError(f"{path.name}: not a readable CSV file ({error})") from error
+    options = (
+        pacsv.ReadOptions(use_threads=False, block_size=BLOCK),
+        pacsv.ParseOptions(newlines_in_values=True),
+        # By default without nulls: a prompt such as "null" stays what it is.
+        pacsv.ConvertOptions(include_columns=list(types), column_types=types),
+    )
+    with reading.readable(path, "CSV"), pacsv.open_csv(path, *options) as reader:
+        for block in reader:
+            prompts = block.select(["prompt_id", "prompt"]).to_pandas()
+            first = prompts.drop_duplicates("prompt_id")
+            texts = dict(zip(first["prompt_id"], first["prompt"], strict=True)) | texts
+            blocks.append(block.select(coded))
     schema = pa.schema([(column, CODED) for column in coded])
     lines = pa.Table.from_batches(blocks, schema).unify_dictionaries().to_pandas()
     return lines if CATEGORY in lines else lines.assign(**{CATEGORY: ""}), texts

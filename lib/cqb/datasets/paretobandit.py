@@ -77,7 +77,8 @@ def read_package(path: Path | str | None = None) -> RoutingTable:
     )
     families, prompts = ([row[field] for row in rows] for field in ("source", "prompt"))
     ids = [f"val.{row}" for row in range(len(rows))]
-    found = reading.rows(path.name, ids, families, prompts, {"score": score})
+    text = {"id": ids, "family": families, "prompt": prompts}
+    found = reading.rows(path.name, {"score": score}, **text)
     return reading.routing_table(NAME, models, [path], found, cost, {"rows_read": len(rows)})
 
 

@@ -7,7 +7,6 @@ import json
 import os
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,31 +22,27 @@ from cqb.routing_table import RoutingTable
 MISSING = frozenset({"", "nan", "none", "na", "<na>", "null"})
 
 
-@dataclass(frozen=True, eq=False)
-class Rows:
-    """Rows of one file, or the complete rows of all of them.
+# Rows of one file or of all: their columns have two levels, as :func:`rows` makes them.
+Rows = pd.DataFrame
 
-    Attributes
+
+def rows(file: str, numbers: Mapping[str, np.ndarray], **text: Sequence[Any]) -> Rows:
+    """The rows of one file, numbered from 0.
+
+    Parameters
     ----------
-    text : the columns `id`, `family`, `prompt`, and `place` for messages: "part.csv, row 3".
     numbers : float64 (rows, N) by field, NaN where missing.
+    text : the columns `id`, `family`, `prompt`, and any other.
+
+    Returns
+    -------
+    A table whose columns have two levels: "text" with those of `text` and `place` for messages
+    ("part.csv, row 3"), and each field with its N columns.
     """
-
-    text: pd.DataFrame
-    numbers: dict[str, np.ndarray]
-
-
-def rows(
-    file: str,
-    ids: Sequence[str],
-    families: Sequence[str],
-    prompts: Sequence[str],
-    numbers: dict[str, np.ndarray],
-) -> Rows:
-    """The rows of one file, numbered from 0."""
-    places = [f"{file}, row {row}" for row in range(len(ids))]
-    text = {"place": places, "id": ids, "family": families, "prompt": prompts}
-    return Rows(pd.DataFrame(text, dtype=object), numbers)
+    places = [f"{file}, row {row}" for row in range(len(text["id"]))]
+    parts = {"text": pd.DataFrame({"place": places, **text}, dtype=object)}
+    parts |= {field: pd.DataFrame(values) for field, values in numbers.items()}
+    return pd.concat(parts, axis=1)
 
 
 @contextmanager
@@ -155,23 +150,20 @@ def complete_rows(
     ValueError
         No row is complete, or two complete rows have one id; the message names their places.
     """
-    text = pd.concat([part.text for part in parts], ignore_index=True)
-    numbers = {
-        field: np.concatenate([part.numbers[field] for part in parts]) for field in parts[0].numbers
-    }
-    dropped, counts = np.zeros(len(text), bool), {}
+    found = pd.concat(parts, ignore_index=True)
+    dropped, counts = np.zeros(len(found), bool), {}
     for reason, fields in gaps.items():
-        lacking = np.any([np.isnan(numbers[field]).any(axis=1) for field in fields], axis=0)
+        lacking = found[list(fields)].isna().any(axis=1).to_numpy()
         counts[reason] = int((lacking & ~dropped).sum())
         dropped |= lacking
     if dropped.all():
         raise ValueError(f"{where}: none of the {len(dropped)} {nothing}")
-    text = text[~dropped].reset_index(drop=True)
+    kept = found[~dropped].reset_index(drop=True)
+    text = kept["text"]
     if (again := text["id"].duplicated()).any():
         name, place = text.loc[again.idxmax(), ["id", "place"]]
         first = text["place"][(text["id"] == name).idxmax()]
         raise ValueError(f"two complete rows with {kind} {name!r}: {first} and {place}")
-    kept = Rows(text, {field: values[~dropped] for field, values in numbers.items()})
     return kept, {"rows_read": len(dropped), "rows_dropped": counts}
 
 
@@ -208,16 +200,17 @@ def routing_table(
 
     `costs` are float64 (rows, N) in US dollars, or None; `report` holds the counts of the reading.
     """
-    prompts, removed = strip_preambles(found.text["prompt"], found.text["family"])
+    text = found["text"]
+    prompts, removed = strip_preambles(text["prompt"], text["family"])
     hashes = {path.name: sha256_file(path) for path in files}
     return RoutingTable(
         name=name,
         stand_in=False,
-        ids=found.text["id"],
+        ids=text["id"],
         prompts=prompts,
-        families=found.text["family"],
+        families=text["family"],
         models=models,
-        scores=found.numbers["score"],
+        scores=found["score"],
         costs=costs,
         report={"files": hashes, **report, "preamble_characters": removed},
     )

@@ -37,7 +37,7 @@ def load(folder: Path | str) -> RoutingTable:
     found = {file: table.models_of(file, of, table.TEXT_COLUMNS) for file, of in frames.items()}
     models = reading.same_models(found)
     rows, counts = table.complete(frames, models, folder, table.DOLLARS)
-    families = rows.text["family"].nunique()
+    families = rows["text"]["family"].nunique()
     selection = f"{NAME}, {families} {'family' if families == 1 else 'families'}"
     name = NAME if files[0].name == PICKLE else selection
-    return reading.routing_table(name, models, files, rows, rows.numbers["cost"], counts)
+    return reading.routing_table(name, models, files, rows, rows["cost"], counts)

@@ -52,7 +52,7 @@ def load(folder: Path | str) -> RoutingTable:
     parts = [_read_part(path, models) for path in files]
     nothing = "rows has every score and every token count"
     rows, counts = reading.complete_rows(parts, GAPS, "key", folder, nothing)
-    _, prompt_tokens, answer_tokens = (rows.numbers[field] for field in FIELDS)
+    _, prompt_tokens, answer_tokens = (rows[field].to_numpy() for field in FIELDS)
     costs = prompt_tokens * prompt_price + answer_tokens * answer_price
     return reading.routing_table(NAME, models, files, rows, costs, counts)
 
@@ -84,7 +84,7 @@ def _read_part(path: Path, models: Sequence[str]) -> Rows:
         field: np.column_stack([_numbers(path.name, table, m, field, cells) for m in models])
         for field in FIELDS
     }
-    return reading.rows(path.name, ids, families, prompts, numbers)
+    return reading.rows(path.name, numbers, id=ids, family=families, prompt=prompts)
 
 
 def _numbers(file: str, table: pa.Table, model: str, field: str, cells: list[str]) -> np.ndarray:

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from cqb.checks import number
 from cqb.datasets import reading
 from cqb.datasets.reading import MISSING, Rows
 from cqb.datasets.safe_pickle import load_frame
@@ -66,8 +67,8 @@ def load(
         raise ValueError(f"{path}: no model is in every one of the files {', '.join(frames)}")
     suffix = _cost_suffix(frames, models, price)
     kept, counts = complete(frames, models, path, suffix)
-    costs = kept.numbers.get("cost")
-    if costs is not None and suffix != DOLLARS:
+    costs = kept["cost"].to_numpy() if suffix else None
+    if suffix in AMOUNTS:
         costs = costs * _prices(price, models)
     counts["models_dropped"] = sorted(set().union(*found.values()) - set(models))
     counts["prompts_with_several_scores"] = _ambiguous(kept)
@@ -113,7 +114,7 @@ def complete(
     parts = [_read_part(file, frame, columns) for file, frame in frames.items()]
     nothing = "rows has every score and cost" if suffix else "rows has every score"
     kept, counts = reading.complete_rows(parts, gaps, "id", where, nothing)
-    counts["prompts_of_several_texts"] = int((kept.text["texts"] > 1).sum())
+    counts["prompts_of_several_texts"] = int((kept["text"]["texts"] > 1).sum())
     return kept, counts
 
 
@@ -152,9 +153,8 @@ def _read_part(file: str, frame: pd.DataFrame, columns: Mapping[str, Sequence[st
         field: np.column_stack([_numbers(frame[name], cells, field) for name in names])
         for field, names in columns.items()
     }
-    found = reading.rows(file, ids, families, ["\n\n".join(parts) for parts in texts], numbers)
-    found.text["texts"] = list(map(len, texts))
-    return found
+    text = {"id": ids, "family": families, "prompt": ["\n\n".join(parts) for parts in texts]}
+    return reading.rows(file, numbers, texts=list(map(len, texts)), **text)
 
 
 def _numbers(column: pd.Series, cells: list[str], field: str) -> np.ndarray:
@@ -192,14 +192,11 @@ def _cost_suffix(
 def _prices(price: Price | None, models: Sequence[str]) -> np.ndarray:
     """Dollars per unit of each model: float64, shape (N,)."""
     by_model = price if isinstance(price, Mapping) else dict.fromkeys(models, price)
-    for model in models:
-        if not (0 <= by_model.get(model, -1.0) < np.inf):
-            found = by_model.get(model)
-            raise ValueError(f"price of {model!r}: found {found}, expected dollars, at least 0")
-    return np.array([by_model[model] for model in models], dtype=float)
+    wanted = "dollars, at least 0"
+    return np.array([number(f"price of {m!r}", by_model.get(m), expected=wanted) for m in models])
 
 
 def _ambiguous(kept: Rows) -> int:
     """How many prompts occur in several rows whose scores differ."""
-    distinct = pd.DataFrame(kept.numbers["score"]).assign(prompt=kept.text["prompt"])
+    distinct = kept["score"].assign(prompt=kept["text"]["prompt"])
     return int((distinct.drop_duplicates()["prompt"].value_counts() > 1).sum())
