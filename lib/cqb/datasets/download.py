@@ -22,7 +22,6 @@ from cqb.files import sha256_file
 
 HOST = "https://huggingface.co"
 GITHUB = "https://github.com"
-PINS = Path(__file__).with_name("pins.toml")
 
 
 class DownloadError(RuntimeError):
@@ -64,9 +63,8 @@ class Entry:
         return f"{below}/{self.revision}/{file}"
 
 
-ENTRIES: dict[str, Entry] = {
-    name: Entry(**fields) for name, fields in tomllib.loads(PINS.read_text("utf-8")).items()
-}
+PINNED = tomllib.loads(Path(__file__).with_name("pins.toml").read_text("utf-8"))
+ENTRIES = {name: Entry(**fields) for name, fields in PINNED.items()}
 
 
 def fetch(name: str, folder: Path | str | None = None) -> list[Path]:
@@ -87,9 +85,7 @@ def fetch(name: str, folder: Path | str | None = None) -> list[Path]:
     if not entry.pinned:
         raise DownloadError(_how_to_pin(name, entry))
     folder = paths.raw_dir() / name if folder is None else Path(folder)
-    return [
-        _fetch_file(entry.url(file), sha256, folder / file) for file, sha256 in entry.files.items()
-    ]
+    return [_fetch_file(entry.url(of), sha256, folder / of) for of, sha256 in entry.files.items()]
 
 
 def _fetch_file(url: str, sha256: str, target: Path) -> Path:
@@ -97,14 +93,9 @@ def _fetch_file(url: str, sha256: str, target: Path) -> Path:
     import pooch  # with the HTTP client, slow to import
     import requests
 
+    bar = sys.stderr.isatty()
     try:
-        pooch.retrieve(
-            url,
-            f"sha256:{sha256}",
-            fname=target.name,
-            path=target.parent,
-            progressbar=sys.stderr.isatty(),
-        )
+        pooch.retrieve(url, f"sha256:{sha256}", target.name, target.parent, progressbar=bar)
     except ValueError as error:
         raise DownloadError(f"{url}: {error} Nothing was stored.") from error
     except requests.RequestException as error:

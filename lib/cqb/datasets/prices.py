@@ -60,13 +60,12 @@ def class_prices(models: Sequence[str], path: Path | str = EMBEDLLM) -> np.ndarr
     """
     table = read_json(path, PRICE_CLASSES)
     classes = {plain_name(model): name for model, name in table["models"].items()}
-    names = [_entry(classes, plain_name(model), model, path) for model in models]
-    return np.array(
-        [
-            _price(table["classes"].get(name), "price", f"{model}, class {name}", path)
-            for model, name in zip(models, names, strict=True)
-        ]
-    )
+    prices = []
+    for model in models:
+        name = _entry(classes, plain_name(model), model, path)
+        entry = table["classes"].get(name)
+        prices.append(_price(entry, "price", f"{model}, class {name}", path))
+    return np.array(prices)
 
 
 def plain_name(model: str) -> str:
@@ -76,10 +75,7 @@ def plain_name(model: str) -> str:
 
 def _entry(table: dict[str, Any], key: str, model: str, path: Path | str) -> Any:
     if key not in table:
-        raise ValueError(
-            f'model {model!r} has no price; add it under "models" to the table {path}, which '
-            f"prices {len(table)} models"
-        )
+        raise ValueError(f'model {model!r} has no price; add it under "models" to the table {path}')
     return table[key]
 
 

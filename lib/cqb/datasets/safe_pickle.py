@@ -52,9 +52,7 @@ class AllowListUnpickler(pickle.Unpickler):
         """The object called `name` in `module`, or UnsafePickleError naming both."""
         pair = (module, name)
         if pair not in ALLOWED:
-            raise UnsafePickleError(
-                f"it asks for {module}.{name}, which is not on the allow-list; refused"
-            )
+            raise UnsafePickleError(f"it asks for {module}.{name}, which is not on the allow-list")
         if pair in CHECKED:
             return CHECKED[pair]
         if pair == ("pandas.core.indexes.numeric", "Int64Index"):  # gone since pandas 2
@@ -118,9 +116,5 @@ def load_frame(path: Path | str) -> pd.DataFrame:
     except Exception as error:  # a damaged pickle fails in ways that no list would exhaust
         raise ValueError(f"{path}: not a readable pickle ({error})") from error
     if not isinstance(value, pd.DataFrame):
-        kind = type(value)
-        raise ValueError(
-            f"{path}: the pickle holds a {kind.__module__}.{kind.__qualname__}; "
-            "expected a pandas DataFrame"
-        )
+        raise ValueError(f"{path}: the pickle holds a {type(value)}; expected a pandas DataFrame")
     return value
