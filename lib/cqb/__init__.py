@@ -9,19 +9,9 @@ shows the studies.
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from . import datasets
-    from .experiments import run
-    from .exploration import solve_c1
-    from .policies import POLICIES
-    from .router import Router
-    from .study import Study
+from typing import Any
 
 __version__ = "0.1.0"
-
-__all__ = ["POLICIES", "Router", "Study", "__version__", "datasets", "run", "solve_c1"]
 
 # The module of each public name. Loading all of them takes seconds, most of it pandas, SciPy and Numba.
 _MODULES = {
@@ -32,6 +22,7 @@ _MODULES = {
     "run": "experiments",
     "solve_c1": "exploration",
 }
+__all__ = ["__version__", *_MODULES]
 
 
 def __getattr__(name: str) -> Any:
