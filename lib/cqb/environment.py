@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .checks import number, shown
+from .checks import number, shown, whole
 from .mnl import best_assortment
 from .routing_table import RoutingTable, departure_odds, split_rows
 from .streams import Streams
@@ -35,22 +35,13 @@ class Environment:
 
     def __post_init__(self) -> None:
         if self.odds.ndim != 2 or self.odds.shape[0] == 0:
-            raise ValueError(
-                f"odds: found shape {self.odds.shape}, expected a pool of (P, N), P > 0"
-            )
-        if self.context_of.shape != (self.pool_size,):
-            raise ValueError(
-                f"context_of: found shape {self.context_of.shape}, expected ({self.pool_size},)"
-            )
+            raise ValueError(f"odds: found shape {self.odds.shape}, expected (P, N), P > 0")
+        if (found := self.context_of.shape) != (self.pool_size,):
+            raise ValueError(f"context_of: found shape {found}, expected ({self.pool_size},)")
         if self.contexts.ndim != 2:
             raise ValueError(f"contexts: found shape {self.contexts.shape}, expected (C, d)")
-        bad = ~(np.isfinite(self.odds) & (self.odds >= 0.0))
-        if bad.any():
-            row, model = np.argwhere(bad)[0]
-            raise ValueError(
-                f"odds: found {self.odds[row, model]} for entry {row}, model {model}, "
-                "expected a finite number of at least 0"
-            )
+        good = np.isfinite(self.odds) & (self.odds >= 0.0)
+        _check_entries("odds", self.odds, good, "a finite number of at least 0")
 
     @property
     def pool_size(self) -> int:
@@ -75,6 +66,14 @@ class Environment:
     def capacity(self, K: int) -> float:
         """Largest stable arrival rate of the oracle, ``1 / E[1/p]`` over uniform arrivals."""
         return float(1.0 / np.mean(1.0 / self.departure_rates(K)))
+
+
+def _check_entries(name: str, values: np.ndarray, good: np.ndarray, expected: str) -> None:
+    """Raise ValueError, naming the first of `values` (P, N) that is not good, if there is one."""
+    if not good.all():
+        row, model = np.argwhere(~good)[0]
+        found = f"found {values[row, model]} for entry {row}, model {model}"
+        raise ValueError(f"{name}: {found}, expected {expected}")
 
 
 def pooled_environment(
@@ -103,11 +102,7 @@ def from_rates(
         A rate is outside [0, 1].
     """
     rates = np.asarray(rates, dtype=np.float64)
-    bad = ~((rates >= 0.0) & (rates <= 1.0))
-    if bad.any():
-        row, model = np.argwhere(bad)[0]
-        found = rates[row, model]
-        raise ValueError(f"rates: found {found} for entry {row}, model {model}, expected [0, 1]")
+    _check_entries("rates", rates, (rates >= 0.0) & (rates <= 1.0), "[0, 1]")
     rates = np.clip(rates, 0.5 / attempts, 1.0 - 0.5 / attempts)
     return pooled_environment(name, False, vectors, rates / (1.0 - rates))
 
@@ -171,8 +166,7 @@ def draw(
     ValueError
         `arrival_rate` is outside [0, 1], `T` below 1, or `arrivals` are not T numbers of queries.
     """
-    if T < 1:
-        raise ValueError(f"T: found {T}, expected at least 1 round")
+    whole("T", T, 1)
     row = streams.uniforms("queries", T)
     if arrivals is None:
         number("arrival_rate", arrival_rate, high=1.0, expected="a number in [0, 1]")

@@ -222,11 +222,9 @@ def _check_names(table: RoutingTable) -> None:
         )
     for what, names in (("row id", table.ids), ("model", table.models)):
         first: dict[str, int] = {}
-        for position, name in enumerate(names):
-            if first.setdefault(name, position) != position:
-                raise ValueError(
-                    f"{table.name}: {what} {name!r} is at {first[name]} and {position}"
-                )
+        for place, name in enumerate(names):
+            if first.setdefault(name, place) != place:
+                raise ValueError(f"{table.name}: {what} {name!r} is at {first[name]} and {place}")
 
 
 def _check_matrix(table: RoutingTable, field: str, values: np.ndarray, high: float) -> None:
