@@ -37,7 +37,7 @@ def entries(monkeypatch):
         raise AssertionError("work was done before the backend was looked at")
 
     monkeypatch.setattr("cqb.experiments.run_tasks", never)
-    monkeypatch.setattr("cqb.study.study.run_missing", never)
+    monkeypatch.setattr("cqb.study.study.run_tasks", never)
     monkeypatch.setattr(Study, "_known", never)
     study = Study("never", 1, None, (1,), run=never)
     return {

@@ -14,7 +14,7 @@ import fnmatch
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import entry_points
 from itertools import chain
@@ -58,11 +58,17 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.set_defaults(backend=None)
+    shared = argparse.ArgumentParser(add_help=False)
+    place = {"type": _data, "action": "append", "default": [], "metavar": "SET=FOLDER"}
+    says = "where the files of a data set are, for instance routerbench=FOLDER"
+    shared.add_argument("--data", "-d", help=says, **place)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    _command(commands, "list", "list the studies", list_studies)
-    run = _command(commands, "run", "run studies and store their tables", run_studies)
-    verify = _command(commands, "verify", "replay stored tables and derive the reports", verify_all)
-    show = _command(commands, "show", "print the record of a table or figure", show_record)
+    calls = {"list": list_studies, "run": run_studies, "verify": verify_all, "show": show_record}
+    for name, call in calls.items():
+        about = {"help": call.__doc__, "description": call.__doc__, "parents": [shared]}
+        commands.add_parser(name, **about).set_defaults(command=call)
+    _, run, verify, show = commands.choices.values()
     show.add_argument("name", metavar="NAME")
     for command in (run, verify):
         command.add_argument("names", nargs="*", metavar="STUDY", help="a name, or a pattern")
@@ -77,18 +83,6 @@ def _parser() -> argparse.ArgumentParser:
         "--shard", type=_shard, default=(1, 1), metavar="I/N", help="only part I of N"
     )
     return parser
-
-
-def _command(
-    commands: argparse._SubParsersAction, name: str, says: str, call: Callable[..., int | None]
-) -> argparse.ArgumentParser:
-    command = commands.add_parser(name, help=says, description=call.__doc__)
-    command.set_defaults(command=call)
-    place = {"type": _data, "action": "append", "default": [], "metavar": "SET=FOLDER"}
-    says = "where the files of a data set are, for instance routerbench=FOLDER"
-    command.add_argument("--data", "-d", help=says, **place)
-    command.set_defaults(backend=None)
-    return command
 
 
 def list_studies(options: argparse.Namespace) -> None:
@@ -124,7 +118,7 @@ def run_studies(options: argparse.Namespace) -> None:
 def _agreement(study: Study, rows: object) -> str:
     """One line on how a new table agrees with the stored one."""
     stored, record = store.read(study.name)
-    if stored is None or record is None:
+    if record is None:
         return "no table was stored to compare with"
     result = compare(study, record, stored, rows)
     if not result.differ:

@@ -23,7 +23,7 @@ from ..tables import file_text
 from . import data, store
 from .comparison import compare
 from .provenance import git_state
-from .running import run_missing, side_by_side
+from .running import side_by_side
 from .study import Study
 
 BUDGET = 2.5  # CPU seconds of the tasks of a study that every short replay runs, roughly
@@ -99,7 +99,7 @@ def replay(study: Study, extent: Extent, folder: Path | None = None, **how: Any)
         return Verdict(study.name, None, none)
     parts = store.Parts(study.name) if extent.everything else None
     try:
-        found = run_missing(study, chosen, parts, **how)
+        found = study.run_missing(chosen, parts, **how)
     except ImportError as error:
         return Verdict(study.name, None, f"not replayed: {error}")
     result = compare(study, record, stored, store.join(found, chosen))

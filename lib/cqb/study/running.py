@@ -10,25 +10,18 @@ import functools
 import signal
 import sys
 import warnings
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, as_completed, wait
 from contextlib import contextmanager
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import threadpoolctl
 from tqdm import tqdm
 
-from .. import datasets
 from ..checks import shown, whole
-from . import data
-from .store import Parts
-from .warned import heard, once
-
-if TYPE_CHECKING:
-    from .study import Study
 
 BAR = "{desc}: {percentage:3.0f}%|{bar}| {elapsed} gone, {remaining} left"
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
@@ -36,31 +29,13 @@ IDLE = 60.0  # seconds without a task after which a worker ends: its parent may 
 Run = Callable[[Any, Any], Any]  # of a task and the data
 Tasks = Mapping[Any, Any]  # by key
 Ended = tuple[Any, Any]  # the key of a task and its result
+Warned = tuple[str, type[Warning], str, int]  # text, category, file and line
 # Runs the tasks that can run side by side on a GPU, with CuPy: (tasks, data, CuPy) to what has ended.
 Together = Callable[[Tasks, Any, ModuleType], Iterator[Ended]]
 
 
 class WorkerDied(RuntimeError):
     """A worker process ended without an answer, twice, in the task that the message names."""
-
-
-def run_missing(
-    study: Study, missing: Tasks, parts: Parts | None, **how: Any
-) -> dict[str, pd.DataFrame]:
-    """The rows of each task in `missing`, by key; finished ones are read from `parts` and stored there.
-
-    `how` is passed on to :func:`run_tasks`.
-    """
-    found = {key: parts.read(key) for key in missing} if parts else {}
-    found = {key: rows for key, rows in found.items() if rows is not None}
-    rest = {key: task for key, task in missing.items() if key not in found}
-    if not rest:
-        return found
-    about = {"name": study.name, "cost": study.cost, "together": study.together, **how}
-    if parts:
-        about["keep"] = parts.write
-    world = data.load(study.data) if study.vectors else datasets.load(study.data)
-    return found | run_tasks(rest, study.run, world, **about)
 
 
 def run_tasks(
@@ -237,3 +212,20 @@ def _begin(data: Any) -> None:
 
 def _call(function: Run, task: Any) -> Any:
     return heard(function, task, _held["data"])
+
+
+def heard(function: Callable[..., Any], *arguments: Any) -> tuple[Any, list[Warned]]:
+    """``function(*arguments)``, and what it warned of."""
+    with warnings.catch_warnings(record=True) as found:
+        result = function(*arguments)
+    return result, [(str(w.message), w.category, w.filename, w.lineno) for w in found]
+
+
+def once(ended: Iterable[tuple[Any, tuple[Any, list[Warned]]]]) -> Iterator[Ended]:
+    """Pass results on, and each distinct warning once, however many tasks and processes gave it."""
+    known: set[Warned] = set()
+    for key, (result, found) in ended:
+        for warned in dict.fromkeys(w for w in found if w not in known):
+            warnings.warn_explicit(*warned)
+        known.update(found)
+        yield key, result

@@ -12,16 +12,13 @@ import json
 import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
 from .. import paths
 from ..files import sha256_file, write_bytes, write_text
-from .provenance import plain, source_hash, stamp
-
-if TYPE_CHECKING:
-    from .study import Study
+from .provenance import source_hash, stamp
 
 KEY = "task"  # the column of a stored table that holds a task's key
 Record = dict[str, Any]
@@ -36,16 +33,16 @@ def place(name: str, folder: Path | None = None) -> Path:
     return (folder or paths.results_dir()) / f"{name}.parquet"
 
 
-def read(name: str, folder: Path | None = None) -> tuple[pd.DataFrame | None, Record | None]:
-    """A stored table and its record, verified; two None where there is none, or (with a warning) where
-    it is damaged."""
+def read(name: str, folder: Path | None = None) -> tuple[pd.DataFrame, Record | None]:
+    """A stored table and its record, verified; no rows and None where there is none, or (with a warning)
+    where it is damaged."""
     try:
         return read_verified(name, folder)
     except FileNotFoundError:
-        return None, None
+        pass
     except ValueError as error:
         warnings.warn(f"{error}; its tasks are run again", DamagedTableWarning, stacklevel=3)
-        return None, None
+    return pd.DataFrame({KEY: []}), None
 
 
 def read_verified(name: str, folder: Path | None = None) -> tuple[pd.DataFrame, Record]:
@@ -73,22 +70,12 @@ def read_verified(name: str, folder: Path | None = None) -> tuple[pd.DataFrame, 
     return rows, about
 
 
-def write(study: Study, rows: pd.DataFrame, identity: str, folder: Path | None = None) -> None:
+def write(path: Path, rows: pd.DataFrame, about: Record) -> None:
     """Write a table and then its record, each whole or not at all; OSError if that cannot be done."""
-    path = place(study.name, folder)
     content = parquet(rows)
     write_bytes(path, content)
-    record = {
-        "study": study.name,
-        "version": study.version,
-        "data": {"name": study.data, "hash": identity},
-        "tasks": len(study.tasks),
-        "first_task": plain(study.tasks[0]),
-        "artifacts": artifact_hashes(study.artifacts, folder),
-        "rows": len(rows),
-        "sha256": hashlib.sha256(content).hexdigest(),
-    }
-    write_text(path.with_suffix(".json"), json.dumps(stamp(**record), indent=1) + "\n")
+    record = stamp(**about, rows=len(rows), sha256=hashlib.sha256(content).hexdigest())
+    write_text(path.with_suffix(".json"), json.dumps(record, indent=1) + "\n")
 
 
 def parquet(rows: pd.DataFrame) -> bytes:

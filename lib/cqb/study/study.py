@@ -13,10 +13,11 @@ from typing import Any
 import pandas as pd
 
 from .. import backend as backends
+from .. import datasets
 from . import data, store
 from .comparison import compare
 from .provenance import digest
-from .running import Together, run_missing
+from .running import Together, run_tasks
 
 
 class StudyError(ValueError):
@@ -165,20 +166,37 @@ class Study:
         print(f"{self.name}: running {len(missing)} of {len(tasks)} tasks", flush=True)
         parts = store.Parts(self.name) if keep else None
         how = {"workers": workers, "executor": executor, "progress": progress, "backend": xp}
-        found = run_missing(self, missing, parts, **how)
+        found = self.run_missing(missing, parts, **how)
         return store.join(store.by_task(known, there) | found, tasks)
+
+    def run_missing(
+        self, missing: Mapping[str, Any], parts: store.Parts | None, **how: Any
+    ) -> dict[str, pd.DataFrame]:
+        """The rows of the tasks in `missing`, by key; those that ended are read from `parts`.
+
+        `how` is passed on to :func:`.running.run_tasks`.
+        """
+        found = {key: parts.read(key) for key in missing} if parts else {}
+        found = {key: rows for key, rows in found.items() if rows is not None}
+        rest = {key: task for key, task in missing.items() if key not in found}
+        if not rest:
+            return found
+        about = {"name": self.name, "cost": self.cost, "together": self.together, **how}
+        if parts:
+            about["keep"] = parts.write
+        world = data.load(self.data) if self.vectors else datasets.load(self.data)
+        return found | run_tasks(rest, self.run, world, **about)
 
     def _known(self, folder: Path | None) -> tuple[pd.DataFrame, dict[str, Any], str]:
         """The stored rows in the order of their tasks, all tasks by key, and a remark on the data."""
         stored, identity, note, _ = self.stored(folder)
         tasks = self.keys(identity, folder)
-        stored = pd.DataFrame({store.KEY: []}) if stored is None else stored
         return store.select(stored, tasks), tasks, note
 
     def stored(
         self, folder: Path | None = None
-    ) -> tuple[pd.DataFrame | None, str, str, store.Record | None]:
-        """The stored rows (None if there are none), the data's hash, a remark on the data, the record.
+    ) -> tuple[pd.DataFrame, str, str, store.Record | None]:
+        """The stored rows, the data's hash, a remark on the data, the record (None if not stored).
 
         Where the data are not here, the hash in the record is taken for theirs, and the remark says so.
 
@@ -232,8 +250,12 @@ class Study:
         """
         old, identity, _, record = self.stored(folder)
         tasks = self.keys(identity, folder)
-        whole = old is not None and list(old[store.KEY].unique()) == list(tasks)
+        whole = list(old[store.KEY].unique()) == list(tasks)
         if not (whole and compare(self, record, old, rows).agrees):
-            store.write(self, rows, identity, folder)
+            source = {"name": self.data, "hash": identity}
+            artifacts = store.artifact_hashes(self.artifacts, folder)
+            about = {"study": self.name, "version": self.version, "data": source}
+            about |= {"tasks": len(tasks), "first_task": self.tasks[0], "artifacts": artifacts}
+            store.write(store.place(self.name, folder), rows, about)
         store.Parts(self.name).clear(tasks)
         return store.place(self.name, folder)
