@@ -39,11 +39,13 @@ def capture(value: Any, arrays: dict[str, np.ndarray], name: str = "state") -> S
         case np.ndarray():
             arrays[name] = np.array(value, order="C")
             return {"array": name}
-        case list() | tuple():
-            return _sequence(list(value), type(value), arrays, name)
+        case list():
+            return _list(value, arrays, name)
+        case tuple():
+            return {"tuple": _parts(value, arrays, name)}
         case dict():
-            keys = _sequence(list(value), list, arrays, f"{name}.keys")
-            return {"keys": keys, "values": _sequence([*value.values()], list, arrays, name)}
+            keys = _list(list(value), arrays, f"{name}.keys")
+            return {"keys": keys, "values": _list([*value.values()], arrays, name)}
     frozen = is_dataclass(value) and type(value).__dataclass_params__.frozen
     if frozen or isinstance(value, STATELESS):
         return {"as built": type(value).__name__}
@@ -53,24 +55,19 @@ def capture(value: Any, arrays: dict[str, np.ndarray], name: str = "state") -> S
     return {"object": {a: capture(part, arrays, f"{name}.{a}") for a, part in parts.items()}}
 
 
-def _sequence(values: list, kind: type, arrays: dict[str, np.ndarray], name: str) -> State:
+def _list(values: list, arrays: dict[str, np.ndarray], name: str) -> State:
     """A list as one array if its values are arrays of one shape, by columns if they are tuples."""
-    first = values[0] if values and kind is list else None
-    if isinstance(first, np.ndarray) and all(
-        isinstance(v, np.ndarray) and (v.shape, v.dtype) == (first.shape, first.dtype)
-        for v in values
-    ):
+    kinds = {type(v) for v in values}
+    if kinds == {np.ndarray} and len({(v.shape, v.dtype) for v in values}) == 1:
         return {"stack": capture(np.stack(values), arrays, name)["array"]}
-    if (
-        type(first) is tuple
-        and first
-        and all(type(v) is tuple and len(v) == len(first) for v in values)
-    ):
-        columns = zip(*values, strict=True)
-        parts = [_sequence([*c], list, arrays, f"{name}.{i}") for i, c in enumerate(columns)]
-        return {"columns": parts}
-    parts = [capture(v, arrays, f"{name}.{i}") for i, v in enumerate(values)]
-    return {"list" if kind is list else "tuple": parts}
+    if kinds == {tuple} and values[0] and len({len(v) for v in values}) == 1:
+        columns = enumerate(zip(*values, strict=True))
+        return {"columns": [_list([*column], arrays, f"{name}.{i}") for i, column in columns]}
+    return {"list": _parts(values, arrays, name)}
+
+
+def _parts(values: list | tuple, arrays: dict[str, np.ndarray], name: str) -> list[State]:
+    return [capture(value, arrays, f"{name}.{i}") for i, value in enumerate(values)]
 
 
 def _attributes(value: Any) -> dict[str, Any]:
