@@ -133,8 +133,7 @@ def verify_all(options: argparse.Namespace) -> int:
     extent = replay.Extent(options.all, *options.shard)
     verdicts = []
     with connected(options.scheduler) as executor:
-        how = {"workers": options.workers, "executor": executor}
-        found = replay.replay_all(chosen, extent, **how)
+        found = replay.replay_all(chosen, extent, workers=options.workers, executor=executor)
         if not options.names:
             found = chain(found, replay.strays(studies()), replay.rederive(reports()))
         for verdict in found:
@@ -180,7 +179,7 @@ def _is_here(study: Study) -> bool:
 
 def _shard(text: str) -> tuple[int, int]:
     part, _, parts = text.partition("/")
-    if not (part.isdecimal() and parts.isdecimal()):
+    if not (part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts)):
         raise argparse.ArgumentTypeError(f"found {text!r}, expected I/N, for instance 1/4")
     return int(part), int(parts)
 
@@ -226,5 +225,4 @@ def reports() -> dict[str, replay.Report]:
 
 
 def _modules() -> list[Any]:
-    points = sorted(entry_points(group="cqb.studies"), key=lambda point: point.name)
-    return [point.load() for point in points]
+    return [point.load() for point in sorted(entry_points(group="cqb.studies"))]

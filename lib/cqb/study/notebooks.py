@@ -6,6 +6,7 @@ Papermill only warns of a name that the cell lacks, and the notebook runs on wit
 from __future__ import annotations
 
 import ast
+import contextlib
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -49,8 +50,7 @@ def assigned(source: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for statement in ast.parse(source).body:
         if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
-            try:
+            found[statement.targets[0].id] = None
+            with contextlib.suppress(ValueError):
                 found[statement.targets[0].id] = ast.literal_eval(statement.value)
-            except ValueError:
-                found[statement.targets[0].id] = None
     return found
