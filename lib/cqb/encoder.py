@@ -131,16 +131,12 @@ def encode(texts: Sequence[str], encoder: Encoder) -> dict[str, np.ndarray]:
     bit: encoded in different batches they would differ in the last digits and look distinct.
     """
     tokens = encoder.tokenize(texts)
-    windows: dict[tuple[int, ...], int] = {}
-    window_of = []
-    for sequence in tokens:
-        read = tuple(sequence)
-        if len(read) > encoder.max_tokens:
-            # Tokenizers cut the text, not the closing token.
-            read = read[: encoder.max_tokens - 1] + read[-1:]
-        window_of.append(windows.setdefault(read, len(windows)))
-    _, first = np.unique(window_of, return_index=True)
-    vectors = np.asarray(encoder.embed([texts[row] for row in first]), dtype=np.float32)
+    most, first = encoder.max_tokens, {}
+    # Tokenizers cut the text, not the closing token.
+    read = [tuple(ids if len(ids) <= most else [*ids[: most - 1], ids[-1]]) for ids in tokens]
+    alike = [first.setdefault(window, row) for row, window in enumerate(read)]
+    distinct, window_of = np.unique(alike, return_inverse=True)
+    vectors = np.asarray(encoder.embed([texts[row] for row in distinct]), dtype=np.float32)
     return {"vectors": vectors[window_of], "tokens": np.array(list(map(len, tokens)), np.int32)}
 
 

@@ -193,10 +193,7 @@ def once_each(draws: Draws, seed: int, pool_size: int) -> Draws:
         More queries arrive than the pool holds, or more than one may arrive in a round.
     """
     if draws.row.ndim > 1:
-        raise ValueError(
-            f"arrivals: found up to {draws.row.shape[1]} queries a round, expected at most one "
-            "where no prompt comes twice"
-        )
+        raise ValueError(f"once: found up to {draws.row.shape[1]} queries a round, expected one")
     arrivals = int(draws.arrives.sum())
     if arrivals > pool_size:
         raise ValueError(f"pool_size: found {pool_size}, expected at least {arrivals} arrivals")

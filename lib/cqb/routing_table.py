@@ -76,9 +76,9 @@ class RoutingTable:
                 array.setflags(write=False)
                 object.__setattr__(self, field, array)
         _check_names(self)
-        _check_matrix(self, "scores", self.scores, high=1.0)
+        _check_matrix(self, "scores", 1.0, "a number in [0, 1]")
         if self.costs is not None:
-            _check_matrix(self, "costs", self.costs, high=np.inf)
+            _check_matrix(self, "costs", np.inf, "a number of dollars, at least 0")
         if self.embeddings is not None:
             _check_embeddings(self)
 
@@ -227,33 +227,26 @@ def _check_names(table: RoutingTable) -> None:
                 raise ValueError(f"{table.name}: {what} {name!r} is at {first[name]} and {place}")
 
 
-def _check_matrix(table: RoutingTable, field: str, values: np.ndarray, high: float) -> None:
-    expected = (len(table.ids), len(table.models))
+def _check_matrix(table: RoutingTable, field: str, high: float, wanted: str) -> None:
+    values, expected = getattr(table, field), (len(table.ids), len(table.models))
     if values.shape != expected:
-        raise ValueError(
-            f"{table.name}: {field} has shape {values.shape}; expected {expected} (rows, models)"
-        )
+        says = f"{field} has shape {values.shape}; expected {expected}, rows and models"
+        raise ValueError(f"{table.name}: {says}")
     bad = ~(np.isfinite(values) & (values >= 0) & (values <= high))
     if bad.any():
         row, column = np.argwhere(bad)[0]
-        wanted = "in [0, 1]" if high == 1.0 else "of dollars, at least 0"
-        raise ValueError(
-            f"{table.name}: {field} of row {row} ({table.ids[row]!r}), model "
-            f"{table.models[column]!r} is {values[row, column]}; expected a number {wanted}"
-        )
+        place = f"{field} of row {row} ({table.ids[row]!r}), model {table.models[column]!r}"
+        raise ValueError(f"{table.name}: {place} is {values[row, column]}; expected {wanted}")
 
 
 def _check_embeddings(table: RoutingTable) -> None:
     values = table.embeddings
     if values.ndim != 2 or values.shape[0] != len(table.ids) or values.shape[1] == 0:
-        raise ValueError(
-            f"{table.name}: embeddings have shape {values.shape}; expected ({len(table.ids)}, d)"
-        )
+        says = f"embeddings have shape {values.shape}; expected ({len(table.ids)}, d)"
+        raise ValueError(f"{table.name}: {says}")
     norms = np.linalg.norm(values, axis=1)
     bad = ~(np.abs(norms - 1.0) <= UNIT_TOLERANCE)  # also true where a norm is NaN
     if bad.any():
         row = int(np.argmax(bad))
-        raise ValueError(
-            f"{table.name}: the embedding of row {row} ({table.ids[row]!r}) has norm {norms[row]}; "
-            "expected rows of length 1"
-        )
+        says = f"the embedding of row {row} ({table.ids[row]!r}) has norm {norms[row]}"
+        raise ValueError(f"{table.name}: {says}; expected rows of length 1")

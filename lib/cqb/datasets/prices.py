@@ -18,8 +18,6 @@ from cqb.datasets.reading import read_json
 FOLDER = Path(__file__).with_name("prices")
 SPROUT = FOLDER / "sprout.json"
 EMBEDLLM = FOLDER / "embedllm.json"
-TOKEN_PRICES = "cqb token prices 1"
-PRICE_CLASSES = "cqb price classes 1"
 MILLION = 1e6
 # Up to 8 letters of a word, up to 3 digits of a number, or one mark. On the RouterBench slice it
 # counts .98 to 1.04 times the tokens of all-MiniLM-L6-v2, and needs nothing installed.
@@ -41,7 +39,7 @@ def token_prices(models: Sequence[str], path: Path | str = SPROUT) -> np.ndarray
     ValueError
         It is another kind of file, holds a wrong price, or lacks a model.
     """
-    table = read_json(path, TOKEN_PRICES)
+    table = read_json(path, "cqb token prices 1")
     entries = {model: _entry(table["models"], model, model, path) for model in models}
     sides = ("input", "output")
     return np.array([[_price(e, side, m, path) for m, e in entries.items()] for side in sides])
@@ -58,7 +56,7 @@ def class_prices(models: Sequence[str], path: Path | str = EMBEDLLM) -> np.ndarr
     OSError, ValueError
         As for `token_prices`; also a model whose class the table does not price.
     """
-    table = read_json(path, PRICE_CLASSES)
+    table = read_json(path, "cqb price classes 1")
     classes = {plain_name(model): name for model, name in table["models"].items()}
     prices = []
     for model in models:

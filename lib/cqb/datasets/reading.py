@@ -77,10 +77,9 @@ def not_here(message: str, name: str) -> FileNotFoundError:
     if os.environ.get(variable):
         message += f" ({variable} names this place)"
     how = f"set {variable} to the folder of its files (data/README.md has the sources)"
-    if (entry := ENTRIES.get(name.lower())) and entry.pinned:
-        how = f"`make data` downloads them; for files at hand, {how}"
-    elif entry:
-        how = f"`make data` says how to pin and download them; for files at hand, {how}"
+    if entry := ENTRIES.get(name.lower()):
+        does = "downloads them" if entry.pinned else "says how to pin and download them"
+        how = f"`make data` {does}; for files at hand, {how}"
     return FileNotFoundError(f"{message}. To get them: {how}")
 
 

@@ -139,15 +139,14 @@ def prompt_parts(value: object, place: str) -> list[str]:
 
 def _read_part(file: str, frame: pd.DataFrame, columns: Mapping[str, Sequence[str]]) -> Rows:
     stem = Path(file).stem
-    ids = [f"{stem}.{row}" for row in range(len(frame))]
-    if "sample_id" in frame:
-        ids = list(map(str, frame["sample_id"]))
+    numbered = [f"{stem}.{row}" for row in range(len(frame))]
+    ids = list(map(str, frame.get("sample_id", numbered)))
     cells = [f"{file}, row {row} ({name!r})" for row, name in enumerate(ids)]
     for cell, name in zip(cells, ids, strict=True):
         if name.strip().lower() in MISSING:
             raise ValueError(f"{cell}: no sample_id")
-    families = frame["eval_name"].map(str) if "eval_name" in frame else [stem] * len(ids)
-    prompts = frame["prompt"] if "prompt" in frame else [""] * len(ids)
+    families = list(map(str, frame.get("eval_name", [stem] * len(ids))))
+    prompts = frame.get("prompt", [""] * len(ids))
     texts = [prompt_parts(*pair) for pair in zip(prompts, cells, strict=True)]
     numbers = {
         field: np.column_stack([_numbers(frame[name], cells, field) for name in names])
