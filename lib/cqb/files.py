@@ -39,10 +39,8 @@ def atomic_writer(path: Path | str) -> Iterator[BinaryIO]:
             _drop_abandoned(path)
             temporary.touch(exist_ok=False)
         except OSError as error:
-            raise type(error)(
-                f"cannot write {path.name}: the folder {path.parent} is not writable "
-                f"({error.strerror or error})"
-            ) from error
+            says = f"cannot write {path.name}: the folder {path.parent} is not writable"
+            raise type(error)(f"{says} ({error.strerror or error})") from error
         with open(temporary, "wb") as handle:
             yield handle
             handle.flush()

@@ -20,7 +20,6 @@ import pyarrow.csv as pacsv
 from cqb.datasets import reading
 from cqb.datasets.prices import class_prices, count_tokens
 from cqb.datasets.reading import MISSING, Rows
-from cqb.datasets.table import read_frame
 from cqb.routing_table import RoutingTable
 
 NAME = "EmbedLLM"
@@ -73,7 +72,7 @@ def read_models(path: Path) -> tuple[str, ...]:
     Raises FileNotFoundError if it is not there, ValueError for a missing column or a model named
     twice.
     """
-    frame = read_frame(path)
+    frame = reading.read_csv(path)
     reading.need(str(path), frame, ["model_name"], f"not the model list of {NAME}")
     models = tuple(frame["model_name"])
     if not all(models) or not models:

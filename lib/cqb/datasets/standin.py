@@ -111,15 +111,14 @@ def _draw_rows(recipe: Recipe) -> Arrays:
     draw = _stream(recipe, "topic").random(rows)
     topic = (draw**1.5 * counts[family]).astype(int)  # low numbers are the common topics
     place = (np.cumsum(counts) - counts)[family] + topic
+    content = (rows, recipe["embedding"]["content_dimensions"])
     return {
         "family": family,
         "topic": topic,
         "place": place,
         "item": np.arange(rows) - np.concatenate([[0], bounds])[family],
         "difficulty": _stream(recipe, "difficulty").standard_normal(rows),
-        "content": _stream(recipe, "content").standard_normal(
-            (rows, recipe["embedding"]["content_dimensions"])
-        ),
+        "content": _stream(recipe, "content").standard_normal(content),
     }
 
 
@@ -197,9 +196,8 @@ def _embeddings(recipe: Recipe, rows: Arrays) -> np.ndarray:
         vectors = _stream(recipe, f"{name} direction").standard_normal((size, d))
         return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
-    blurred = rows["difficulty"] + weight["difficulty_noise"] * _stream(
-        recipe, "difficulty blur"
-    ).standard_normal(n)
+    blur = _stream(recipe, "difficulty blur").standard_normal(n)
+    blurred = rows["difficulty"] + weight["difficulty_noise"] * blur
     # Nuisance falls off over the axes as the spectrum of sentence embeddings does.
     scale = 1 / np.sqrt(1 + np.arange(d) / weight["nuisance_decay"])
     nuisance = _stream(recipe, "nuisance").standard_normal((n, d)) * scale

@@ -9,8 +9,8 @@ another name with a `|` in it are not read.
 from __future__ import annotations
 
 import ast
-import itertools
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -108,9 +108,6 @@ def complete(
     if suffix:
         columns["cost"] = [model + suffix for model in models]
         gaps["without a cost"] = ["cost"]
-    for file, frame in frames.items():
-        wanted = itertools.chain(*columns.values())
-        reading.need(file, frame, wanted, "expected it for every model")
     parts = [_read_part(file, frame, columns) for file, frame in frames.items()]
     nothing = "rows has every score and cost" if suffix else "rows has every score"
     kept, counts = reading.complete_rows(parts, gaps, "id", where, nothing)
@@ -138,6 +135,7 @@ def prompt_parts(value: object, place: str) -> list[str]:
 
 
 def _read_part(file: str, frame: pd.DataFrame, columns: Mapping[str, Sequence[str]]) -> Rows:
+    reading.need(file, frame, chain(*columns.values()), "expected it for every model")
     stem = Path(file).stem
     numbered = [f"{stem}.{row}" for row in range(len(frame))]
     ids = list(map(str, frame.get("sample_id", numbered)))

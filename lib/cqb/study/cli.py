@@ -131,18 +131,16 @@ def verify_all(options: argparse.Namespace) -> int:
     """Replay tasks of the stored tables, compare every number, and derive every report again."""
     chosen = _chosen(options.names or ["*"])
     extent = replay.Extent(options.all, *options.shard)
-    verdicts = []
+    names: dict[bool | None, list[str]] = {True: [], False: [], None: []}
     with connected(options.scheduler) as executor:
         found = replay.replay_all(chosen, extent, workers=options.workers, executor=executor)
         if not options.names:
             found = chain(found, replay.strays(studies()), replay.rederive(reports()))
         for verdict in found:
             print(verdict, flush=True)
-            verdicts.append(verdict)
-    wrong = [verdict.name for verdict in verdicts if verdict.agrees is False]
-    unchecked = [verdict.name for verdict in verdicts if verdict.agrees is None]
-    agree = len(verdicts) - len(wrong) - len(unchecked)
-    print(f"{agree} agree, {len(wrong)} disagree, {len(unchecked)} could not be checked")
+            names[verdict.agrees].append(verdict.name)
+    agree, wrong, unchecked = names.values()
+    print(f"{len(agree)} agree, {len(wrong)} disagree, {len(unchecked)} could not be checked")
     for name in wrong:
         print(f"DISAGREES: {name}", file=sys.stderr)
     return 1 if wrong else 0

@@ -46,11 +46,10 @@ def run_tasks(
     name: str = "runs",
     cost: Callable[[Any], float] = lambda task: 1.0,
     keep: Callable[[Any, pd.DataFrame], None] = lambda key, rows: None,
-    workers: int = 1,
-    executor: Executor | None = None,
     progress: bool | None = None,
     together: Together | None = None,
     backend: ModuleType = np,
+    **how: Any,
 ) -> dict[Any, pd.DataFrame]:
     """``run(task, world)`` for every task, by key; the longest task runs first.
 
@@ -58,17 +57,16 @@ def run_tasks(
     ----------
     name : shown in the progress bar. cost : rough CPU seconds of a task.
     keep : called with the key of a task and its rows as soon as it ends.
-    workers, executor : see :func:`side_by_side`.
     progress : show a progress bar; by default where stderr is a terminal.
     together : runs what it can of the tasks first, if the backend is CuPy.
     backend : NumPy or CuPy (:func:`cqb.backend.choose`).
+    how : workers and executor, see :func:`side_by_side`.
     """
     found = {}
     longest_first = dict(sorted(tasks.items(), key=lambda item: -cost(item[1])))
-    shown = sys.stderr.isatty() if progress is None else progress
     total = sum(map(cost, tasks.values()))
-    with tqdm(total=total, desc=name, bar_format=BAR, disable=not shown) as bar:
-        how = {"workers": workers, "executor": executor}
+    hidden = None if progress is None else not progress  # None: where stderr is no terminal
+    with tqdm(total=total, desc=name, bar_format=BAR, disable=hidden) as bar:
 
         def end(key: Any, rows: pd.DataFrame) -> None:
             keep(key, rows)
