@@ -182,8 +182,7 @@ def minilm() -> Encoder:
         finally:
             torch.set_num_threads(threads)
 
-    weights = ENTRIES[MODEL].files["model.safetensors"]
-    return Encoder(MODEL, weights, MAX_TOKENS, tokenize, embed)
+    return Encoder(MODEL, ENTRIES[MODEL].files["model.safetensors"], MAX_TOKENS, tokenize, embed)
 
 
 def weights_folder() -> Path:
@@ -200,11 +199,8 @@ def weights_folder() -> Path:
         A file is missing or is not the pinned one; the message names it.
     """
     package = importlib.util.find_spec(PACKAGE)
-    places = (
-        paths.dataset_dir("encoder"),
-        package and Path(package.origin).parent / "model",
-        paths.raw_dir() / MODEL,
-    )
+    installed = package and Path(package.origin).parent / "model"
+    places = (paths.dataset_dir("encoder"), installed, paths.raw_dir() / MODEL)
     folders = [folder for folder in places if folder]
     folder = next(filter(Path.is_dir, folders), None)
     if folder is None:

@@ -12,8 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 MARKER = Path("lib") / "cqb" / "paths.py"  # identifies the repository
-PLACES = ("CQB_ROOT", "CQB_DATA", "CQB_FIGURES", "CQB_RUNS", "CQB_ENCODER_DIR")
-SETTINGS = ("CQB_BACKEND",)
+SETTINGS = ("CQB_ROOT", "CQB_DATA", "CQB_FIGURES", "CQB_RUNS", "CQB_ENCODER_DIR", "CQB_BACKEND")
 
 
 def _override(name: str) -> Path | None:
@@ -83,7 +82,7 @@ def check_names(sets: Iterable[str]) -> None:
     ----------
     sets : the data sets whose folder a variable may name.
     """
-    known = [*PLACES, *SETTINGS, *(f"CQB_{name.upper()}_DIR" for name in sets)]
+    known = [*SETTINGS, *(f"CQB_{name.upper()}_DIR" for name in sets)]
     for name in sorted(os.environ):
         if name.startswith("CQB_") and not name.startswith("CQB_TEST_") and name not in known:
             raise ValueError(

@@ -163,21 +163,17 @@ def split_rows(
         raise ValueError(f"refinement_size is {refinement_size}; expected at least 0")
     keys = np.array([hashlib.sha256(row.encode()).hexdigest() for row in table.ids])
     by_key = np.argsort(keys, kind="stable")
-    tuning_size = len(table) // 5
-    rest = np.sort(by_key[tuning_size:])
+    tuning, rest = (np.sort(part) for part in np.split(by_key, [len(table) // 5]))
     if pool_size + refinement_size > len(rest):
         raise ValueError(
             f"{table.name}: a pool of {pool_size} and a refinement set of {refinement_size} need "
             f"{pool_size + refinement_size} rows, but {len(rest)} of {len(table)} are left besides "
-            f"the {tuning_size} tuning rows; a pool of {max(0, len(rest) - refinement_size)} fits"
+            f"the {len(tuning)} tuning rows; a pool of {max(0, len(rest) - refinement_size)} fits"
         )
     seeds = np.random.SeedSequence([seed, zlib.crc32(b"split")])
     order = np.random.Generator(np.random.Philox(seeds)).permutation(rest)
-    return Split(
-        tuning=np.sort(by_key[:tuning_size]),
-        pool=order[:pool_size],
-        refinement=order[pool_size : pool_size + refinement_size],
-    )
+    pool, refinement, _ = np.split(order, [pool_size, pool_size + refinement_size])
+    return Split(tuning, pool, refinement)
 
 
 def departure_odds(utility: np.ndarray, r_low: float = 0.1, r_high: float = 0.99) -> np.ndarray:
@@ -216,10 +212,8 @@ def _check_names(table: RoutingTable) -> None:
         if found != len(table.ids):
             raise ValueError(f"{table.name}: {found} {field} for {len(table.ids)} row ids")
     if not table.ids or not table.models:
-        raise ValueError(
-            f"{table.name}: {len(table.ids)} rows and {len(table.models)} models; "
-            "expected at least one of each"
-        )
+        found = f"{len(table.ids)} rows and {len(table.models)} models"
+        raise ValueError(f"{table.name}: {found}; expected at least one of each")
     for what, names in (("row id", table.ids), ("model", table.models)):
         first: dict[str, int] = {}
         for place, name in enumerate(names):

@@ -125,9 +125,8 @@ def _fill(saved: np.ndarray, fresh: Any) -> np.ndarray:
     # In place if possible: some arrays are parts of others.
     if isinstance(fresh, np.ndarray):
         if (saved.dtype, saved.ndim) != (fresh.dtype, fresh.ndim):
-            raise ValueError(
-                f"found {saved.dtype} {saved.shape}, expected {fresh.dtype} {fresh.shape}"
-            )
+            found = f"found {saved.dtype} {saved.shape}"
+            raise ValueError(f"{found}, expected {fresh.dtype} {fresh.shape}")
         if saved.shape == fresh.shape:
             fresh[...] = saved
             return fresh

@@ -46,9 +46,8 @@ def terminal_queues(
     Entry 0 is the oracle's queue, entry T the learner's own.
     """
     odds = oracle_odds(environment, K)
-    after = waiting_rows(learner, draws)
-    T = draws.outcome.size
-    return np.array([oracle_queue(odds, draws, after[s], s + 1) for s in range(T + 1)])
+    queues = enumerate(waiting_rows(learner, draws), start=1)
+    return np.array([oracle_queue(odds, draws, rows, first) for first, rows in queues])
 
 
 def oracle_odds(environment: Environment, K: int) -> list[float]:
