@@ -123,9 +123,8 @@ def _how_to_pin(name: str, entry: Entry) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns its exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m cqb.datasets.download", description="Fetch pinned files and verify them."
-    )
+    says = "Fetch pinned files and verify them."
+    parser = argparse.ArgumentParser("python -m cqb.datasets.download", description=says)
     parser.add_argument("names", nargs="*", help=f"of {', '.join(ENTRIES)}; default: the data sets")
     parser.add_argument("--pin", metavar="FILE", help="print the line that pins FILE, and stop")
     options = parser.parse_args(arguments)

@@ -9,7 +9,6 @@ and for each line a few small integers.
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 import numpy as np
@@ -147,8 +146,7 @@ def _check_conflicts(file: str, distinct: pd.DataFrame) -> None:
 
 def _read_lines(path: Path) -> tuple[pd.DataFrame, dict[str, str]]:
     """Each line's id, category, model and label as categories, and the text of each prompt id."""
-    with reading.readable(path, "CSV"), open(path, encoding="utf-8", newline="") as handle:
-        header = next(csv.reader(handle), [])
+    header = reading.read_csv(path, nrows=0).columns
     reading.need(path.name, header, COLUMNS, f"not the long table of {NAME}")
     coded = [column for column in (*PAIR, "label", CATEGORY) if column in header]
     types = {"prompt": pa.string(), **dict.fromkeys(coded, CODED)}

@@ -77,8 +77,7 @@ def read_package(path: Path | str | None = None) -> RoutingTable:
     )
     families, prompts = ([row[field] for row in rows] for field in ("source", "prompt"))
     ids = [f"val.{row}" for row in range(len(rows))]
-    text = {"id": ids, "family": families, "prompt": prompts}
-    found = reading.rows(path.name, {"score": score}, **text)
+    found = reading.rows(path.name, {"score": score}, id=ids, family=families, prompt=prompts)
     return reading.routing_table(NAME, models, [path], found, cost, {"rows_read": len(rows)})
 
 

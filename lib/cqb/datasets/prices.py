@@ -61,8 +61,7 @@ def class_prices(models: Sequence[str], path: Path | str = EMBEDLLM) -> np.ndarr
     prices = []
     for model in models:
         name = _entry(classes, plain_name(model), model, path)
-        entry = table["classes"].get(name)
-        prices.append(_price(entry, "price", f"{model}, class {name}", path))
+        prices.append(_price(table["classes"].get(name), "price", f"{model}, class {name}", path))
     return np.array(prices)
 
 

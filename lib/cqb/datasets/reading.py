@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
@@ -53,7 +52,7 @@ def readable(path: Path, kind: str) -> Iterator[None]:
     """
     try:
         yield
-    except (ValueError, OSError, pa.ArrowException, csv.Error) as error:
+    except (ValueError, OSError, pa.ArrowException) as error:
         if isinstance(error, OSError) and error.errno:
             raise
         raise ValueError(f"{path}: not a readable {kind} file ({error})") from error
@@ -122,9 +121,13 @@ def same_models(found: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
 
 
 def check_range(
-    values: np.ndarray, places: Sequence[str], cell: str, high: float, wanted: str
+    values: np.ndarray, places: Sequence[str], cell: str, field: str, wanted: str
 ) -> None:
-    """Raise ValueError naming the first of `values` (rows,) outside [0, high]; NaN is let through."""
+    """Raise ValueError naming the first of `values` (rows,) out of range; NaN is let through.
+
+    Scores lie in [0, 1]. Numbers of another `field` are at least 0, and are `wanted`.
+    """
+    high, wanted = (1.0, "a score in [0, 1]") if field == "score" else (np.inf, wanted)
     bad = np.flatnonzero((values < 0) | (values > high) | np.isinf(values))
     if bad.size:
         raise ValueError(f"{places[bad[0]]}: {cell} is {values[bad[0]]}; expected {wanted}")

@@ -71,7 +71,8 @@ def load(
     if suffix in AMOUNTS:
         costs = costs * _prices(price, models)
     counts["models_dropped"] = sorted(set().union(*found.values()) - set(models))
-    counts["prompts_with_several_scores"] = _ambiguous(kept)
+    distinct = kept["score"].assign(prompt=kept["text"]["prompt"]).drop_duplicates()
+    counts["prompts_with_several_scores"] = int((distinct["prompt"].value_counts() > 1).sum())
     table = reading.routing_table(name or path.stem, models, files, kept, costs, counts)
     return table if prompts else table.with_embeddings(np.ones((len(table), 1)))
 
@@ -166,10 +167,8 @@ def _numbers(column: pd.Series, cells: list[str], field: str) -> np.ndarray:
                 f"{cells[row]}: {column.name!r} is {text!r}; expected a number (every column of "
                 f"another name than {', '.join(TEXT_COLUMNS)} is taken for a model)"
             ) from None
-    high, wanted = (1.0, "a score in [0, 1]") if field == "score" else (np.inf, "at least 0")
-    if column.name.endswith(DOLLARS):
-        wanted = "dollars, at least 0"
-    reading.check_range(values, cells, repr(column.name), high, wanted)
+    wanted = "dollars, at least 0" if column.name.endswith(DOLLARS) else "at least 0"
+    reading.check_range(values, cells, repr(column.name), field, wanted)
     return values
 
 
@@ -191,9 +190,3 @@ def _prices(price: Price | None, models: Sequence[str]) -> np.ndarray:
     by_model = price if isinstance(price, Mapping) else dict.fromkeys(models, price)
     wanted = "dollars, at least 0"
     return np.array([number(f"price of {m!r}", by_model.get(m), expected=wanted) for m in models])
-
-
-def _ambiguous(kept: Rows) -> int:
-    """How many prompts occur in several rows whose scores differ."""
-    distinct = kept["score"].assign(prompt=kept["text"]["prompt"])
-    return int((distinct.drop_duplicates()["prompt"].value_counts() > 1).sum())

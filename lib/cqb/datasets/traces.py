@@ -70,8 +70,7 @@ def _read(path: Path | str) -> pd.DataFrame:
         if isinstance(error.__cause__, pd.errors.EmptyDataError):
             raise MalformedTrace(f"{name}: found no header, expected {AZURE}") from None
         raise MalformedTrace(str(error)) from error
-    layouts = (AZURE, BURSTGPT, PLAIN)
-    columns = next((of for of in layouts if of[0] in frame.columns), AZURE)
+    columns = next((of for of in (AZURE, BURSTGPT, PLAIN) if of[0] in frame.columns), AZURE)
     if missing := [column for column in columns if column not in frame.columns]:
         found = list(frame.columns)
         raise MalformedTrace(f"{name}: found no column {', '.join(missing)} among {found}")
