@@ -79,9 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--fresh", action="store_true", help="run every task, also those stored")
     run.add_argument("--here", action="store_true", help="only studies whose data are here")
     verify.add_argument("--all", action="store_true", help="every task (hours), not a sample")
-    verify.add_argument(
-        "--shard", type=_shard, default=(1, 1), metavar="I/N", help="only part I of N"
-    )
+    verify.add_argument("--shard", type=_shard, default=(1, 1), metavar="I/N", help="part I of N")
     return parser
 
 
@@ -216,10 +214,8 @@ def studies() -> dict[str, Study]:
 @cache
 def reports() -> dict[str, replay.Report]:
     """Every report by its path in the figures folder."""
-    found: dict[str, replay.Report] = {}
-    for module in _modules():
-        found |= getattr(module, "REPORTS", {})
-    return found
+    declared = (getattr(module, "REPORTS", {}) for module in _modules())
+    return {path: report for of in declared for path, report in of.items()}
 
 
 def _modules() -> list[Any]:

@@ -73,12 +73,11 @@ def compare(study: Study, record: Record, stored: pd.DataFrame, found: pd.DataFr
     Volatile columns are left out, and the study's own tolerances count everywhere.
     """
     differ = _differences(study, stored, found, 0.0)
-    rest = found[found[KEY].isin(list(differ))]
     return Comparison(
         tasks=found[KEY].nunique(),
         elsewhere=processor_kind(record["machine"]) != processor_kind(),
         differ=differ,
-        diverged=_differences(study, stored, rest, CLOSE),
+        diverged=_differences(study, stored, found[found[KEY].isin(list(differ))], CLOSE),
     )
 
 
@@ -109,10 +108,9 @@ def _difference(study: Study, old: pd.DataFrame | None, new: pd.DataFrame, relat
         wrong = ~_equal(before, now, study.tolerance.get(column, 0.0), relative)
         if wrong.any():
             row = int(np.argmax(wrong))
-            count = int(wrong.sum())
             return (
                 f"{column}: found {plain(now[row])!r}, stored is {plain(before[row])!r} "
-                f"(row {row + 1} of the task's {len(new)}; {count} differ)"
+                f"(row {row + 1} of the task's {len(new)}; {wrong.sum()} differ)"
             )
     return ""
 

@@ -89,8 +89,9 @@ def replay(study: Study, extent: Extent, folder: Path | None = None, **how: Any)
         return Verdict(study.name, False, reason)
     chosen = _chosen(study, extent, tasks, stored)
     if not chosen:
-        none = f"not replayed: no task of {len(study.tasks)} in this part"
-        return Verdict(study.name, None, none)
+        return Verdict(
+            study.name, None, f"not replayed: no task of {len(study.tasks)} in this part"
+        )
     parts = store.Parts(study.name) if extent.everything else None
     try:
         found = study.run_missing(chosen, parts, **how)
