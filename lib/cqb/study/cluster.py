@@ -37,9 +37,13 @@ class DaskExecutor(Executor):
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", "Sending large graph", UserWarning)
                 # A task itself, so that Dask can make the data again if their worker dies.
-                future = self._client.submit(lambda same: same, data, pure=False)
+                future = self._client.submit(_same, data, pure=False)
             self._sent[id(data)] = future, data  # holds the data, so that their id stays theirs
         return self._pool.submit(checked, source_hash(), function, task, self._sent[id(data)][0])
+
+
+def _same(data: Any) -> Any:  # a lambda in its place would have the data pickled several times
+    return data
 
 
 def checked(code: str, function: Callable[..., Any], *arguments: Any) -> Any:

@@ -210,8 +210,7 @@ class Study:
             return rows, identity, "", record
         if record is None:
             data.load(self.data)  # raises, and says what is missing
-        note = f" ({self.data} is not here: data not checked)"
-        return rows, record["data"]["hash"], note, record
+        return rows, record["data"]["hash"], f" ({self.data} is not here: data not checked)", record
 
     def is_stored(self, folder: Path | None = None) -> bool:
         """Whether every task's rows are stored, for this version and (if they are here) these data."""
