@@ -31,25 +31,9 @@ SHORT = {"reproduced": "yes", "not reproduced": "no", "not decided": "open"}
 LATE = "queue-length regret, last fifth of the rounds less the second"
 FILE = Path(__file__).with_name("published_results.csv")
 SETS = ("routerbench", "sprout", "embedllm")
-# Their name for a policy, and ours for the same algorithm. They ran the radius of the last round at
-# every round (ACQB-T) and vectors as the layer norm leaves them (ACQB-CL-LN).
-NAMES = {
-    "ACQB": ("ACQB", "ACQB-T"),
-    "ACQB-CL": ("ACQB-CL", "ACQB-CL-LN"),
-    "CQB_eps": ("CQB-eps",),
-    "Q_UCB": ("Q-UCB",),
-    "Q_THS": ("Q-ThS",),
-    "RAND": ("RANDOM",),
-}
-PUBLISHED = {
-    "assort_K": "K",
-    "lam_cost": "lam",
-    "cum_regret_mean": "authors_regret_mean",
-    "cum_regret_sd": "authors_regret_sd",
-    "qgap_mean": "authors_gap_mean",
-    "qgap_sd": "authors_gap_sd",
-    "n_runs": "authors_runs",
-}
+# The two policies of ours that are theirs: they ran the radius of the last round at every round (ACQB-T)
+# and vectors as the layer norm leaves them (ACQB-CL-LN).
+BOTH = {"ACQB": ("ACQB", "ACQB-T"), "ACQB-CL": ("ACQB-CL", "ACQB-CL-LN")}
 PUBLISHED_KEYS = ["K", "lam", "arrival_rate", "policy", "t"]
 
 FULL = [*CELL, "policy", "seeds", "t"] + [
@@ -88,14 +72,12 @@ def paper_claims(tidy: pd.DataFrame) -> pd.DataFrame:
     tidy : of one data set, columns :data:`cqb.metrics.COLUMNS`.
     """
     name, stand_in = tidy[["dataset", "stand_in"]].iloc[0]
-    about = {"data": f"{name} ({'generated' if stand_in else 'real rows'})"}
-    rows = []
+    data, rows = f"{name} ({'generated' if stand_in else 'real rows'})", []
     for claim, measure, values, claimed in _measured(tidy):
-        found = interval(values.groupby("seed").mean())
-        row = {"claim": claim, **about, "measure": measure, "estimate": found.mean}
-        row |= {"settings": values.groupby(SETTING).ngroups, "seeds": found.n}
-        row |= {"low": found.low, "high": found.high}
-        rows.append({**row, "verdict": verdict_on(found.low, found.high, claimed, bool(stand_in))})
+        mean, low, high, seeds = interval(values.groupby("seed").mean())
+        settings = values.groupby(SETTING).ngroups
+        verdict = verdict_on(low, high, claimed, bool(stand_in))
+        rows.append((claim, data, measure, settings, seeds, mean, low, high, verdict))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -210,19 +192,11 @@ def published(dataset: str) -> pd.DataFrame:
     these the first that is listed counts, and only where no version without a mark exists. A set of
     which they report nothing gives no rows.
     """
-    table = pd.read_csv(FILE)
+    table = pd.read_csv(FILE, dtype={"lam": float})
     named = next((name for name in SETS if dataset.lower().startswith(name)), "")
     table = table[table["dataset"] == named]
-    marked = table["algorithm"].str.contains("@")
-    table = table.assign(algorithm=table["algorithm"].str.split("@").str[0], marked=marked)
-    where = ["assort_K", "lam_cost", "arrival_rate", "algorithm", "t"]
-    table = table.sort_values("marked", kind="stable").drop_duplicates(where)
-    table["policy"] = table["algorithm"].map(NAMES)
-    values = [name for name in PUBLISHED.values() if name.startswith("authors_")]
-    return (
-        table.explode("policy")
-        .rename(columns=PUBLISHED)[[*PUBLISHED_KEYS, *values]]
-        .astype({"lam": float})
-        .sort_values(PUBLISHED_KEYS)
-        .reset_index(drop=True)
-    )
+    table = table.sort_values("policy", key=lambda names: names.str.contains("@"), kind="stable")
+    table["policy"] = table["policy"].str.split("@").str[0]
+    table = table.drop_duplicates(PUBLISHED_KEYS).drop(columns="dataset")
+    table["policy"] = table["policy"].map(lambda name: BOTH.get(name, name))
+    return table.explode("policy").sort_values(PUBLISHED_KEYS, ignore_index=True)

@@ -6,7 +6,7 @@ package imports neither of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import pandas as pd
@@ -50,7 +50,8 @@ SIMPLE = ("Random", "Greedy-Perf", "Greedy-Cost", "KNN-Perf", "KNN-Cost", "Batch
 SIMPLE += ("Predictor-Perf", "Predictor-Cost")
 LOADS = (("Poisson", 3.0), ("Poisson", 4.0), ("Gamma", 3.0))  # those that prices are chosen for
 TRAININGS = ("DDQN #0", "DDQN #1", "DDQN #2")
-COLUMNS = ["claim", "source", "data", "stand_in", "measure", "estimate", "low", "high", "verdict"]
+ENDS = ["estimate", "low", "high"]
+COLUMNS = ["claim", "source", "data", "stand_in", "measure", *ENDS, "verdict"]
 COLUMNS += ["notebook", "figure", "command", "minutes"]
 
 
@@ -72,21 +73,19 @@ def verdicts(found: pd.DataFrame) -> dict[str, pd.DataFrame]:
     return {by: wide.loc[own["claim"].unique(), own["data"].unique()] for by, own in groups}
 
 
-def _row(claim: str, source: str, data: str, shown: Sequence[Any], **found: Any) -> dict[str, Any]:
-    place = dict(zip(COLUMNS[-4:], shown, strict=True))
-    return {"claim": claim, "source": source, "data": data, "stand_in": False, **place, **found}
+def _row(*values: Any) -> dict[str, Any]:
+    """A row of :func:`table` from its values in the order of :data:`COLUMNS`."""
+    return dict(zip(COLUMNS, values, strict=True))
 
 
 def _in_theory() -> Iterator[dict[str, Any]]:
     """Two bounds on worlds that meet the assumptions."""
-    checks = theory.verdicts().set_index("id")
+    checks, data = theory.verdicts().set_index("id"), "worlds that meet the assumptions"
     for id, (claim, figure, measure) in IN_THEORY.items():
         found = checks.loc[id]
         shown = ("01_theory_checks", figure, "make theory", 15)
-        ends = {name: found[name] for name in ("estimate", "low", "high")}
         verdict = found["verdict"] if found["verdict"] in (HOLDS, FAILS) else UNDECIDED
-        about = {"measure": measure, "stand_in": True, "verdict": verdict}
-        yield _row(claim, ACQB, "worlds that meet the assumptions", shown, **about, **ends)
+        yield _row(claim, ACQB, data, True, measure, *found[ENDS], verdict, *shown)
 
 
 def _on_real_rows() -> Iterator[dict[str, Any]]:
@@ -101,30 +100,28 @@ def _on_real_rows() -> Iterator[dict[str, Any]]:
             # The square root is proved for utilities that are linear in the context.
             if worst["measure"] == claims.GROWTH and verdict == FAILS:
                 verdict = UNMET
-            ends = {part: worst[part] for part in ("measure", "estimate", "low", "high")}
-            yield _row(claim, ACQB, worst["data"], shown, **ends, verdict=verdict)
+            found = worst["measure"], *worst[ENDS]
+            yield _row(claim, ACQB, worst["data"], False, *found, verdict, *shown)
 
 
 def _port() -> Iterator[dict[str, Any]]:
     """PORT as published against the best simple rule, and how much of the optimum it reaches."""
     for name, figure in PORT_SETS.items():
         rows = select(store.read_verified(name)[0], experiment="split", setting="weighted")
-        data, shown = f"{rows['dataset'].iloc[0]} (real rows)", ("06_port_token_budgets", figure)
-        shown = (*shown, "make port", 10)
+        data = f"{rows['dataset'].iloc[0]} (real rows)"
+        shown = ("06_port_token_budgets", figure, "make port", 10)
         others = select(differences(rows, "PORT-ref", ["setting"], ["lpr"]), policy=SIMPLE)
         best = others.loc[others["lpr_difference"].idxmax()]
-        low, high = -best["lpr_high"], -best["lpr_low"]
+        ends = -best["lpr_difference"], -best["lpr_high"], -best["lpr_low"]
         # The claimed side is above 0; of the rule's difference, below.
         verdict = WORDS[claims.verdict_on(best["lpr_low"], best["lpr_high"], 0.0, False)]
         measure = f"score less that of {best['policy']}, in shares of the optimum"
-        ends = {"estimate": -best["lpr_difference"], "low": low, "high": high}
         claim = "PORT scores more than every simple rule under the same budget"
-        yield _row(claim, PORT, data, shown, measure=measure, verdict=verdict, **ends)
-        reached = interval(select(rows, policy="PORT-ref").set_index("seed")["lpr"])
-        ends = {"estimate": reached.mean, "low": reached.low, "high": reached.high}
+        yield _row(claim, PORT, data, False, measure, *ends, verdict, *shown)
+        *ends, _ = interval(select(rows, policy="PORT-ref").set_index("seed")["lpr"])
         claim = "PORT comes close to the optimum when queries are many"
         measure = "score, in shares of the optimum, at fewer than 900 queries"
-        yield _row(claim, PORT, data, shown, measure=measure, verdict=UNMET, **ends)
+        yield _row(claim, PORT, data, False, measure, *ends, UNMET, *shown)
 
 
 def _qos() -> Iterator[dict[str, Any]]:
@@ -139,11 +136,9 @@ def _qos() -> Iterator[dict[str, Any]]:
         learned = means.loc[means.loc[list(TRAININGS)].mean(axis=1).idxmin()]
         rules = means[~means.index.str.startswith("DDQN")]
         best = rules.mean(axis=1).idxmax()
-        found = interval(learned - rules.loc[best])
-        ends = {"estimate": found.mean, "low": found.low, "high": found.high}
-        about = {"measure": f"{label} less that of {best}", "stand_in": True, "verdict": GENERATED}
+        found = f"{label} less that of {best}", *interval(learned - rules.loc[best])[:3]
         claim = f"A learned router has a higher {label} than every rule"
-        yield _row(claim, QOS, "synthetic requests, three loads", shown, **about, **ends)
+        yield _row(claim, QOS, "synthetic requests, three loads", True, *found, GENERATED, *shown)
 
 
 STUDIES: dict[str, Any] = {}
