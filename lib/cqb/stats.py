@@ -49,8 +49,7 @@ def paired(tidy: pd.DataFrame, against: str = "ACQB", t: int | None = None) -> p
     Returns
     -------
     Columns of the cell, `policy`, `seeds`, `t`, and for each measure (`regret`, `gap`):
-    `<measure>_difference`, the mean of policy minus `against`, `_low` and `_high`, its 95% t-interval,
-    and `_lower_share`, the share of seeds on which the policy has the lower value.
+    `<measure>_difference`, the mean of policy minus `against`, `_low` and `_high`, its 95% t-interval.
 
     Raises
     ------
@@ -86,24 +85,25 @@ def differences(
         raise ValueError(f"against: a cell or a seed has no run of {against!r}")
     difference = others[list(measures)] - base.loc[keys].to_numpy()
     groups = difference.groupby([others[key] for key in [*cell, "policy"]], sort=False)
-    table = pd.DataFrame({"seeds": groups.size()})
-    for measure in measures:
-        mean, half = groups[measure].mean(), half_width(groups[measure].std(), table["seeds"])
-        table[f"{measure}_difference"] = mean
-        table[f"{measure}_low"], table[f"{measure}_high"] = mean - half, mean + half
-        table[f"{measure}_lower_share"] = groups[measure].agg(lambda values: (values < 0).mean())
-    return table.reset_index()
+    seeds = groups.size()
+    found = intervals(groups, measures, seeds, "difference")
+    return pd.DataFrame({"seeds": seeds, **found}).reset_index()
 
 
-def intervals(groups: Any, measures: Sequence[str], count: pd.Series) -> dict[str, pd.Series]:
+def intervals(
+    groups: Any, measures: Sequence[str], count: pd.Series, mean_of: str = "mean"
+) -> dict[str, pd.Series]:
     """Of each measure `_mean`, `_low` and `_high` per group: a 95% t-interval for the mean.
 
-    `groups` is a pandas group-by whose rows are one value each, `count` how many there are.
+    Parameters
+    ----------
+    groups : a pandas group-by whose rows are one value each. count : how many there are.
+    mean_of : what `_mean` is called instead, for means of something else than the measure itself.
     """
     columns = {}
     for measure in measures:
         mean, half = groups[measure].mean(), half_width(groups[measure].std(), count)
-        columns[f"{measure}_mean"] = mean
+        columns[f"{measure}_{mean_of}"] = mean
         columns[f"{measure}_low"], columns[f"{measure}_high"] = mean - half, mean + half
     return columns
 
@@ -145,11 +145,6 @@ class Interval(NamedTuple):
     low: float
     high: float
     n: int
-
-    @property
-    def half(self) -> float:
-        """Half the length of the interval."""
-        return self.high - self.mean
 
 
 def interval(values: Any, confidence: float = CONFIDENCE) -> Interval:

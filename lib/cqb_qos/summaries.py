@@ -50,7 +50,7 @@ def paired(rows: pd.DataFrame, against: str) -> pd.DataFrame:
     Returns
     -------
     The setting, `policy`, `seeds`, `difference` (the policy less `against`, mean over seeds), `low` and
-    `high` (its 95% t-interval), `lower_share` (of seeds on which the policy has the lower QoS).
+    `high` (its 95% t-interval).
 
     Raises
     ------

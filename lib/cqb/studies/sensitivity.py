@@ -195,7 +195,7 @@ def paired_difference(
     rows = select(runs, factor=name, lam=cell[0], arrival_rate=cell[1])
     table = rows.pivot(index="seed", columns="value", values="regret")
     found = interval(table[value] - table[default])
-    return spread(found.mean, found.half, sign="+")
+    return spread(found.mean, found.high - found.mean, sign="+")
 
 
 CELLS = (Cell(1, 5.0, 0.5), Cell(1, 0.0, 0.7))

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 import pandas as pd
 
 from ...figures.style import in_order
-from ...stats import final, half_width, interval, paired
-from ...tables import spread, spreads
+from ...stats import differences, final, half_width, paired
+from ...tables import select, spread, spreads
 from .tuning import LINEAR, chosen
 from .verdict import finals
+
+SETTING = ["dataset", "regime", "K"]
 
 
 def spreads_over_seeds(groups: pd.api.typing.SeriesGroupBy, digits: int = 0) -> pd.Series:
@@ -60,20 +62,16 @@ def worth(rows: pd.DataFrame, more: str) -> pd.DataFrame:
     A column per setting: the mean regret without it, and the paired difference with it.
     """
     last, found = finals(rows), {}
-    pairs = [(name.replace(more, "", 1), name) for name in last["policy"].unique() if more in name]
-    for setting, group in last.groupby(["dataset", "regime", "K"]):
-        regret = group.pivot(index="seed", columns="policy", values="regret")
-        there = [(base, name) for base, name in pairs if {base, name} <= set(regret)]
-        gaps = {name: interval(regret[name] - regret[base]) for base, name in there}
-        found[setting] = {
-            name: f"{regret[base].mean():.0f}, {spread(gaps[name].mean, gaps[name].half, 0, '+')}"
-            for base, name in there
-        }
-    columns = {
-        f"{dataset}, {regime}, K = {K}": pd.Series(values, dtype=object)
-        for (dataset, regime, K), values in found.items()
-    }
-    return pd.DataFrame(columns).reindex([name for _, name in pairs]).fillna("-")
+    for name in last["policy"].unique():
+        if more in name:
+            base = name.replace(more, "", 1)
+            pair = select(last, policy=[base, name])
+            gap = differences(pair, base, SETTING, ["regret"]).set_index(SETTING)
+            regret = select(pair, policy=base).groupby(SETTING)["regret"].mean()[gap.index]
+            change = spreads(gap["regret_difference"], gap["regret_high"], sign="+")
+            found[name] = regret.map("{:.0f}, ".format) + change
+    table = pd.DataFrame(found, last.groupby(SETTING).size().index).T.fillna("-")
+    return table.set_axis([f"{data}, {regime}, K = {K}" for data, regime, K in table], axis=1)
 
 
 def stability(table: pd.DataFrame) -> pd.DataFrame:
