@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from ..metrics import REFERENCE
 from ..stats import final
-from .kinds import around, forest, lines, over_seeds
+from .kinds import around, estimates, forest, lines, over_seeds
 from .sheets import Panel, each, legend, panel, sheet
 from .style import AMBER, BLUE, INK, SOLID, WIDTH, Look, looks
 
@@ -86,8 +86,7 @@ def tuning(scores: pd.DataFrame, name: str) -> Figure:
     """Every candidate's final regret on the tuning rows, a panel per policy and a dot per place."""
     rows = around(scores.groupby([*PLACE, "policy", "setting"], sort=False)["regret"])
     rows["place"] = [_place(*place) for place in rows[PLACE].itertuples(index=False)]
-    for long, short in SHORT.items():
-        rows["setting"] = rows["setting"].str.replace(long, short)
+    rows["setting"] = rows["setting"].replace(SHORT, regex=True)
     colours = map(Look, sns.color_palette("colorblind").as_hex())
     look = dict(zip(dict.fromkeys(rows["place"]), colours, strict=False))
 
@@ -118,12 +117,10 @@ def memory(differences: pd.DataFrame) -> Figure:
 
     `differences` are those of :func:`cqb.studies.pass_rates.effect_of_memory`.
     """
-    ends = {"mean": "regret_difference", "low": "regret_low", "high": "regret_high"}
-    rows = differences.assign(**{end: differences[column] for end, column in ends.items()})
+    rows = estimates(differences, "regret")
     rows["pair"] = rows["policy"] + " less " + rows["against"]
-    of = rows.drop_duplicates("pair").set_index("pair")["policy"]
-    policies = looks(of)
-    look = {pair: policies[policy] for pair, policy in of.items()}
+    policies = looks(rows["policy"])
+    look = {pair: policies[pair.partition(" ")[0]] for pair in rows["pair"]}
     caption = f"mean of {rows['seeds'].max()} seeds, bar: 95% interval, paired by seed"
     heading = f"routing regret after {rows['t'].max()} rounds, difference (departures)"
     return _forests(rows, "dataset", look, 0.0, by="pair", title=heading, caption=caption)

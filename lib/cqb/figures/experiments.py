@@ -112,14 +112,11 @@ def differences(summary: pd.DataFrame, paired: pd.DataFrame, *, value: str) -> F
     """
     last = final(summary[summary["policy"] != REFERENCE])
     last = last.assign(note=spreads(last[f"{value}_mean"], last[f"{value}_high"], DECIMALS[value]))
-    paired = paired.rename(columns={f"{value}_difference": f"{value}_mean"})
-    dots = last[[*KEYS, "note"]].merge(paired, how="left", on=KEYS)
-    dots = estimates(dots, value)
+    dots = estimates(last[[*KEYS, "note"]].merge(paired, how="left", on=KEYS), value)
     dots.loc[dots["policy"] == BASE, "mean"] = 0.0
 
     def make(cell: Cell, here: pd.DataFrame) -> Panel:
-        notes = here.set_index("policy")["note"]
-        return panel(forest, here, title=str(cell), notes=notes, guides=[("x", 0.0, {})])
+        return panel(forest, here, title=str(cell), guides=[("x", 0.0, {})])
 
     name = NAMES[value].partition(" (")[0]
     return sheet(

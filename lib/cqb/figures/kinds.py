@@ -25,9 +25,11 @@ ENDS = ("mean", "low", "high")
 def estimates(table: pd.DataFrame, value: str, unit: float = 1.0) -> pd.DataFrame:
     """`table` with `mean`, `low` and `high` of a value, times `unit`.
 
-    They are read from `<value>_mean`, or `<value>` where that is missing, `<value>_low` and `_high`.
+    They are read from `<value>_low`, `<value>_high` and the first that is there of `<value>_mean`,
+    `<value>_difference` and `<value>`.
     """
-    mean = f"{value}_mean" if f"{value}_mean" in table else value
+    names = (f"{value}_mean", f"{value}_difference", value)
+    mean = next(name for name in names if name in table)
     found = zip(ENDS, (mean, f"{value}_low", f"{value}_high"), strict=True)
     return table.assign(**{end: unit * table[column] for end, column in found})
 
@@ -43,11 +45,6 @@ def around(groups: Any) -> pd.DataFrame:
     """The mean of each group of a grouped column, with one standard error down and up."""
     mean, error = groups.mean(), groups.sem()
     return pd.DataFrame({"mean": mean, "low": mean - error, "high": mean + error}).reset_index()
-
-
-def positive(rows: pd.DataFrame, least: float) -> pd.DataFrame:
-    """Cut intervals off at `least` times their mean, for a logarithmic axis."""
-    return rows.assign(low=rows["low"].clip(lower=least * rows["mean"]))
 
 
 def from_zero(rows: pd.DataFrame, by: str | list[str]) -> pd.DataFrame:
@@ -112,15 +109,15 @@ def forest(
     look: Mapping[str, Look] | None = None,
     *,
     by: str = "policy",
-    notes: Mapping[str, str] | None = None,
     shift: float = 0.0,
     alpha: float = 1.0,
 ) -> None:
     """Means as dots with their intervals, a row for each name, from the top in the order of `look`.
 
+    The text in a column `note`, if there is one, is printed at the right.
+
     Parameters
     ----------
-    notes : text for names, printed at the right.
     shift, alpha : moves dots down, makes them pale.
     """
     look = looks(rows[by]) if look is None else look
@@ -129,9 +126,9 @@ def forest(
     ax.hlines(rows["place"], rows["low"], rows["high"], colors=colours, lw=1.6, alpha=alpha)
     dots(ax, rows, "mean", "place", look, by, alpha=alpha, zorder=3)
     about = {"transform": ax.get_yaxis_transform(), "va": "center", "size": SMALL}
-    for place, name in enumerate(look):
-        if notes is not None and name in notes:
-            ax.text(1.02, place, notes[name], color=dark(look[name].colour), **about)
+    noted = rows.sort_values("place")[["place", by, "note"]].to_numpy() if "note" in rows else ()
+    for place, name, note in noted:
+        ax.text(1.02, place, note, color=dark(look[name].colour), **about)
     names_down(ax, list(look))
 
 

@@ -99,13 +99,12 @@ def learning(runs: pd.DataFrame, pairs: dict[str, str], name: str) -> Figure:
 def differences(table: pd.DataFrame, name: str) -> Figure:
     """Paired differences to raw vectors of the same length, with 95% intervals, a panel per lam."""
     look = dict.fromkeys(table["policy"], Look(PINK))
-    rows = table.assign(mean=table["difference"]).sort_values("lam", ascending=False, kind="stable")
+    rows = table.assign(mean=table["difference"], note=table["raw"].map("{:.0f}".format))
+    rows = rows.sort_values("lam", ascending=False, kind="stable")
 
     def make(lam: float, here: pd.DataFrame) -> Panel:
-        notes = here.set_index("policy")["raw"].map("{:.0f}".format)
         heading = f"lam = {lam:g}, arrival rate {here['arrival_rate'].iloc[0]:g}"
-        about = {"notes": notes, "guides": [("x", 0.0, {})]}
-        return panel(forest, here, look, title=heading, **about)
+        return panel(forest, here, look, title=heading, guides=[("x", 0.0, {})])
 
     return sheet(
         [each(rows, "lam", make)],

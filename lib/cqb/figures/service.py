@@ -22,7 +22,8 @@ from .style import in_order, looks
 # Of the models offered most; the others share the last colour. Tol's muted palette.
 COLOURS = ("#332288", "#88CCEE", "#44AA99", "#117733", "#999933", "#DDCC77", "#CC6677", "#882255")
 REST = "#DDDDDD"
-# From a first answer that satisfies to many retrials; queries still waiting are grey.
+# The classes that begin at AT_LEAST, from a first answer that satisfies; those still waiting are grey.
+CLASSES = ("0 retrials", "1", "2", "3 to 4", "5 to 9", "10 or more")
 STEPS = ("#0B3C5D", "#2E75A8", "#7FB2D5", "#F0C05A", "#E08214", "#B2182B")
 FEW = 5  # seeds, below which an interval says less than it hides
 
@@ -48,9 +49,8 @@ def models(views: pd.DataFrame, policies: Sequence[str]) -> Figure:
         heading = f"K = {cell.K}, lam = {cell.lam:g}" if here["policy"].iloc[0] == names[0] else ""
         return panel(_blocks, here, colours, title=heading)
 
-    by_policy = [by_cell(select(rows, policy=name), make) for name in names]
     return sheet(
-        [[one for line in lines_of for one in line] for lines_of in by_policy],
+        [by_cell(select(rows, policy=name), make, "policy")[0] for name in names],
         1.25,
         extra=1.0,
         sharex=True,
@@ -74,9 +74,9 @@ def _blocks(ax: Axes, rows: pd.DataFrame, colours: Mapping[str, str]) -> None:
 def retrials(views: pd.DataFrame) -> Figure:
     """How often queries retry: for each policy a bar of all queries that arrived."""
     rows = select(views, view="retrials")
-    waiting = rows["part"] == "waiting"
-    rows = rows.assign(step=rows["place"].map(_class).mask(waiting, "waiting at the end"))
-    colours = dict(zip(map(_class, AT_LEAST), STEPS, strict=True)) | {"waiting at the end": REST}
+    waiting, step = rows["part"] == "waiting", dict(zip(AT_LEAST, CLASSES, strict=True))
+    rows = rows.assign(step=rows["place"].map(step).mask(waiting, "waiting at the end"))
+    colours = dict(zip(CLASSES, STEPS, strict=True)) | {"waiting at the end": REST}
 
     def make(cell: Cell, here: pd.DataFrame) -> Panel:
         table = 100 * here.pivot_table("share_mean", "policy", "step", "sum")
@@ -91,15 +91,6 @@ def retrials(views: pd.DataFrame) -> Figure:
         title=title(rows, "retrials per query"),
         key=legend(colours, ncols=7, title=f"% of all queries that arrived; {_mean(rows)}"),
     )
-
-
-def _class(place: int) -> str:
-    """What a class of retrials is called: "0 retrials", "3 to 4", "10 or more"."""
-    following = [at for at in AT_LEAST if at > place]
-    if not following:
-        return f"{place} or more"
-    last = following[0] - 1
-    return f"{place} to {last}" if last > place else f"{place}" + ("" if place else " retrials")
 
 
 def waits(views: pd.DataFrame) -> Figure:

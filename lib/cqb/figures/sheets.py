@@ -6,6 +6,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -87,15 +88,13 @@ def sheet(
         `matplotlib.pyplot.subplots`.
     """
     lines = len(panels)
-    heights = [height] * lines if isinstance(height, int | float) else list(height)
-    labels = [ylabel] * lines if isinstance(ylabel, str) else ylabel
+    heights, labels = (np.broadcast_to(value, lines) for value in (height, ylabel))
     about |= {"height_ratios": heights, "figsize": (width, extra + sum(heights)), "squeeze": False}
     with style():
         figure, axes = plt.subplots(lines, max(map(len, panels)), layout="constrained", **about)
         for ax in axes.flat:
             ax.set_axis_off()
-        rows = [list(zip(row, line, strict=False)) for row, line in zip(axes, panels, strict=True)]
-        placed = [pair for row in rows for pair in row]
+        placed = [pair for pairs in map(zip, axes, panels) for pair in pairs]
         for ax, one in placed:
             ax.set_axis_on()
             one.draw(ax)

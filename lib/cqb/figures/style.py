@@ -13,6 +13,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import cycle
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -111,10 +112,8 @@ def in_order(policies: Iterable[str]) -> list[str]:
 
 def looks(policies: Iterable[str]) -> dict[str, Look]:
     """How to draw each policy, in order; an unlisted one gets a spare look."""
-    names = in_order(policies)
-    unlisted = [name for name in names if name not in LOOKS]
-    spare = {name: SPARE[i % len(SPARE)] for i, name in enumerate(unlisted)}
-    return {name: LOOKS.get(name) or spare[name] for name in names}
+    spare = cycle(SPARE)
+    return {name: LOOKS.get(name) or next(spare) for name in in_order(policies)}
 
 
 def dark(colour: str) -> tuple[float, ...]:

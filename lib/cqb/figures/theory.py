@@ -8,7 +8,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .kinds import against, around, columns, lines, positive
+from .kinds import against, around, columns, lines
 from .sheets import Panel, each, legend, panel, sheet
 from .style import BLUE, DOTTED, FAINT, GREEN, INK, ORANGE, PINK, SOLID, WIDTH, Look, looks
 
@@ -74,8 +74,9 @@ def rates(frame: pd.DataFrame) -> Figure:
     )
 
     def make(value: str, heading: str, exponent: float, named: dict[str, Look]) -> Panel:
-        rows = positive(around(frame.groupby(["policy", "T"])[value]), 0.1)
-        rows = rows[rows["mean"] > 0.0]
+        rows = around(frame.groupby(["policy", "T"])[value]).query("mean > 0")
+        # Intervals are cut off for the logarithmic axis.
+        rows = rows.assign(low=rows["low"].clip(lower=0.1 * rows["mean"]))
         about = {"log": "xy", "ticks": frame["T"], "axis": {"xlabel": "horizon T (rounds)"}}
         key = legend(named, "line, marker")
         return panel(_rates, rows, look, exponent, title=heading, key=key, **about)
@@ -123,20 +124,16 @@ def plateau(curves: pd.DataFrame, table: pd.DataFrame) -> Figure:
     """R10: mean queue of CQB-eps by round for each slackness, and of the oracle."""
     shades = dict(zip(dict.fromkeys(curves["epsilon"]), SHADES, strict=False))
     tau = table.drop_duplicates("epsilon").set_index("epsilon")["tau"]
-    text = {name: "CQB-eps" if name == "published" else f"epsilon = {name}" for name in shades}
+    titles = dict.fromkeys(shades, "") | {"published": "as published, lambda = .7"}
+    titles[curves["epsilon"].iloc[0]] = "R10 (dotted: oracle; upright: tau)"
 
-    def make(heading: str, names: list[str]) -> Panel:
-        key = legend({text[name]: Look(shades[name]) for name in names})
-        about = {"lw": 0.6, "alpha": 0.6}
-        guides = [("x", tau[name], {"color": shades[name], **about}) for name in names]
-        rows, axis = curves[curves["epsilon"].isin(names)], {"xlabel": "round t"}
-        return panel(_queues, rows, shades, title=heading, guides=guides, key=key, axis=axis)
+    def make(name: str, rows: pd.DataFrame) -> Panel:
+        text, colour = "CQB-eps" if name == "published" else f"epsilon = {name}", shades[name]
+        about = {"title": titles[name], "key": legend({text: Look(colour)})}
+        guides = [("x", tau[name], {"color": colour, "lw": 0.6, "alpha": 0.6})]
+        return panel(_queues, rows, shades, guides=guides, axis={"xlabel": "round t"}, **about)
 
-    stable = [name for name in shades if name != "published"]
-    heads = ["R10 (dotted: oracle; upright: tau)", *[""] * (len(stable) - 1)]
-    panels = [make(head, [name]) for head, name in zip(heads, stable, strict=True)]
-    panels.append(make("as published, lambda = .7", ["published"]))
-    return sheet([panels], 2.8, ylabel="mean queue (queries)")
+    return sheet([each(curves, "epsilon", make)], 2.8, ylabel="mean queue (queries)")
 
 
 def _queues(ax: Axes, rows: pd.DataFrame, shades: dict[str, str]) -> None:
