@@ -6,7 +6,7 @@ earlier one, and so that the words are right for whichever data the notebook was
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -171,33 +171,22 @@ def retrial_table(views: pd.DataFrame, *, K: int) -> pd.DataFrame:
     """Of all queries that arrived, in percent: departed at the first answer, after five retrials or
     more, and still waiting at the end; a line per policy, three columns per setting.
     """
-
-    def make(here: pd.DataFrame) -> pd.DataFrame:
-        gone = here[here["part"] == "departed"]
-        kinds = {
-            "at once": gone[gone["place"] == 0],
-            f"{MANY_RETRIALS}+": gone[gone["place"] >= MANY_RETRIALS],
-            "waiting": here[here["part"] == "waiting"],
-        }
-        return pd.DataFrame(
-            {k: of.groupby("policy")["share_mean"].sum() for k, of in kinds.items()}
-        )
-
-    return _percentages(select(views, view="retrials", K=K), make)
+    rows = select(views, view="retrials", K=K)
+    kinds = [rows["part"] == "waiting", rows["place"] == 0, rows["place"] >= MANY_RETRIALS]
+    names = np.select(kinds, ["waiting", "at once", f"{MANY_RETRIALS}+"], "")
+    return _percentages(rows.assign(kind=names)[names != ""], "kind")
 
 
 def wait_table(
     views: pd.DataFrame, *, K: int, after: Sequence[int] = (10, 100, 1000)
 ) -> pd.DataFrame:
     """The share of queries (%) still there so many rounds after they came, a line per policy."""
-    rows = select(views, view="waits", place=list(after), K=K)
-    return _percentages(
-        rows, lambda here: here.pivot(index="policy", columns="place", values="share_mean")
-    )
+    return _percentages(select(views, view="waits", place=list(after), K=K), "place")
 
 
-def _percentages(rows: pd.DataFrame, make: Callable[[pd.DataFrame], pd.DataFrame]) -> pd.DataFrame:
-    """Shares in percent, a line per policy, side by side what `make` gives for each setting."""
-    settings = rows.groupby(["arrival_rate", "lam"])
-    table = pd.concat({f"lam = {lam:g}": make(here) for (_, lam), here in settings}, axis=1)
+def _percentages(rows: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Shares in percent: a line per policy, for each setting a column per value of `column`."""
+    keys = ["arrival_rate", "lam", column]
+    table = rows.pivot_table("share_mean", "policy", keys, "sum", sort=False)
+    table.columns = pd.MultiIndex.from_tuples([(f"lam = {k[1]:g}", k[2]) for k in table])
     return percent(table.reindex(in_order(table.index)))
