@@ -149,16 +149,12 @@ def play(task: Task, world: World, arrivals: Arrivals | None = None, once: bool 
 More = Callable[[Task, Run, World], pd.DataFrame]
 
 
-def pool_costs(world: World, seed: int, pool_size: int) -> np.ndarray | None:
-    """Dollars of each model on each pool entry of a run, float64 (P, N); None if there are none."""
-    if isinstance(world, Environment) or world.costs is None:
-        return None
-    return world.costs[split_rows(world, seed, pool_size=pool_size).pool]
-
-
 def rows_of(task: Task, finished: Run, world: World, at: np.ndarray) -> pd.DataFrame:
     """A run's rows of a results table, without the gap: one for each round in `at`, int (n,)."""
-    measured = measure(finished.trajectory, at, pool_costs(world, task.seed, task.pool_size))
+    costs = None if isinstance(world, Environment) else world.costs
+    if costs is not None:
+        costs = costs[split_rows(world, task.seed, task.pool_size).pool]
+    measured = measure(finished.trajectory, at, costs)
     return pd.DataFrame({**_keys(task, world), "t": at, **measured, "seconds": finished.seconds})
 
 

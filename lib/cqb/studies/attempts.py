@@ -17,7 +17,6 @@ from ..routing_table import RoutingTable
 from ..streams import Streams
 from ..study import Study
 
-VERSION = 1
 RESAMPLES = 1000
 
 
@@ -96,9 +95,9 @@ def _interval(top: np.ndarray, bottom: np.ndarray) -> tuple[float, float, float]
 
 TASKS = {"evalperf": Attempts(100, 5), "cruxeval": Attempts(10, 5, True)}
 STUDIES = {
-    of.name: of
-    for of in (
-        Study(f"attempts-{name}", VERSION, name, (task,), rows, default=True, vectors=False)
+    study.name: study
+    for study in (
+        Study(f"attempts-{name}", 1, name, (task,), rows, default=True, vectors=False)
         for name, task in TASKS.items()
     )
 }

@@ -11,12 +11,11 @@ from dataclasses import dataclass
 import pandas as pd
 
 from ..arrivals import Trace
-from ..metrics import REFERENCE, add_gap, checkpoints
-from ..runs import Cell, Task, play, rows_of, shares_of
+from ..metrics import REFERENCE, add_gap
+from ..runs import Cell, Task, run_rows, shares_of
 from ..study import Study, data
 from .experiments import PARETOBANDIT
 
-VERSION = 1
 KINDS = ("Bernoulli", "Azure trace")
 POLICIES = (REFERENCE, "ACQB", "ACQB-tuned", "ACQB-recall", "TS-memory", "RANDOM")
 CELL = Cell(1, 0.0, 0.6)
@@ -42,11 +41,10 @@ def burst(arrivals: str, policy: str, seed: int, T: int = 5000) -> Burst:
 
 def rows(run: Burst, trace: Trace) -> pd.DataFrame:
     """A run at 50 checkpoints, and its shares of queries that wait; the column `arrivals` says which."""
-    queries, task = data.load(PARETOBANDIT.dataset), run.task
-    played = play(task, queries, trace if run.arrivals == KINDS[1] else None)
-    waits = shares_of(task, played, queries)
-    found = rows_of(task, played, queries, checkpoints(task.T, 50)), waits[waits["view"] == "waits"]
-    return pd.concat(found, ignore_index=True).assign(arrivals=run.arrivals)
+    queries, arrivals = data.load(PARETOBANDIT.dataset), trace if run.arrivals == KINDS[1] else None
+    found = run_rows(run.task, queries, 50, shares_of, arrivals).assign(arrivals=run.arrivals)
+    kept = found["t"].notna() | (found["view"] == "waits")
+    return found[kept].reset_index(drop=True)
 
 
 def table(found: pd.DataFrame) -> pd.DataFrame:
@@ -58,7 +56,7 @@ def table(found: pd.DataFrame) -> pd.DataFrame:
 STUDIES = {
     "bursts": Study(
         name="bursts",
-        version=VERSION,
+        version=1,
         data="azure",
         tasks=tuple(burst(kind, name, s) for kind in KINDS for name in POLICIES for s in SEEDS),
         run=rows,

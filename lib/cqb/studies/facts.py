@@ -14,7 +14,6 @@ from ..runs import Cell
 from ..study import Study
 from .experiments import EXPERIMENTS
 
-VERSION = 1
 KIND = {True: "generated", False: "real rows"}
 
 
@@ -102,16 +101,9 @@ def capacities(found: pd.DataFrame) -> str:
     return "\n".join(f"{cell}: {most:.3f}" for cell, most in view(found, "capacity").items())
 
 
-def _study(name: str, of: Experiment) -> Study:
-    return Study(
-        name=f"facts-{name}",
-        version=VERSION,
-        data=name,
-        tasks=(Facts(of.cells, of.seeds[0], of.pool_size),),
-        run=facts,
-        cost=lambda task: 0.5,
-        default=True,
-    )
+def _study(of: Experiment) -> Study:
+    tasks = (Facts(of.cells, of.seeds[0], of.pool_size),)
+    return Study(f"facts-{of.dataset}", 1, of.dataset, tasks, facts, default=True)
 
 
-STUDIES = {f"facts-{of.dataset}": _study(of.dataset, of) for of in reversed(EXPERIMENTS.values())}
+STUDIES = {f"facts-{of.dataset}": _study(of) for of in reversed(EXPERIMENTS.values())}

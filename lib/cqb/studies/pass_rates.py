@@ -35,7 +35,6 @@ from ..study import Study
 from ..tables import select
 from .experiments import BEYOND
 
-VERSION = 2
 FRESH, RECORDED = "fresh draws", "recorded answers"
 KINDS = (FRESH, RECORDED)
 ATTEMPTS = 100  # behind each pass rate
@@ -155,7 +154,7 @@ def effect_of_memory(table: pd.DataFrame, t: int | None = None) -> pd.DataFrame:
 STUDIES = {
     "rates-evalperf": Study(
         name="rates-evalperf",
-        version=VERSION,
+        version=2,
         data="evalperf",
         tasks=tuple(retry(*which) for which in product(KINDS, COMPARED, SEEDS)),
         run=rows,
@@ -166,9 +165,4 @@ STUDIES = {
 }
 
 
-def summary() -> pd.DataFrame:
-    """Final means with intervals of the stored study, a row per version and policy."""
-    return final_summary(STUDIES["rates-evalperf"].read())
-
-
-REPORTS = {"real/rates_summary.csv": summary}
+REPORTS = {"real/rates_summary.csv": lambda: final_summary(STUDIES["rates-evalperf"].read())}

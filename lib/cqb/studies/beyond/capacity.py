@@ -74,12 +74,12 @@ class HiddenTask:
 
     def predicted(self) -> dict[str, float]:
         """Mean serves per query of rules with and without memory."""
-        rules = {
-            "same model for ever": laws.same_model_serves,
-            "random model": laws.random_model_serves,
-            "greedy memory": laws.greedy_memory_serves,
+        world = self.N, self.good, self.bad
+        return {
+            "same model for ever": laws.same_model_serves(*world),
+            "random model": laws.random_model_serves(*world),
+            "greedy memory": laws.greedy_memory_serves(*world),
         }
-        return {name: rule(self.N, self.good, self.bad) for name, rule in rules.items()}
 
 
 def played(
