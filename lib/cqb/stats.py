@@ -108,9 +108,12 @@ def intervals(
     return columns
 
 
-def half_width(deviation: pd.Series, count: pd.Series, confidence: float = CONFIDENCE) -> pd.Series:
-    """Half the t-interval of a mean of `count` values; NaN for a single value."""
-    freedom = count.where(count > 1) - 1
+def half_width(deviation: Any, count: Any, confidence: float = CONFIDENCE) -> Any:
+    """Half the t-interval of a mean of `count` values; NaN for a single value.
+
+    Both are a number each, or a series with a value for each mean; so is the result.
+    """
+    freedom = np.where(count > 1, count - 1, np.nan)
     return stats.t.ppf(0.5 + confidence / 2, freedom) * deviation / np.sqrt(count)
 
 
@@ -150,9 +153,7 @@ class Interval(NamedTuple):
 def interval(values: Any, confidence: float = CONFIDENCE) -> Interval:
     """The mean of `values`, (n,) float, with its t-interval; NaN among them are left out."""
     series = pd.Series(np.asarray(values, dtype=float)).dropna()
-    deviation, count = pd.Series([series.std()]), pd.Series([series.size])
-    half = float(half_width(deviation, count, confidence).iloc[0])
-    mean = float(series.mean())
+    mean, half = float(series.mean()), float(half_width(series.std(), series.size, confidence))
     return Interval(mean, mean - half, mean + half, series.size)
 
 

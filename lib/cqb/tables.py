@@ -38,11 +38,7 @@ def file_text(name: str, table: pd.DataFrame) -> str:
 
 def text(table: pd.DataFrame, *, index: bool = True) -> str:
     """A table as text, without names for its index and columns."""
-    shown = table.copy()
-    if index:
-        shown.index.names = [None] * shown.index.nlevels
-    shown.columns.names = [None] * shown.columns.nlevels
-    return shown.to_string(index=index)
+    return table.to_string(index=index, index_names=False)
 
 
 def show(table: pd.DataFrame | pd.Series, *, index: bool = True) -> None:

@@ -32,9 +32,6 @@ class Attempts:
     most: int
     by_column: bool = False
 
-    def __str__(self) -> str:
-        return "attempts"
-
 
 def after_failures(
     successes: np.ndarray, attempts: int, failures: int
@@ -95,9 +92,6 @@ def _interval(top: np.ndarray, bottom: np.ndarray) -> tuple[float, float, float]
 
 TASKS = {"evalperf": Attempts(100, 5), "cruxeval": Attempts(10, 5, True)}
 STUDIES = {
-    study.name: study
-    for study in (
-        Study(f"attempts-{name}", 1, name, (task,), rows, default=True, vectors=False)
-        for name, task in TASKS.items()
-    )
+    f"attempts-{of}": Study(f"attempts-{of}", 1, of, (task,), rows, default=True, vectors=False)
+    for of, task in TASKS.items()
 }

@@ -86,9 +86,8 @@ def shown(dataset: str, **changes: Any) -> Study:
 
 def further(dataset: str, **changes: Any) -> Study:
     """The same for policies beyond the paper (:data:`BEYOND`); not run by default."""
-    return (
-        EXPERIMENTS[dataset].with_(policies=BEYOND, **changes).study(f"{dataset}-beyond", VERSION)
-    )
+    of = EXPERIMENTS[dataset].with_(policies=BEYOND, **changes)
+    return of.study(f"{dataset}-beyond", VERSION)
 
 
 WIDER = ("routerbench", *OTHERS)

@@ -61,6 +61,7 @@ SAMPLES = ((1, 20_000), (1, 200_000), (1, 1_000_000))
 QUEUES = ((10, 5_000), (20, 10_000), (30, 20_000))
 SWITCHES = ((20, 120), (80, 200), (300, 400))
 COVERAGE = tuple(zip((6, 20, 60), LONG, strict=True))
+PLATEAUS = tuple(zip((1, 4, 30), LONG, strict=True))
 
 RUNS = {
     "E1": Runs(exact.best_assortments, [()], 0.2, ((1, 30), (1, 100), (1, 100))),
@@ -78,9 +79,7 @@ RUNS = {
     "R6": Runs(queueing.growth, queueing.OVERLOADS, 0.04, ((10, 2_500), (20, 5_000), (30, 10_000))),
     "R8": Runs(learning.information, ["ACQB"], 0.3, COVERAGE),
     "R9": Runs(learning.coverage, ["ACQB"], 0.4, COVERAGE),
-    "R10": Runs(
-        learning.plateau, learning.EPSILONS, 0.32, tuple(zip((1, 4, 30), LONG, strict=True))
-    ),
+    "R10": Runs(learning.plateau, learning.EPSILONS, 0.32, PLATEAUS),
     "R10 preset": Runs(learning.preset, [()], 0.003, ((200, 2_000),) * 3),
     "R11": Runs(learning.radius, learning.RADII, 0.4, tuple(zip((3, 4, 10), LONG, strict=True))),
 }
