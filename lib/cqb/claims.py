@@ -36,11 +36,8 @@ SETS = ("routerbench", "sprout", "embedllm")
 BOTH = {"ACQB": ("ACQB", "ACQB-T"), "ACQB-CL": ("ACQB-CL", "ACQB-CL-LN")}
 PUBLISHED_KEYS = ["K", "lam", "arrival_rate", "policy", "t"]
 
-FULL = [*CELL, "policy", "seeds", "t"] + [
-    f"{measure}_{part}"
-    for measure in MEASURES
-    for part in ("mean", "sd", "low", "high", "difference", "difference_low", "difference_high")
-]
+PARTS = ("mean", "sd", "low", "high", "difference", "difference_low", "difference_high")
+FULL = [*CELL, "policy", "seeds", "t", *(f"{of}_{part}" for of in MEASURES for part in PARTS)]
 
 
 def full_table(tidy: pd.DataFrame) -> pd.DataFrame:

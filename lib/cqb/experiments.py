@@ -28,10 +28,7 @@ from .study.running import run_tasks
 # Policies without the learner: quick, and its exploration rate does not concern them.
 BASELINES = frozenset({"ORACLE", "Q-UCB", "Q-ThS", "RANDOM"})
 LONG_VECTORS = "ACQB-CL-LN"  # its refits are badly conditioned, and take longer
-PAPER_POLICIES = (
-    *("ORACLE", "ACQB", "ACQB-T", "ACQB-CL", "CQB-eps"),
-    *("Q-UCB", "Q-ThS", "RANDOM"),
-)
+PAPER_POLICIES = ("ORACLE", "ACQB", "ACQB-T", "ACQB-CL", "CQB-eps", "Q-UCB", "Q-ThS", "RANDOM")
 
 
 class OverloadWarning(UserWarning):

@@ -124,8 +124,9 @@ def planted(worlds: Sequence[Any], geometry: pd.DataFrame, table: pd.DataFrame) 
     worlds : with `name`, `nuisance` and `size`. geometry : of the study, the `agreement` of each
         policy. table : paired differences to raw, with `_share` columns.
     """
-    worlds_of = [(world.name, world.nuisance, world.size) for world in worlds]
-    place = pd.DataFrame(worlds_of, columns=["dataset", "nuisance", "size"])
+    place = pd.DataFrame(
+        {"dataset": w.name, "nuisance": w.nuisance, "size": w.size} for w in worlds
+    )
     look = dict(zip(dict.fromkeys(geometry["policy"]), LOOKS, strict=False))
     mean = geometry.groupby(["dataset", "policy"])["agreement"].mean().rename("mean")
     agreement = place.merge(mean.reset_index(), on="dataset").sort_values("nuisance")

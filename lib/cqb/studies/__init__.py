@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from ..study import Study
-from ..study.replay import Report
-
 # In the order in which the command line lists their studies.
 NAMES = ("beyond", "bursts", "experiments", "refinement", "sensitivity", "theory")
 NAMES += ("attempts", "pass_rates", "facts", "abstracts")
 MODULES = tuple(import_module(f".{name}", __name__) for name in NAMES)
-STUDIES: dict[str, Study] = {name: s for module in MODULES for name, s in module.STUDIES.items()}
-REPORTS: dict[str, Report] = {
+STUDIES = {name: study for module in MODULES for name, study in module.STUDIES.items()}
+REPORTS = {
     path: report for module in MODULES for path, report in getattr(module, "REPORTS", {}).items()
 }

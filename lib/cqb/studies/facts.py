@@ -14,8 +14,6 @@ from ..runs import Cell
 from ..study import Study
 from .experiments import EXPERIMENTS
 
-KIND = {True: "generated", False: "real rows"}
-
 
 @dataclass(frozen=True)
 class Facts:
@@ -76,7 +74,7 @@ def view(found: pd.DataFrame, name: str) -> pd.Series:
 def describe(found: pd.DataFrame) -> str:
     """What the table is, in four lines of text."""
     about = view(found, "table")
-    kind = KIND[bool(found["stand_in"].iloc[0])]
+    kind = "generated" if found["stand_in"].iloc[0] else "real rows"
     return (
         f"{found['dataset'].iloc[0]} ({kind}): {about['rows']:.0f} rows, {about['models']:.0f} models, "
         f"vectors of d = {about['dimension']:.0f}\n"

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from ...study import Study
 from . import bar, capacity, robust, tuning, verdict
 
-STUDIES: dict[str, Study] = {
-    study.name: study for module in (tuning, capacity, robust, bar) for study in module.STUDIES
-}
+STUDIES = {one.name: one for module in (tuning, capacity, robust, bar) for one in module.STUDIES}
 REPORTS = verdict.REPORTS
