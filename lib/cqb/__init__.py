@@ -9,7 +9,15 @@ shows the studies.
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # for editors and type checkers, which do not run __getattr__
+    from . import datasets as datasets
+    from .experiments import run as run
+    from .exploration import solve_c1 as solve_c1
+    from .policies import POLICIES as POLICIES
+    from .router import Router as Router
+    from .study import Study as Study
 
 __version__ = "0.1.0"
 

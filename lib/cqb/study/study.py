@@ -160,7 +160,8 @@ class Study:
         there = set() if fresh else set(known[store.KEY])
         missing = {key: task for key, task in tasks.items() if key not in there}
         if not missing:
-            print(f"{self.name}: {len(tasks)} tasks, from the stored table{note}")
+            number = f"{len(tasks)} task{'s' if len(tasks) > 1 else ''}"
+            print(f"{self.name}: {number}, from the stored table{note}")
             return known
         print(f"{self.name}: running {len(missing)} of {len(tasks)} tasks", flush=True)
         parts = store.Parts(self.name) if keep else None
