@@ -19,7 +19,9 @@ MEASURES += ["served", "wait_over_100", "seconds"]
 COLUMNS = KEYS + MEASURES
 CELL = KEYS[:5]
 BLOCKS = 10  # blocks of rounds over which offers are counted
-AT_LEAST = (0, 1, 2, 3, 5, 10)  # retrials: each class reaches up to the next
+# Classes of retrials by the number at which they begin; each reaches up to the next.
+RETRIALS = {0: "0 retrials", 1: "1", 2: "2", 3: "3 to 4", 5: "5 to 9", 10: "10 or more"}
+AT_LEAST = tuple(RETRIALS)
 ROUNDS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000)  # waits looked at
 # What is stored for a column; all others stay as they are. 24 bits are more than any plot shows.
 STORED_AS = {

@@ -127,7 +127,7 @@ def test_a_folder_of_data_can_be_named(home, monkeypatch, capsys):
         assert message in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("found", ["1", "a/b", "1/", "-1/4", "0/4", "5/4"])
+@pytest.mark.parametrize("found", ["1", "a/b", "1/", "-1/4"])
 def test_a_shard_is_a_part_of_parts(found, capsys):
     with pytest.raises(SystemExit):
         main(["verify", f"--shard={found}"])

@@ -338,7 +338,8 @@ def test_ctrl_c_ends_at_once_and_leaves_whole_tasks(folder):
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to every process of the command
     _, errors = process.communicate(timeout=60)
     assert process.returncode != 0
-    assert "KeyboardInterrupt" in errors  # a thread of loky may complain after it
+    # The end of our traceback; if a task was about to be sent, a thread of loky complains beside it.
+    assert "KeyboardInterrupt" in errors.splitlines()
     kept = list((folder / "runs").rglob("*.parquet"))
     assert 4 <= len(kept) < 40000
     assert all(len(pd.read_parquet(path)) == 2 for path in kept)

@@ -140,7 +140,7 @@ def _check_conflicts(file: str, distinct: pd.DataFrame) -> None:
         under = f" under category {line[CATEGORY]!r}" if line[CATEGORY] else ""
         raise ValueError(
             f"{file}, row {row}: prompt {line['prompt_id']!r} and model {line['model_name']!r}"
-            f"{under} have one label here and another elsewhere in the file"
+            f"{under} have one label here and another elsewhere in the file; expected the same one"
         )
 
 

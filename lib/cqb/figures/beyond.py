@@ -120,7 +120,7 @@ def memory(differences: pd.DataFrame) -> Figure:
     rows = estimates(differences, "regret")
     rows["pair"] = rows["policy"] + " less " + rows["against"]
     policies = looks(rows["policy"])
-    look = {pair: policies[pair.partition(" ")[0]] for pair in rows["pair"]}
+    look = {pair: policies[name] for pair, name in zip(rows["pair"], rows["policy"], strict=True)}
     caption = f"mean of {rows['seeds'].max()} seeds, bar: 95% interval, paired by seed"
     heading = f"routing regret after {rows['t'].max()} rounds, difference (departures)"
     return _forests(rows, "dataset", look, 0.0, by="pair", title=heading, caption=caption)

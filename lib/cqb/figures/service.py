@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..metrics import AT_LEAST
+from ..metrics import RETRIALS
 from ..runs import Cell
 from ..tables import select
 from .experiments import KEYS, by_cell, heights, title
@@ -22,8 +22,7 @@ from .style import in_order, looks
 # Of the models offered most; the others share the last colour. Tol's muted palette.
 COLOURS = ("#332288", "#88CCEE", "#44AA99", "#117733", "#999933", "#DDCC77", "#CC6677", "#882255")
 REST = "#DDDDDD"
-# The classes that begin at AT_LEAST, from a first answer that satisfies; those still waiting are grey.
-CLASSES = ("0 retrials", "1", "2", "3 to 4", "5 to 9", "10 or more")
+# By class of retrials, from a first answer that satisfies; queries still waiting are grey.
 STEPS = ("#0B3C5D", "#2E75A8", "#7FB2D5", "#F0C05A", "#E08214", "#B2182B")
 FEW = 5  # seeds, below which an interval says less than it hides
 
@@ -74,9 +73,9 @@ def _blocks(ax: Axes, rows: pd.DataFrame, colours: Mapping[str, str]) -> None:
 def retrials(views: pd.DataFrame) -> Figure:
     """How often queries retry: for each policy a bar of all queries that arrived."""
     rows = select(views, view="retrials")
-    waiting, step = rows["part"] == "waiting", dict(zip(AT_LEAST, CLASSES, strict=True))
-    rows = rows.assign(step=rows["place"].map(step).mask(waiting, "waiting at the end"))
-    colours = dict(zip(CLASSES, STEPS, strict=True)) | {"waiting at the end": REST}
+    waiting = rows["part"] == "waiting"
+    rows = rows.assign(step=rows["place"].map(RETRIALS).mask(waiting, "waiting at the end"))
+    colours = dict(zip(RETRIALS.values(), STEPS, strict=True)) | {"waiting at the end": REST}
 
     def make(cell: Cell, here: pd.DataFrame) -> Panel:
         table = 100 * here.pivot_table("share_mean", "policy", "step", "sum")

@@ -175,7 +175,7 @@ def _is_here(study: Study) -> bool:
 
 def _shard(text: str) -> tuple[int, int]:
     part, _, parts = text.partition("/")
-    if not (part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts)):
+    if not (part.isdecimal() and parts.isdecimal()):
         raise argparse.ArgumentTypeError(f"found {text!r}, expected I/N, for instance 1/4")
     return int(part), int(parts)
 

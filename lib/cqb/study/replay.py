@@ -65,6 +65,12 @@ class Extent:
     shard: int = 1
     shards: int = 1
 
+    def __post_init__(self) -> None:
+        if not 1 <= self.shard <= self.shards:
+            raise ValueError(
+                f"shard: found {self.shard}/{self.shards}, expected 1/{self.shards} up"
+            )
+
 
 def replay(study: Study, extent: Extent, folder: Path | None = None, **how: Any) -> Verdict:
     """Run tasks of a study again and compare their rows with the stored ones.
