@@ -144,7 +144,7 @@ TASKS = tuple(
 )
 TUNING = Study(
     "beyond-tuning-routerbench",
-    1,
+    2,
     "routerbench",
     TASKS,
     run,
