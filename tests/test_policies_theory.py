@@ -19,8 +19,14 @@ from cqb.learner.refit import (
 )
 from cqb.policies import POLICIES, LearnerSettings, Service
 from cqb.policies.acqb import ThompsonLearner, acqb
-from cqb.policies.cqb_eta2 import Phases, cqb_eta2, phases
-from cqb.policies.cqb_opt import best_upper_bound, cqb_epsilon_ucb, cqb_opt
+from cqb.policies.cqb_opt import (
+    Phases,
+    best_upper_bound,
+    cqb_epsilon_ucb,
+    cqb_eta2,
+    cqb_opt,
+    phases,
+)
 from cqb.posterior import confidence_radius, optimistic_draws
 from cqb.simulate import Waiting, simulate
 from cqb.streams import Streams

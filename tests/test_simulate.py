@@ -11,7 +11,7 @@ from scipy import stats
 
 from cqb.environment import Draws, Environment, draw, pooled_environment
 from cqb.policies import POLICIES, Service
-from cqb.policies.oracle import Oracle
+from cqb.policies.fixed import Oracle
 from cqb.simulate import IDLE, RETRY, Decision, Waiting, simulate
 from cqb.streams import Streams
 

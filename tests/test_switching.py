@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cqb.environment import Draws, draw
-from cqb.policies.oracle import ORACLE
+from cqb.policies.fixed import ORACLE
 from cqb.simulate import simulate
 from cqb.streams import Streams
 from cqb.switching import oracle_odds, oracle_queue, terminal_queues, waiting_rows

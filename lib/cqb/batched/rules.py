@@ -14,7 +14,7 @@ from .. import arrays
 from ..arrays import Array
 from ..environment import Environment
 from ..policies.fifo_bandits import exploration_rate, ucb_index
-from ..policies.uniform import drawn
+from ..policies.fixed import drawn
 from ..streams import Streams
 from .queue import Choice, Served, Waiting
 

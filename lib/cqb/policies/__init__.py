@@ -30,13 +30,11 @@ from .acqb_cl import ACQB_CL, ACQB_CL_LN
 from .acqb_memory import RECALL, RECALL_ROWS
 from .acqb_p import ACQB_P, ACQB_P_TUNED, ACQB_P_TUNED_PROMPT
 from .base import LearnerSettings, PolicyEntry, Service
-from .cqb_eta2 import CQB_ETA2
-from .cqb_opt import CQB_EPS_UCB, CQB_OPT
+from .cqb_opt import CQB_EPS_UCB, CQB_ETA2, CQB_OPT
 from .fifo_bandits import Q_THS, Q_UCB
+from .fixed import ORACLE, RANDOM
 from .informed import INFORMED, INFORMED_PROMPT, INFORMED_PROMPT_ROWS, INFORMED_ROWS
-from .oracle import ORACLE
 from .ts_memory import CYCLE, TS_MEMORY, TS_MEMORY_PROMPT
-from .uniform import RANDOM
 from .warm_start import with_rows
 
 # Simple rules that need no scored rows, and each with the rows. There the ridges were chosen again: from

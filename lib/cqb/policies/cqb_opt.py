@@ -1,17 +1,27 @@
-"""The learner with upper confidence bounds: CQB-Opt and CQB-eps as their paper states them.
+"""The learner with upper confidence bounds: CQB-Opt, CQB-eps and CQB-eta-2 as their papers state them.
 
 For K = 1 a waiting query x and a model k are scored by ``sigmoid(<x, theta_k>) + beta |x|_{V_k^{-1}}``
 (arXiv 2601.19300), and the largest score is served. For K >= 2 the paper states no index; ours puts
 the optimism into the utilities, ``<x, theta_j> + beta |x|_{V_j^{-1}}``, and serves the query and the K
 models of largest departure rate under them. ``beta`` is the confidence radius of the Thompson
-learner, with the same settings, so the two learners differ only in their optimism. CQB-eta-2
-(:mod:`.cqb_eta2`) uses the same learner.
+learner, with the same settings, so the two learners differ only in their optimism.
+
+CQB-eta-2, the rate-optimal policy (arXiv 2606.09668), has three phases: pure exploration until a first
+estimate is good; up to a cutoff each arrival is explored with a constant probability, otherwise upper
+confidence bounds decide; after the cutoff, upper confidence bounds alone. Differences between the
+learner's and the oracle's queue that arise before the cutoff die out before T, and the samples gathered
+by then leave gaps of order T^{-1/2}. That paper's constants are not public: those of :class:`Phases`,
+and their names, are OURS.
 """
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+
 import numpy as np
 
+from ..checks import positive
 from ..exploration import Schedule, explore_then_rarely, pure_rounds
 from ..learner.history import doubled
 from ..mnl import best_assortment
@@ -19,6 +29,9 @@ from ..simulate import Assortment, Decision, Waiting
 from ..streams import Streams
 from .acqb import Learner, Radius, exploration_constant, likelihood_estimator, radius_rule
 from .base import PolicyEntry, Service
+
+# Traffic slackness that a service assumes by default.
+SLACKNESS = 0.1
 
 
 class OptimisticLearner(Learner):
@@ -126,5 +139,57 @@ def cqb_epsilon_ucb(
     return OptimisticLearner(service, streams, coin, radius_rule(service, T), pure=tau)
 
 
+@dataclass(frozen=True)
+class Phases:
+    """When CQB-eta-2 explores.
+
+    Attributes
+    ----------
+    tau : rounds of pure exploration. eta : exploration probability of an arrival up to the cutoff.
+    cutoff : the last round in which a coin may force exploration.
+    """
+
+    tau: int
+    eta: float
+    cutoff: int
+
+    def coin(self, t: int) -> float:
+        """Exploration probability of the query that arrives in round t (it acts in t + 1)."""
+        return self.eta if t + 1 <= self.cutoff else 0.0
+
+
+def phases(d: int, T: int, slackness: float = SLACKNESS) -> Phases:
+    """Phases for horizon T in d dimensions.
+
+    Pure exploration takes ``ceil(d log T)`` rounds, at most T/4. Then eta is ``min(0.1, epsilon/2)``, so
+    that exploration uses half of the slackness. The last ``20 log T / epsilon`` rounds, at most half of
+    all, do not explore.
+
+    Parameters
+    ----------
+    slackness : epsilon > 0, what the arrival rate leaves of the capacity.
+
+    Raises
+    ------
+    ValueError
+        `slackness` is not positive.
+    """
+    positive("slackness", slackness)
+    log_T = math.log(max(T, 2))
+    return Phases(
+        tau=min(T // 4, math.ceil(d * log_T)),
+        eta=min(0.1, slackness / 2.0),
+        cutoff=max(T // 2, T - math.ceil(20.0 / slackness * log_T)),
+    )
+
+
+def cqb_eta2(service: Service, streams: Streams, plan: Phases | None = None) -> OptimisticLearner:
+    """CQB-eta-2 for the service's horizon, by default with the phases for :data:`SLACKNESS`."""
+    plan = plan or phases(service.contexts.shape[1], service.T)
+    radius = radius_rule(service, service.T)
+    return OptimisticLearner(service, streams, plan.coin, radius, pure=plan.tau)
+
+
 CQB_OPT = PolicyEntry("CQB-Opt", cqb_opt)
 CQB_EPS_UCB = PolicyEntry("CQB-eps-UCB", cqb_epsilon_ucb, needs_horizon=True)
+CQB_ETA2 = PolicyEntry("CQB-eta-2", cqb_eta2, needs_horizon=True)

@@ -13,7 +13,7 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
-from ..policies.uniform import Uniform
+from ..policies.fixed import Uniform
 from ..simulate import Trajectory
 from ..streams import Streams
 from ..synthetic import fixed_rates, hidden_fit, linear_world

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from ..policies.cqb_eta2 import cqb_eta2, phases
+from ..policies.cqb_opt import cqb_eta2, phases
 from ..stats import interval
 from ..synthetic import blockwise
 from . import OUT_OF_REACH, Check, Row, Task, at_most, estimate, resamples

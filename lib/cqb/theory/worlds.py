@@ -19,9 +19,8 @@ from ..exploration import decaying
 from ..learner.refit import OnlineEstimator
 from ..policies import LearnerSettings, Service
 from ..policies.acqb import ThompsonLearner, radius_rule
-from ..policies.cqb_eta2 import cqb_eta2, phases
-from ..policies.cqb_opt import cqb_epsilon_ucb, cqb_opt
-from ..policies.oracle import ORACLE
+from ..policies.cqb_opt import cqb_epsilon_ucb, cqb_eta2, cqb_opt, phases
+from ..policies.fixed import ORACLE
 from ..simulate import Assortment, Decision, Policy, Trajectory, Waiting, simulate
 from ..streams import Streams
 from ..synthetic import Scenario, linear_world
