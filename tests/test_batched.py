@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from collections import Counter
+from pathlib import Path
 from types import SimpleNamespace
 
 import array_api_strict
@@ -22,6 +25,12 @@ DEVICE = array_api_strict.Device("device1")
 ELSEWHERE = array_api_strict.zeros(1, device=DEVICE)
 K1 = ("ORACLE", "ACQB", "ACQB-T", "CQB-eps", "ACQB-tuned", "RANDOM", "Q-UCB", "Q-ThS")
 GIB = 2**30
+README = Path(__file__).parents[1] / "README.md"
+OURS = str(Path(cqb.__file__).parent)
+STRICT = str(Path(array_api_strict.__file__).parent)
+# Calls that look at an array, or at its numbers in another order, and compute nothing.
+VIEWS = {"shape", "dtype", "device", "ndim", "__getattr__", "__getitem__", "reshape", "squeeze"}
+VIEWS |= {"matrix_transpose", "permute_dims", "broadcast_to"}
 
 
 def _tasks(policies, K, rate, T, seeds=(1, 2), size=40, lam=0.0) -> dict[str, Task]:
@@ -99,6 +108,31 @@ def test_the_host_asks_at_most_twice_a_round(linear_world, answers, K, rate, T):
         assert T <= answers.total() <= 2 * T + 20, policy
         for key, task in tasks.items():
             _assert_same(play(task, world).trajectory, found[key].trajectory, key)
+
+
+@pytest.mark.parametrize(("K", "rate", "T"), [(1, 0.45, 20), (2, 0.7, 15)])
+def test_readme_says_how_many_array_operations_a_round_takes(linear_world, K, rate, T):
+    """Those that twice as many rounds take more: what is set up once does not count."""
+    world, found = linear_world(4, d=30), []
+
+    def count(frame, event, _):
+        here = frame.f_code
+        if event == "call" and here.co_filename.startswith(STRICT) and here.co_name not in VIEWS:
+            found[-1] += frame.f_back.f_code.co_filename.startswith(OURS)
+
+    for rounds in (T, 2 * T):
+        tasks = _tasks(("ACQB",), K, rate, rounds, size=world.pool_size)
+        found.append(0)
+        sys.setprofile(count)
+        try:
+            dict(play_together(tasks, world, ELSEWHERE, GIB))
+        finally:
+            sys.setprofile(None)
+    (row,) = re.findall(
+        r"^\| array operations a round \|(.*)\|(.*)\|.*\|$", README.read_text(), re.M
+    )
+    said = int(row[K - 1].replace(",", ""))
+    assert found[1] - found[0] == pytest.approx(said * T, rel=0.03)
 
 
 def test_a_refit_that_needs_more_steps_gets_them_before_the_next_round(linear_world, monkeypatch):
