@@ -73,17 +73,22 @@ def verdicts(found: pd.DataFrame) -> dict[str, pd.DataFrame]:
     return {by: wide.loc[own["claim"].unique(), own["data"].unique()] for by, own in groups}
 
 
-def _in_theory() -> Iterator[tuple[Any, ...]]:
+def _row(*values: Any) -> dict[str, Any]:
+    """A row of :func:`table` from its values in the order of :data:`COLUMNS`."""
+    return dict(zip(COLUMNS, values, strict=True))
+
+
+def _in_theory() -> Iterator[dict[str, Any]]:
     """Two bounds on worlds that meet the assumptions."""
     checks, data = theory.verdicts().set_index("id"), "worlds that meet the assumptions"
     for id, (claim, figure, measure) in IN_THEORY.items():
         found = checks.loc[id]
         shown = ("01_theory_checks", figure, "make theory", 15)
         verdict = found["verdict"] if found["verdict"] in (HOLDS, FAILS) else UNDECIDED
-        yield (claim, ACQB, data, True, measure, *found[ENDS], verdict, *shown)
+        yield _row(claim, ACQB, data, True, measure, *found[ENDS], verdict, *shown)
 
 
-def _on_real_rows() -> Iterator[tuple[Any, ...]]:
+def _on_real_rows() -> Iterator[dict[str, Any]]:
     """The claims on ACQB against every real table: the least favourable comparison of each."""
     for name, shown in SHOWN_IN.items():
         tested = claims.paper_claims(experiments.STUDIES[name].read())
@@ -96,10 +101,10 @@ def _on_real_rows() -> Iterator[tuple[Any, ...]]:
             if worst["measure"] == claims.GROWTH and verdict == FAILS:
                 verdict = UNMET
             found = worst["measure"], *worst[ENDS]
-            yield (claim, ACQB, worst["data"], False, *found, verdict, *shown)
+            yield _row(claim, ACQB, worst["data"], False, *found, verdict, *shown)
 
 
-def _port() -> Iterator[tuple[Any, ...]]:
+def _port() -> Iterator[dict[str, Any]]:
     """PORT as published against the best simple rule, and how much of the optimum it reaches."""
     for name, figure in PORT_SETS.items():
         rows = select(store.read_verified(name)[0], experiment="split", setting="weighted")
@@ -112,14 +117,14 @@ def _port() -> Iterator[tuple[Any, ...]]:
         verdict = WORDS[claims.verdict_on(best["lpr_low"], best["lpr_high"], 0.0, False)]
         measure = f"score less that of {best['policy']}, in shares of the optimum"
         claim = "PORT scores more than every simple rule under the same budget"
-        yield (claim, PORT, data, False, measure, *ends, verdict, *shown)
+        yield _row(claim, PORT, data, False, measure, *ends, verdict, *shown)
         *ends, _ = interval(select(rows, policy="PORT-ref").set_index("seed")["lpr"])
         claim = "PORT comes close to the optimum when queries are many"
         measure = "score, in shares of the optimum, at fewer than 900 queries"
-        yield (claim, PORT, data, False, measure, *ends, UNMET, *shown)
+        yield _row(claim, PORT, data, False, measure, *ends, UNMET, *shown)
 
 
-def _qos() -> Iterator[tuple[Any, ...]]:
+def _qos() -> Iterator[dict[str, Any]]:
     """The worst of three trainings against the best rule, on the same generated requests."""
     rows = pd.concat([store.read_verified(name)[0] for name in ("qos-sweep", "qos-learned")])
     rows = select(rows, part="test", system="default")
@@ -133,7 +138,7 @@ def _qos() -> Iterator[tuple[Any, ...]]:
         best = rules.mean(axis=1).idxmax()
         found = f"{label} less that of {best}", *interval(learned - rules.loc[best])[:3]
         claim = f"A learned router has a higher {label} than every rule"
-        yield (claim, QOS, "synthetic requests, three loads", True, *found, GENERATED, *shown)
+        yield _row(claim, QOS, "synthetic requests, three loads", True, *found, GENERATED, *shown)
 
 
 STUDIES: dict[str, Any] = {}
