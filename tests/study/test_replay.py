@@ -168,8 +168,9 @@ def test_shards_cover_every_task_once(stored, tmp_path, monkeypatch):
     assert runs_of(tmp_path / "log") == [f"{k}-{s}" for k in ("easy", "hard") for s in (1, 2, 3)]
     assert replay.replay(study(), ALL).agrees  # resumes: every task is found finished
     assert len(runs_of(tmp_path / "log")) == 6
-    with pytest.raises(ValueError, match="shard: found 5/4"):
-        Extent(True, 5, 4)
+    for shard in (0, 5):
+        with pytest.raises(ValueError, match=f"found {shard}/4, expected one from 1/4 to 4/4"):
+            Extent(True, shard, 4)
 
 
 def test_a_sample_has_the_cheapest_of_each_stratum_and_a_changing_part():

@@ -59,6 +59,8 @@ class Extent:
     Attributes
     ----------
     everything : all tasks, not a sample. shard, shards : tasks ``shard - 1, shard - 1 + shards, ...``.
+
+    Raises ValueError if `shard` is not from 1 to `shards`.
     """
 
     everything: bool = False
@@ -67,9 +69,8 @@ class Extent:
 
     def __post_init__(self) -> None:
         if not 1 <= self.shard <= self.shards:
-            raise ValueError(
-                f"shard: found {self.shard}/{self.shards}, expected 1/{self.shards} up"
-            )
+            n = self.shards
+            raise ValueError(f"shard: found {self.shard}/{n}, expected one from 1/{n} to {n}/{n}")
 
 
 def replay(study: Study, extent: Extent, folder: Path | None = None, **how: Any) -> Verdict:
