@@ -146,7 +146,8 @@ def trained(requests: int = REQUESTS, seeds: Sequence[int] = SEEDS) -> Study:
         for name, model in MODELS.items()
         for seed in seeds
     )
-    return _study("qos-learned", tasks, tuple(model.file for model in MODELS.values()))
+    files = tuple(model.file for model in MODELS.values())
+    return _study("qos-learned", tasks, files, version=2)
 
 
 def recorded(requests: int = REQUESTS, seeds: Sequence[int] = SEEDS) -> Study:
@@ -161,14 +162,18 @@ def recorded(requests: int = REQUESTS, seeds: Sequence[int] = SEEDS) -> Study:
 
 
 def _study(
-    name: str, tasks: tuple[Task, ...], artifacts: tuple[str, ...] = (), data: str | None = None
+    name: str,
+    tasks: tuple[Task, ...],
+    artifacts: tuple[str, ...] = (),
+    data: str | None = None,
+    version: int = 1,
 ) -> Study:
     def stratum(task: Task) -> str:
         """Tasks of one rule are alike, and those of trained models with one network."""
         return MODELS[task.policy].network if task.policy in MODELS else task.policy
 
     how = {"stratum": stratum, "cost": _cost, "volatile": ("decision_ms",)}
-    return Study(name, 1, data, tasks, run, artifacts=artifacts, **how)
+    return Study(name, version, data, tasks, run, artifacts=artifacts, **how)
 
 
 def _cost(task: Task) -> float:

@@ -65,6 +65,9 @@ MODELS = {model.policy: model for model in MAIN + CONTROLS}
 class LearnedRouter:
     """The action of the highest value; ties go to the lowest expert.
 
+    Values are computed in double precision. In single precision, near-ties would fall to an action that
+    depends on the processor and on how many environments are served side by side.
+
     Attributes
     ----------
     network : a name of :data:`.networks.NETWORKS`. weights : by name, float32.
@@ -74,7 +77,7 @@ class LearnedRouter:
     weights: Mapping[str, np.ndarray]
 
     def __call__(self, decision: Decision) -> np.ndarray:
-        packed = pack(observe(decision))
+        packed = pack(observe(decision)).astype(np.float64)
         return NETWORKS[self.network].values(self.weights, packed).argmax(axis=1)
 
 

@@ -142,6 +142,25 @@ def test_an_untrained_network_is_the_priced_rollout(network):
     assert (rule == 3).any()
 
 
+@pytest.mark.parametrize("network", NETWORKS)
+def test_environments_served_beside_it_do_not_decide_a_near_tie(network, monkeypatch):
+    """The values that a router compares are those of one environment alone, far below a near-tie."""
+    seen, values = [], NETWORKS[network].values
+
+    def recorded(weights, packed):
+        seen.append((packed, values(weights, packed)))
+        return seen[-1][1]
+
+    monkeypatch.setitem(NETWORKS, network, NETWORKS[network]._replace(values=recorded))
+    weights = trained(network, 3)
+    LearnedRouter(network, weights)(some_decision())
+    ((packed, together),) = seen
+    alone = np.concatenate([values(weights, row[None]) for row in packed])
+    assert together == pytest.approx(alone, rel=1e-12, abs=1e-12)
+    exact = {name: weight.astype(np.float64) for name, weight in weights.items()}
+    assert together == pytest.approx(values(exact, packed.astype(np.float64)), rel=1e-12, abs=1e-12)
+
+
 def test_effects_of_the_order():
     """What the notebook prints: an encoder follows its experts, and its readout does not notice."""
     packed = states(LOADS[0], (1, 2), 40, default_system())
