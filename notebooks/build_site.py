@@ -6,8 +6,6 @@ The pages are made from the committed notebooks and the README, into ``site`` by
 MathML, which browsers draw themselves.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -6,8 +6,6 @@ Executed copies go to ``figures/notebooks`` and figures to ``figures``. With ``-
 notebooks themselves are replaced, without what differs between two equal runs (times, paths, versions).
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import os

@@ -3,8 +3,6 @@
 ``python notebooks/readme.py``
 """
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

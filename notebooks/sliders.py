@@ -1,7 +1,5 @@
 """Sliders on the toy queue, for a notebook with a running kernel."""
 
-from __future__ import annotations
-
 import io
 from typing import Any
 

@@ -6,8 +6,6 @@ The rows are those of ParetoBandit, which are part of this repository. The runs 
 study ``paretobandit-short``, so their regret is compared with the stored one. No tracked file changes.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 import time

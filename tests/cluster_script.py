@@ -4,8 +4,6 @@
 environment ends the process that uses it as often as its marker file says.
 """
 
-from __future__ import annotations
-
 import json
 import sys
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Small worlds that the tests share."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from types import ModuleType
 

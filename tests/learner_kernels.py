@@ -1,7 +1,5 @@
 """Parts of the compiled loops, compiled so that tests can call them; the package does not."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numba

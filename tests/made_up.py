@@ -1,7 +1,5 @@
 """A tidy table of made-up results, for tests of what is drawn and said from one."""
 
-from __future__ import annotations
-
 import itertools
 
 import numpy as np

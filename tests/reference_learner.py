@@ -4,8 +4,6 @@ Every round factorises every model's precision matrix and re-estimates by SciPy'
 list of all rounds. The yardstick of the fast learner, for decisions and for speed.
 """
 
-from __future__ import annotations
-
 import math
 from itertools import combinations
 

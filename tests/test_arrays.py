@@ -1,7 +1,5 @@
 """Moving arrays between libraries, none of which is imported without need."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 

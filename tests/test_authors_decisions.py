@@ -6,8 +6,6 @@ streams. The fixture holds, for each run, the query served, the assortment and t
 round, and the cumulative regret after every hundredth.
 """
 
-from __future__ import annotations
-
 from functools import cache
 from pathlib import Path
 

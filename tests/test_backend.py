@@ -1,7 +1,5 @@
 """A backend is what was asked for, or an error before any work."""
 
-from __future__ import annotations
-
 import sys
 from types import SimpleNamespace
 

@@ -1,7 +1,5 @@
 """Runs side by side take the decisions of single runs, and ask the host at most twice a round."""
 
-from __future__ import annotations
-
 import re
 import sys
 from collections import Counter

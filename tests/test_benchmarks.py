@@ -1,7 +1,5 @@
 """The measuring commands run: a few rounds each, wherever their figures may be worth nothing."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

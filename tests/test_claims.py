@@ -1,7 +1,5 @@
 """Claims and verdicts: on made-up results of known growth, order and size, and without any wishing."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import pytest

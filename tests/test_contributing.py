@@ -1,7 +1,5 @@
 """The recipes of CONTRIBUTING.md, followed to the letter in a scratch copy."""
 
-from __future__ import annotations
-
 import os
 import re
 import shutil

@@ -1,7 +1,5 @@
 """Environments: pools, repeated vectors, departure rates, capacity."""
 
-from __future__ import annotations
-
 from itertools import combinations
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Experiments: what a results table holds, and settings that are refused before any run."""
 
-from __future__ import annotations
-
 import dataclasses
 
 import numpy as np

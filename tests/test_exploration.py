@@ -1,7 +1,5 @@
 """Forced exploration: coins, rotations, and the constant behind the target rate."""
 
-from __future__ import annotations
-
 from itertools import combinations, islice
 
 import numpy as np

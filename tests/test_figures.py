@@ -1,7 +1,5 @@
 """Figures: readable, labelled with where their data come from, and kept whole with a record."""
 
-from __future__ import annotations
-
 import itertools
 import json
 

@@ -1,7 +1,5 @@
 """The numbers of the tidy table, recomputed round by round from the records of a run."""
 
-from __future__ import annotations
-
 import dataclasses
 
 import numpy as np

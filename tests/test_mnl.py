@@ -1,7 +1,5 @@
 """The multinomial-logit model: probabilities, sampling, derivatives, the ridge estimate."""
 
-from __future__ import annotations
-
 from itertools import combinations
 
 import numpy as np

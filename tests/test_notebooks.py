@@ -1,7 +1,5 @@
 """The notebooks: their form, that they can be run with other parameters, and that they draw."""
 
-from __future__ import annotations
-
 import ast
 import importlib.util
 import json

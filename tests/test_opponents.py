@@ -1,7 +1,5 @@
 """Simple rules that remember a prompt or start from scored rows: hand-computed choices, and laws."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

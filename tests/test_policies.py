@@ -1,7 +1,5 @@
 """The policies: what each does when, and what none of them may depend on."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 from itertools import combinations, islice

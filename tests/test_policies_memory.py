@@ -1,7 +1,5 @@
 """Policies that remember what failed a query, with and without contexts or scored rows."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -1,7 +1,5 @@
 """CQB-Opt, CQB-eps with upper bounds, CQB-eta-2, ACQB-online, and the estimator behind the last."""
 
-from __future__ import annotations
-
 import math
 from itertools import combinations
 

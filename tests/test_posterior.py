@@ -1,7 +1,5 @@
 """The posterior in its dense and lazy forms, and the Thompson choice that skips work."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

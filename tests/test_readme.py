@@ -1,7 +1,5 @@
 """The README's claims are those of figures/claims.json, and notebook 08 shows the same ones."""
 
-from __future__ import annotations
-
 import json
 import re
 from pathlib import Path

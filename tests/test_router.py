@@ -1,7 +1,5 @@
 """The router: the simulator's decisions on vectors that come one by one, saved and loaded."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal

@@ -1,7 +1,5 @@
 """The example service: its desk, its crowd, its HTTP side, and the page in a browser."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

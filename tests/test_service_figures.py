@@ -1,7 +1,5 @@
 """Figures of the views: what they draw is what the frames hold."""
 
-from __future__ import annotations
-
 import itertools
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Views of runs: shares counted by hand on a few rounds, and that they agree with the tidy table."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import pytest

@@ -1,7 +1,5 @@
 """The queue: its law, the order inside a round, regret, and the oracle."""
 
-from __future__ import annotations
-
 from functools import cache
 from itertools import combinations, product
 

@@ -1,7 +1,5 @@
 """The static site: what it says, and how it behaves in headless Chromium where there is one."""
 
-from __future__ import annotations
-
 import importlib.util
 import json
 import re

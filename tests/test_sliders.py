@@ -1,7 +1,5 @@
 """The sliders on the toy queue: they redraw, and every position can be played."""
 
-from __future__ import annotations
-
 from itertools import product
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The first look: what it makes and says, and that it notices numbers that are not stored."""
 
-from __future__ import annotations
-
 import importlib.util
 from pathlib import Path
 

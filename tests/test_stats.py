@@ -1,7 +1,5 @@
 """Statistics: intervals against SciPy, coverage, paired differences, many comparisons."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

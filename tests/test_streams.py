@@ -1,7 +1,5 @@
 """Named random streams: independent, aligned, open to random access."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

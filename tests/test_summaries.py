@@ -1,7 +1,5 @@
 """What the notebooks say in words follows from the numbers."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import pytest

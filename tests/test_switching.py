@@ -1,7 +1,5 @@
 """The policy-switching queue (theory: E6): the learner up to a round, the oracle after it."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

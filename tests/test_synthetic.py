@@ -1,7 +1,5 @@
 """Synthetic worlds: realizable, with the traffic that was asked for, and presets by value."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

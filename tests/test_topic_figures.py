@@ -1,7 +1,5 @@
 """Figures of single topics: every series is drawn, at the numbers of its table."""
 
-from __future__ import annotations
-
 from types import SimpleNamespace
 
 import matplotlib as mpl

@@ -1,7 +1,5 @@
 """The toy queue tells its own story truly."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -1,7 +1,5 @@
 """A table and settings so small that a whole experiment takes a moment; worker processes import it."""
 
-from __future__ import annotations
-
 import os
 import resource
 from collections.abc import Iterator

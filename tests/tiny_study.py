@@ -1,7 +1,5 @@
 """A study whose tasks take no time, for tests of what is stored, found again, replayed and refused."""
 
-from __future__ import annotations
-
 import os
 import time
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ Array code in this package takes its namespace from its inputs (:func:`namespace
 serves the CPU and the GPU. Only callers choose a library (:mod:`.backend`).
 """
 
-from __future__ import annotations
-
 from types import ModuleType
 from typing import Any
 

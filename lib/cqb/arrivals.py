@@ -5,8 +5,6 @@ a run meet the same arrivals. Users of a real service come in bursts: in the Azu
 the gaps between arrivals have a coefficient of variation of 13, where Bernoulli's is below 1.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -6,8 +6,6 @@ the others on the CPU. ``"auto"`` takes the GPU if there is one that works. The 
 environment variable CQB_BACKEND, else "auto".
 """
 
-from __future__ import annotations
-
 import os
 import sys
 from functools import cache

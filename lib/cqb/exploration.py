@@ -1,7 +1,5 @@
 """Forced exploration: how often (the coin) and with which assortment (the rotation)."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterator
 from functools import partial

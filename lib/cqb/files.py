@@ -1,7 +1,5 @@
 """Files that are complete or absent: atomic writes, arrays with a hash of the whole, content hashes."""
 
-from __future__ import annotations
-
 import contextlib
 import glob
 import hashlib

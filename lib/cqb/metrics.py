@@ -1,7 +1,5 @@
 """Per-run metrics: from a trajectory to the columns of a results table, and shares that explain them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

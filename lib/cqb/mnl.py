@@ -6,8 +6,6 @@ Offered the assortment S for a query x, the user picks model j in S with probabi
 and work in the array namespace of their inputs. Those of a :class:`BlockHistory` are of one run.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -5,8 +5,6 @@ Each place can be moved by an environment variable: CQB_ROOT (the repository), C
 work). If a variable is not set, the folder inside the repository is used.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable
 from pathlib import Path

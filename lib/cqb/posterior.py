@@ -7,8 +7,6 @@ directly from one normal per waiting query. Functions take any leading axes and 
 namespace of their inputs; :mod:`cqb.learner.thompson` is the form that skips work.
 """
 
-from __future__ import annotations
-
 import math
 
 from .arrays import Array, namespace

@@ -4,8 +4,6 @@ A run depends on its :class:`Task` and on the table or environment it is played 
 So it can be played in any process, in any order, and gives the same trajectory.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -6,8 +6,6 @@ oracle is a policy like any other; run on the same :class:`~cqb.environment.Draw
 that the queue-length regret subtracts.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise

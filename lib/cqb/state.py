@@ -6,8 +6,6 @@ with and does not change (functions, settings, streams, and the attributes that 
 `AS_BUILT`) is not in the state. A function must therefore have no state of its own.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import is_dataclass
 from functools import partial

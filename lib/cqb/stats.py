@@ -1,7 +1,5 @@
 """Statistics of results tables: intervals over seeds, paired differences, many comparisons, slopes."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 

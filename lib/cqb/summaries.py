@@ -4,8 +4,6 @@ All numbers are rounded, so that a notebook's output can be compared with an
 earlier one, and so that the words are right for whichever data the notebook was run on.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

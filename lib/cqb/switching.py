@@ -6,8 +6,6 @@ round's decision, so ``psi(s, T) = Q(s, T) - Q(s-1, T)`` is -1, 0 or 1 on every 
 to the queue-length regret ``Q(T) - Q*(T)`` exactly (arXiv 2601.19300, lemma 4.1).
 """
 
-from __future__ import annotations
-
 from heapq import heapify, heappop, heappush
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Tables for people and programs: CSV files, and plain text with rounded numbers."""
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Iterable, Sequence

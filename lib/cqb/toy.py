@@ -5,8 +5,6 @@ nothing but its kind, so a context has one entry per kind, and the learner's bel
 is one number per kind.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

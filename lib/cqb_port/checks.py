@@ -1,7 +1,5 @@
 """Checks of arguments: errors name the argument, what was found and what was expected."""
 
-from __future__ import annotations
-
 import numpy as np
 
 Shape = tuple[int | None, ...]  # None allows an axis of any length

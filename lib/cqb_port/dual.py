@@ -14,8 +14,6 @@ falls level by level, each level solved by Newton's method inside the box. Where
 gap (a handful of queries, say), a solver of linear programmes decides.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 from collections.abc import Iterator

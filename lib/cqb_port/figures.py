@@ -1,7 +1,5 @@
 """The figures of notebook 06, one function each."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np

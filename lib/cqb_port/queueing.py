@@ -6,8 +6,6 @@ answers and leaves, or goes back to the end of the queue. An attempt runs only i
 budget admits its cost; a query that is declined, or whose attempt does not fit, leaves as lost.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import NamedTuple
 

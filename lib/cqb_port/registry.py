@@ -6,8 +6,6 @@ on the predictions of a trained predictor. The oracles plan with the whole strea
 the same admission, none has a fallback.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple

@@ -9,8 +9,6 @@ order of arrival cannot be trusted to be random, the history is weighted by what
 and where budgets are few queries wide, no model is asked for what it can no longer afford.
 """
 
-from __future__ import annotations
-
 import math
 import warnings
 from abc import abstractmethod

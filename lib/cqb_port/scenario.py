@@ -6,8 +6,6 @@ were compared on the seeds 100 to 109, which no result uses; their streams share
 the reported seeds.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import NamedTuple

@@ -3,8 +3,6 @@
 A model serves a query only if its true cost still fits its budget.
 """
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 

@@ -14,8 +14,6 @@ dearest model more than 1.2 times its mean cost, so one more setting raises the 
 model needs for every query: c = 17. These choices follow from costs and sizes alone.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial

@@ -4,8 +4,6 @@ A seed deals the same table again, so an interval over seeds is about other deal
 about other rows. Text has rounded numbers, and its words follow from the numbers.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -4,8 +4,6 @@ The knee of a single expert, interference in a batch, the impact estimates again
 the effect of the order of the experts on a network.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 

@@ -8,8 +8,6 @@ The paper's outcomes are average QoS and efficiency; the definitions are ours. A
 dropped, or late, counts 0 in the average over all arrivals.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial

@@ -1,7 +1,5 @@
 """The figures of notebook 07, one function each. Every title says that the workload is synthetic."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd

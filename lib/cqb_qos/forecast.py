@@ -9,8 +9,6 @@ iteration that they share. The *impact* of the action is the QoS of the requests
 it adds the final delay to a latency so far, and leaves out the constant part of an iteration.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple

@@ -13,8 +13,6 @@ corrections to those of the priced rollout, so an untrained network is that rule
 the array namespace of their inputs: NumPy to decide, PyTorch to learn.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple

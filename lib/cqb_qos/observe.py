@@ -11,8 +11,6 @@ toll that the priced rollout weighs. A length is also shown pooled, as the geome
 predictions for all experts: their errors are independent, the request's own length is not.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

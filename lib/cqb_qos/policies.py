@@ -6,8 +6,6 @@ one at which the quick forecast of the request's own latency meets the limit. Th
 request for the room that it takes, which the others leave out. Ties go to the lowest expert.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 

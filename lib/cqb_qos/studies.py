@@ -6,8 +6,6 @@ other. The prices of the priced rules are chosen by the training rows of the swe
 (:func:`best_prices`) and declared in :data:`PRICES`.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass

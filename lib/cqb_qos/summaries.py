@@ -3,8 +3,6 @@
 `rows` are those of :mod:`.studies`; everything here is about their test part.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import pandas as pd

@@ -1,7 +1,5 @@
 """Trained routers without the library that trained them: weights from a file, NumPy to decide."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -7,8 +7,6 @@ Generated arrivals may have bursts, and generated requests have eight topics. Ea
 its own (:mod:`cqb.streams`): loads of one seed share their requests, and a rate stretches their gaps.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 

@@ -1,7 +1,5 @@
 """``python -m serve``: two policies on this machine, at http://127.0.0.1:8000."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The HTTP side: Ask, Pick and Retry, the state of the crowd, and the page."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import sys

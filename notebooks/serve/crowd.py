@@ -1,7 +1,5 @@
 """Simulated users from a table: they ask, pick or ask again, the same ones at every desk."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from contextlib import suppress
 

@@ -1,7 +1,5 @@
 """A router in the simulator: it is given ids and vectors round by round, as a service gives them."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The curves of a crowd, as a figure."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import pandas as pd

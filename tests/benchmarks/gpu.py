@@ -6,8 +6,6 @@ the CPU; its exit status is 1 if one does not, as may happen after a near-tie. `
 writes speed_gpu.json and speed_gpu.png, with the card's name, to the figures folder.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import os

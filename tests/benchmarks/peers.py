@@ -13,8 +13,6 @@ arms are in an order of each seed's own: a package that explores little stays wi
 would win by the order of the columns. Writes peers.json to the figures folder.
 """
 
-from __future__ import annotations
-
 import argparse
 import dataclasses
 import json

@@ -8,8 +8,6 @@ and the slow loop, which is timed on some queries and scaled up. Writes port_spe
 folder.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import resource

@@ -5,8 +5,6 @@ second that the example service answers. Vectors are those of ParetoBandit's pro
 says so, and users linear. Writes router.json to the figures folder.
 """
 
-from __future__ import annotations
-
 import argparse
 import http.client
 import json

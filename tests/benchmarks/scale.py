@@ -5,8 +5,6 @@ each in a process of its own, whose peak memory is then its own. Worlds are rand
 say nothing of any real set. Writes scale.json to the figures folder.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import multiprocessing

@@ -6,8 +6,6 @@ floor is what the refits' products alone would take, at rates measured on this m
 speed.json and the figure `speed_runs` to the figures folder.
 """
 
-from __future__ import annotations
-
 import argparse
 import dataclasses
 import json

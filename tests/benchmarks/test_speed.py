@@ -4,8 +4,6 @@
 only: the machine differs from one to the next.
 """
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

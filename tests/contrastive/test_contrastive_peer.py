@@ -1,7 +1,5 @@
 """A whole training against torch: autograd, its layer norm, clipping and AdamW. Skips without torch."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

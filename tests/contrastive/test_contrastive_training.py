@@ -1,7 +1,5 @@
 """Training: it lowers its loss, is decided by its generator, stops early, and is fast enough."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

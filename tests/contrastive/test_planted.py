@@ -1,7 +1,5 @@
 """Planted worlds, and the measures of geometry, on cases where the answer is known."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

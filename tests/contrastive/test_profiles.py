@@ -1,7 +1,5 @@
 """Utility profiles, and which prompts are drawn together or pushed apart."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from hypothesis import given

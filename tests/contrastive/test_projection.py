@@ -1,7 +1,5 @@
 """The projection and the loss: their values by definition, their gradients by finite differences."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

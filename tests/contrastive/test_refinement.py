@@ -1,7 +1,5 @@
 """Refined vectors: their length, the rows they are trained on, and the world they are put in."""
 
-from __future__ import annotations
-
 import sys
 import warnings
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Studies of raw and refined vectors: comparisons at equal length, paired by seed."""
 
-from __future__ import annotations
-
 import sys
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Data that are not there: every loader says how to get them, and which variable names their folder."""
 
-from __future__ import annotations
-
 import pytest
 
 from cqb import datasets

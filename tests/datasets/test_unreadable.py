@@ -1,7 +1,5 @@
 """Files that are not what their name says: every loader raises a ValueError that names the file."""
 
-from __future__ import annotations
-
 import gzip
 import re
 

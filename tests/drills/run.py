@@ -6,8 +6,6 @@ tests of the suite, run here again for the table.
     NBVAL=2 make drills    how often the first notebook is compared with its committed outputs (20)
 """
 
-from __future__ import annotations
-
 import sys
 import time
 from collections import Counter

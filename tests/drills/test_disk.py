@@ -1,7 +1,5 @@
 """A disk without room and a checkout that cannot be written to: named errors, nothing half written."""
 
-from __future__ import annotations
-
 import os
 import re
 import shutil

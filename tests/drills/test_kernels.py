@@ -1,7 +1,5 @@
 """Notebooks compared with their committed outputs again and again, and eight kernels at once."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

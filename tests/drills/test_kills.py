@@ -1,7 +1,5 @@
 """A running study is killed twenty times at random moments, then finished: an undisturbed table."""
 
-from __future__ import annotations
-
 import multiprocessing
 import os
 import random

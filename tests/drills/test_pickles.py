@@ -1,7 +1,5 @@
 """Fuzzed pickles: nothing that their bytes say runs. Each batch has a process of its own."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

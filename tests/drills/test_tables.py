@@ -1,7 +1,5 @@
 """Two hundred malformed tables of every loader: each is a named error or loads as a valid table."""
 
-from __future__ import annotations
-
 import csv
 import gzip
 import io

@@ -1,7 +1,5 @@
 """What the first run of an installation compiles, and what later runs make of a damaged cache."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """The carried inverse Hessian against the exact one."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

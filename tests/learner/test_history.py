@@ -1,7 +1,5 @@
 """The compressed history against the plain gradient over all of its entries."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -1,7 +1,5 @@
 """The compiled loops against plain statements of what they compute."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -1,7 +1,5 @@
 """The fast learner takes the decisions of the plain one."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -1,7 +1,5 @@
 """The fast estimator against the plain full-history estimate."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -1,7 +1,5 @@
 """One observation of one model: probabilities and moments, against enumeration and integration."""
 
-from __future__ import annotations
-
 from itertools import product
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The joint filter: what a query's own past says, what it does not say, and which world it finds."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from scipy import integrate, stats

@@ -1,7 +1,5 @@
 """What scored rows tell a filter before the first query: agreement of models, and the parameters."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from cqb.persistence import HYPOTHESES, Prior

@@ -3,8 +3,6 @@
 One environment, Python objects, one iteration at a time, no fast-forward.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 from cqb_qos import Expert, System, Workload

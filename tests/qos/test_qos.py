@@ -1,7 +1,5 @@
 """The testable properties of the QoS system: conservation, fast-forward, impact, rewards, limits."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

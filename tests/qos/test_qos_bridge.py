@@ -1,7 +1,5 @@
 """The bridge to ACQB: users who retry, in order of time, and the updates of each router."""
 
-from __future__ import annotations
-
 import heapq
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """The Gymnasium environment: its checker, and the same episodes as the system's own."""
 
-from __future__ import annotations
-
 import warnings
 
 import numpy as np

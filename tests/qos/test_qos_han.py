@@ -1,7 +1,5 @@
 """T6's control with the published layer: two HANConv layers, read out at the arriving request."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -1,7 +1,5 @@
 """The learned policy without its library: potentials, the encoder and its weights."""
 
-from __future__ import annotations
-
 from functools import partial
 
 import numpy as np

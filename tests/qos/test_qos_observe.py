@@ -1,7 +1,5 @@
 """A decision as arrays: what they hold, and that the order of experts is only an order."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Training: PyTorch against NumPy, every action tried, double targets, and going on."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -1,7 +1,5 @@
 """The studies of the QoS system: tasks, prices, summaries of rows, and the small demonstrations."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import pytest

@@ -1,7 +1,5 @@
 """Workloads of the QoS system: what is generated, what is read from traces, what is refused."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

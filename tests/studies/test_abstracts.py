@@ -1,7 +1,5 @@
 """The claims of the abstracts: what decides a verdict, and where each claim is shown."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

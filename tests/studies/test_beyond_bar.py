@@ -1,7 +1,5 @@
 """The sixteen settings: what they are, who is compared with whom, and the rows of a run."""
 
-from __future__ import annotations
-
 import json
 from itertools import product
 

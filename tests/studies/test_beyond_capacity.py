@@ -1,7 +1,5 @@
 """The load that a policy can carry, by bisection, against closed forms."""
 
-from __future__ import annotations
-
 import dataclasses
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The three worlds of the robustness study: one pool, and odds that differ as the text says."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import pytest

@@ -1,7 +1,5 @@
 """The summaries of the tables: numbers as they are, every policy in every table."""
 
-from __future__ import annotations
-
 import itertools
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Settings chosen on rows that are never reported."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 

@@ -1,7 +1,5 @@
 """The tables and reports committed with the code are those that the studies declare."""
 
-from __future__ import annotations
-
 import pytest
 
 from cqb import paths

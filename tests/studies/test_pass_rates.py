@@ -1,7 +1,5 @@
 """Retries at measured pass rates and retries that repeat an answer: the same odds of a first attempt."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import pytest

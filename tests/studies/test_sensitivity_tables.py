@@ -1,7 +1,5 @@
 """Sensitivity: points change one setting, and tables and figures show what the runs hold."""
 
-from __future__ import annotations
-
 import itertools
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The command line, on a tiny study: what it lists, runs, verifies and shows, and its exit status."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

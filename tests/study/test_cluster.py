@@ -1,7 +1,5 @@
 """A study on a Dask cluster: the rows of one process, the data sent once, no task lost with a worker."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

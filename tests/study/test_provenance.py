@@ -1,7 +1,5 @@
 """Records of where a result comes from, and hashes that change exactly when it would."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import platform

@@ -1,7 +1,5 @@
 """Replay: it agrees with what was stored, and names every kind of disagreement."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """A study's table: kept task by task, found again only for the same task, whoever runs it."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import os

@@ -1,7 +1,5 @@
 """Running one check at any number of seeds and rounds."""
 
-from __future__ import annotations
-
 import pandas as pd
 import pytest
 

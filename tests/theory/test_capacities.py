@@ -1,7 +1,5 @@
 """Capacities on routing tables: small cases by hand, and the real slice's published figures."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

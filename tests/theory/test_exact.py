@@ -1,7 +1,5 @@
 """Predictions E1 to E10 and R6 to R8 at small sizes; each test names the mutation that it kills."""
 
-from __future__ import annotations
-
 from itertools import combinations
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Slopes, the studies, and predictions R1 to R5 and R9 to R11 at small sizes."""
 
-from __future__ import annotations
-
 import json
 
 import numpy as np

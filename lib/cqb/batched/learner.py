@@ -6,8 +6,6 @@ The inverse precision of every model is dense, and so is the inverse Hessian tha
 (:mod:`.refit`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import partial
 

@@ -5,8 +5,6 @@ An empty queue is a mask here, not an ``if``. The host is asked once a round, fo
 whether the refits have ended, and the learner asks once more.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol
 

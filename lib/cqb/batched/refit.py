@@ -9,8 +9,6 @@ sense of Bach (2010). All runs take the same number of steps; a run that has con
 length 0. So nothing here waits for the host.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from ..arrays import Array, namespace

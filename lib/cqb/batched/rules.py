@@ -3,8 +3,6 @@
 Each takes the decisions of the policy that runs alone (:mod:`cqb.policies`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import array_api_compat

@@ -1,7 +1,5 @@
 """Which runs can advance together, and how many of them the memory allows for."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any

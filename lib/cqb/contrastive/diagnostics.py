@@ -4,8 +4,6 @@ Alignment and uniformity follow Wang and Isola (arXiv 2005.10242): how close pos
 evenly all vectors spread over the sphere.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

@@ -5,8 +5,6 @@ direction of ``U s + size V n`` with orthonormal U and V: the scores depend on s
 ``1 / (1 + size^2)`` of a vector's energy is signal. A refinement that drops V and keeps U is perfect.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import lru_cache
 

@@ -12,8 +12,6 @@ over anchors with weights. All prompts of the set are in one m by m matrix, so a
 weights, and no row is gathered or scattered.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -8,8 +8,6 @@ same ridge that alone changes how fast ACQB learns. So a refined vector is scale
 (`scale`) and compared with raw vectors of the same length; ``scale=None`` is the published form.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import warnings
 

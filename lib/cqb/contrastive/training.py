@@ -8,8 +8,6 @@ AdamW is that of Loshchilov and Hutter (arXiv 1711.05101): Adam (Kingma and Ba, 
 rates .9 and .999) with the weight decay outside the adaptive step. The gradient's norm is bounded first.
 """
 
-from __future__ import annotations
-
 import itertools
 import math
 from dataclasses import dataclass

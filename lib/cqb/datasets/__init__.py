@@ -1,7 +1,5 @@
 """The data sets: each loader returns a :class:`~cqb.routing_table.RoutingTable`."""
 
-from __future__ import annotations
-
 import importlib
 from pathlib import Path
 from typing import Any

@@ -8,8 +8,6 @@ The entries are those of `pins.toml`. A file gets its own name only once its sha
 and one that is already there is verified before it is trusted.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 import tomllib

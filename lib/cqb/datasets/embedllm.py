@@ -7,8 +7,6 @@ of every model. The file, some gigabytes, is read in blocks: one text per prompt
 and for each line a few small integers.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

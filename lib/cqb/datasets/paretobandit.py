@@ -7,8 +7,6 @@ that is committed has scores, costs, families and vectors in half precision, and
     python -m cqb.datasets.paretobandit     # makes the file; needs `pip install "cqb[encode,real]"`
 """
 
-from __future__ import annotations
-
 import importlib.util
 import json
 from pathlib import Path

@@ -4,8 +4,6 @@ The tables are in the folder `prices/` next to this module, each with its source
 is not in its table is an error that names both; no price is guessed.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Steps that the loaders of real sets share: find files, check cells, drop gaps, strip preambles."""
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence

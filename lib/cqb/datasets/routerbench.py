@@ -5,8 +5,6 @@ table `routerbench_0shot.pkl` of the Hugging Face data set withmartian/routerben
 the same columns are read as well.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from cqb.datasets import reading, table

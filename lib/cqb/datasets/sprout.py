@@ -5,8 +5,6 @@ split of the Hugging Face data set CARROT-LLM-Routing/SPROUT-o3mini. It records 
 dollars: a query costs its tokens at the prices of `prices/sprout.json`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

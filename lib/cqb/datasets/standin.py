@@ -11,8 +11,6 @@ families that are graded. The embedding carries family, topic, content and a blu
 much nuisance, so a linear model can recover part of the skill.
 """
 
-from __future__ import annotations
-
 import zlib
 from pathlib import Path
 from typing import Any

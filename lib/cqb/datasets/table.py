@@ -6,8 +6,6 @@ The columns of a CSV or Parquet file are `prompt`; `sample_id` (by default the f
 another name with a `|` in it are not read.
 """
 
-from __future__ import annotations
-
 import ast
 from collections.abc import Mapping, Sequence
 from itertools import chain

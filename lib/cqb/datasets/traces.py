@@ -7,8 +7,6 @@ whole seconds tie: requests of one time are decided in the order of the file. A 
 arrived_at_s, context_tokens, generated_tokens is read as well.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

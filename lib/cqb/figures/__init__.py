@@ -4,8 +4,6 @@
 panels; the other modules declare the figures of one topic each.
 """
 
-from __future__ import annotations
-
 from .experiments import curves, differences, title, waiting
 from .style import save, style
 

@@ -1,7 +1,5 @@
 """The figures of notebook 09: the comparison, robustness, loads, tuning, and repeated attempts."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import pandas as pd

@@ -5,8 +5,6 @@ writes it. Titles name the data set and say if it was generated. The oracle is n
 and its gap are 0 by definition.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -4,8 +4,6 @@ Each draws one panel from a table with a row per mark. Means and their 95% inter
 :mod:`cqb.stats`, in the columns `mean`, `low` and `high`; nothing is estimated here.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

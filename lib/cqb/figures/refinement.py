@@ -1,7 +1,5 @@
 """The figures of notebook 02: what contrastive refinement does to vectors, and to regret."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

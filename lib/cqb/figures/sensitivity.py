@@ -1,7 +1,5 @@
 """The figure of one factor of the sensitivity study."""
 
-from __future__ import annotations
-
 import pandas as pd
 from matplotlib.figure import Figure
 

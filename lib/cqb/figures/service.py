@@ -3,8 +3,6 @@
 Here the oracle is drawn: its choices, its waits and its spending are not 0 by definition.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import pandas as pd

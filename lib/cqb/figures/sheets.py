@@ -1,7 +1,5 @@
 """A figure as a sheet of panels, each declared from a kind (:mod:`.kinds`) and its table."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 

@@ -1,7 +1,5 @@
 """The pictures of notebook 00: the problem, and the toy queue as it was played."""
 
-from __future__ import annotations
-
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes

@@ -5,8 +5,6 @@ colour-blind readers (Okabe and Ito; Tol), and dash and marker repeat the distin
 and round, its relatives dashed and square, baselines dotted and triangular.
 """
 
-from __future__ import annotations
-
 import fcntl
 import io
 import json

@@ -1,7 +1,5 @@
 """The figures of notebook 01, from the tables of the checks."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import seaborn as sns

@@ -3,8 +3,6 @@
 No function here calls a compiled function of another module, see :mod:`.kernels`.
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """How the learner's inner loops are compiled, once an installation: the result is cached on disk."""
 
-from __future__ import annotations
-
 import sys
 import warnings
 from collections.abc import Callable

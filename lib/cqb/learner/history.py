@@ -7,8 +7,6 @@ bytes. The rounding error is estimated, and before it matters everything is reco
 precision.
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -15,8 +15,6 @@ file (:mod:`.absorb_kernels` and :mod:`.draw_kernels` hold the others).
 Symbols: K offered models, d coordinates of a context, n = K d, H an approximate inverse Hessian.
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

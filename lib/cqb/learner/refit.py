@@ -15,8 +15,6 @@ Most choices are clear long before the last digits of theta; :meth:`Estimator.re
 digits when a choice depends on them.
 """
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Iterable

@@ -8,8 +8,6 @@ L the Cholesky factor of their covariance, so query i's score lies within
 upper bound stays below a lower bound of the best are out before any covariance is formed.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from contextlib import suppress
 from typing import NamedTuple

@@ -14,8 +14,6 @@ Lord, 1981; the probit form with correlated effects is the multivariate probit o
 1998).
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from itertools import product
 

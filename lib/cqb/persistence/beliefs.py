@@ -12,8 +12,6 @@ whatever the history. :class:`Slots` holds the beliefs about the waiting queries
 reused as queries come and go.
 """
 
-from __future__ import annotations
-
 from itertools import product
 
 import numpy as np

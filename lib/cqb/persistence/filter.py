@@ -6,8 +6,6 @@ MARGINAL likelihood of the round given the query's past: a retrial that b_q expl
 so hard queries, which are served often, do not dominate it.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from scipy.special import ndtr
 

@@ -23,8 +23,6 @@ the 110 scored rows of the refinement set.
 ((301,), True)
 """
 
-from __future__ import annotations
-
 from .acqb import ACQB, ACQB_ONLINE, ACQB_T, ACQB_TUNED, CQB_EPS
 from .acqb_cl import ACQB_CL, ACQB_CL_LN
 from .acqb_memory import RECALL, RECALL_ROWS

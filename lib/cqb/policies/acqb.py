@@ -14,8 +14,6 @@ ACQB-tuned   as ACQB                            t, anytime     as ACQB, with :da
 ===========  =================================  =============  ===============================
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 import numpy as np

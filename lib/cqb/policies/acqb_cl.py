@@ -4,8 +4,6 @@ The learner is ACQB's. Only the contexts differ: they go through a projection th
 for each seed and lam, on rows outside the pool, and frozen before the first round.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import ClassVar
 

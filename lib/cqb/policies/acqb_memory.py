@@ -10,8 +10,6 @@ more often than K others is not offered to it (:data:`PATIENCE`). ACQB-recall st
 ACQB-recall-rows from the refinement rows.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import partial
 

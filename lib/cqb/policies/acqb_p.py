@@ -13,8 +13,6 @@ one prompt are then alike, and the earliest is served, as in ACQB. ACQB with a m
 the same policy, so there is no ACQB-tuned-prompt.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import partial
 

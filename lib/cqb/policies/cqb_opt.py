@@ -14,8 +14,6 @@ by then leave gaps of order T^{-1/2}. That paper's constants are not public: tho
 and their names, are OURS.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

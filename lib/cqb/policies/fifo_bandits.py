@@ -5,8 +5,6 @@ served. At N = 11 this covers most of 5,000 rounds and at N = 112 practically al
 a round robin over the models, and any text that compares with them should say so.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from functools import partial

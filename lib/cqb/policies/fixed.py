@@ -1,7 +1,5 @@
 """ORACLE, which knows every departure rate, and RANDOM, which knows nothing: neither learns."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from ..environment import Environment

@@ -10,8 +10,6 @@ with the refinement rows alone (the ending "-rows") know no more than other poli
 them.
 """
 
-from __future__ import annotations
-
 from functools import partial
 
 import numpy as np

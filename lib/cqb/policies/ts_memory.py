@@ -9,8 +9,6 @@ TS-memory-prompt remembers a prompt over all its arrivals (:class:`Outcomes`). I
 have answered the prompt more often than they failed it, then those that have failed it least.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from functools import partial
 

@@ -9,8 +9,6 @@ Rows are in no pool, so the contexts of the rows follow the service's, and the n
 are negative. Forced exploration is unchanged: it belongs to rounds that are served.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial

@@ -1,7 +1,5 @@
 """The studies of this package, by name; each module declares one family of them."""
 
-from __future__ import annotations
-
 from importlib import import_module
 
 # In the order in which the command line lists their studies.

@@ -4,8 +4,6 @@ Everything is derived from stored tables. Those of the two other systems are rea
 package imports neither of them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

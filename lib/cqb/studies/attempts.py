@@ -5,8 +5,6 @@ models that pass (temperature 1), CRUXEval ten attempts of one model (temperatur
 an attempt succeeds after so many failures of the same model at the same task.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

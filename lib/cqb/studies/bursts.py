@@ -4,8 +4,6 @@ The queries are ParetoBandit's, the arrivals those of the trace, cut into rounds
 meet the same arrivals and outcome draws, of either kind.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import pandas as pd

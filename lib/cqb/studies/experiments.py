@@ -7,8 +7,6 @@ what the oracle can serve on the tuning rows at lam 0, rounded to .05. A stand-i
 the shape of the set it is named after, for a run that needs no download; it says nothing about that set.
 """
 
-from __future__ import annotations
-
 import functools
 from typing import Any
 

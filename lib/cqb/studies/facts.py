@@ -1,7 +1,5 @@
 """What to know of a data set before its results, stored so that absent rows can be described."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -13,8 +13,6 @@ of what the oracle can serve on the tuning rows (.92 with fresh draws, .99 with 
 rounded to .05, and the lower of the two in both versions.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import product

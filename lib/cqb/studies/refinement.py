@@ -9,8 +9,6 @@ are a weaker ridge. The published form leaves refined vectors at length 19.6 and
 ones of length 1.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """Each refined variant of :mod:`.refinement` against raw vectors of its own length: tables and text."""
 
-from __future__ import annotations
-
 import pandas as pd
 
 from .. import stats, tables

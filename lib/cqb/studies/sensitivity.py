@@ -1,7 +1,5 @@
 """How ACQB's results depend on its settings and on the load: one factor at a time, K = 1."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field, replace
 from itertools import product
 

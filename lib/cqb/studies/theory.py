@@ -9,8 +9,6 @@ the queues of R10 round by round, and the rate runs. Those of the full size are 
 'theory-rates-ci'
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial

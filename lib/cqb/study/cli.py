@@ -6,8 +6,6 @@ verify  run tasks of the stored tables again, compare every number, and derive e
 show    print the record of a stored table, a figure or a report
 """
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 import fnmatch

@@ -1,7 +1,5 @@
 """Running tasks on a Dask cluster (extra `cluster`), which gets the data of a study once."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future

@@ -1,7 +1,5 @@
 """The data of a study by name: loaded once a process, and known by a hash without being encoded."""
 
-from __future__ import annotations
-
 from functools import lru_cache
 
 from .. import datasets, encoder, paths

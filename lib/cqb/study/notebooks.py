@@ -3,8 +3,6 @@
 Papermill only warns of a name that the cell lacks, and the notebook runs on with the defaults.
 """
 
-from __future__ import annotations
-
 import ast
 import contextlib
 import sys

@@ -4,8 +4,6 @@ A hash of the settings names a stored row; the rest is written down so that a re
 was made.
 """
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 import functools

@@ -5,8 +5,6 @@ changes with the commit. A full one runs every task; it resumes where it was int
 split.
 """
 
-from __future__ import annotations
-
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -4,8 +4,6 @@ On this machine a task takes one process with one BLAS thread. On a cluster (:mo
 task again if its worker died. Three deaths in one task end the study; its finished tasks stay on disk.
 """
 
-from __future__ import annotations
-
 import functools
 import signal
 import sys

@@ -5,8 +5,6 @@ key is a hash of what a row may depend on, except the code, so rows of another v
 other data are never found. Whether the code still gives these rows is for :mod:`.replay` to show.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import warnings

@@ -1,7 +1,5 @@
 """A study: independent tasks, the rows of each, and the table they make together."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping

@@ -13,8 +13,6 @@ Closed forms and recursions: :mod:`.laws`. Worlds and runs: :mod:`.worlds`. Chec
 declares their studies. Notebook 01 presents them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Checks of exact statements: assortments, orders, draws and paths (E1, E2, E6 to E9), and R7."""
 
-from __future__ import annotations
-
 from itertools import combinations, pairwise
 
 import numpy as np

@@ -6,8 +6,6 @@ rate" is the probability that a served query departs in that round; lambda is th
 a round.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from itertools import combinations

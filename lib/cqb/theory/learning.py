@@ -1,7 +1,5 @@
 """Checks of what learners do: information (R8), coverage (R9), the plateau (R10), the radius (R11)."""
 
-from __future__ import annotations
-
 from functools import partial
 
 import numpy as np

@@ -4,8 +4,6 @@ The runs of every check give rows with a quantity's closed form, `predicted`, an
 simulation, `simulated`; a judgement compares the two over the runs (:func:`cqb.theory.compared`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import product

@@ -4,8 +4,6 @@ A slope is the least-squares slope of the log of the mean over instances against
 horizon; its interval is a percentile bootstrap over instances.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 from functools import partial
 from typing import NamedTuple

@@ -6,8 +6,6 @@ set. :class:`FixedRule` is the subject of the exact statements E3 to E5, E10 and
 those of its seed, so policies and horizons are paired.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -18,8 +18,6 @@ reported run, in data/preregistered.json (:func:`preregistered`). Each seed draw
 outside the tuning set, so the pools of different seeds overlap.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from itertools import product

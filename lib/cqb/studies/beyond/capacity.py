@@ -13,8 +13,6 @@ has one good model, unknown, for ever. A rule without memory needs at best as ma
 model; the posterior-greedy rule needs those of a recursion (:mod:`cqb.theory.laws`).
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from itertools import product
 

@@ -8,8 +8,6 @@ A2): a failure says nothing that the text does not, and a learner that trusts it
 K = 1, lam = 0. The arrival rate is .6, or what is about 80% of the oracle's capacity where that is less.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from itertools import product
 

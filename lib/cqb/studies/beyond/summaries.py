@@ -1,7 +1,5 @@
 """The studies' tables as rounded numbers, for notebooks."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import pandas as pd

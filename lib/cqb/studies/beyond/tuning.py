@@ -10,8 +10,6 @@ they are tried with the setting that the grid chose. The policies have the setti
 recorded answers; the place with linear utilities shows what would be chosen there.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from itertools import product
 

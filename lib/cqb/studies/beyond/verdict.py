@@ -6,8 +6,6 @@ of the ratio of mean regrets. Its interval is a percentile bootstrap over seeds,
 that chooses the best rule again in every resample.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 
