@@ -62,6 +62,10 @@ class TuningTask:
     seed: int
     T: int | None
 
+    def __str__(self) -> str:
+        what = f"{self.candidate.policy} with {self.candidate.setting}"
+        return f"{what}, {self.kind}, {self.cell}, seed {self.seed}"
+
 
 GRID = ((0, 1e-4), (1, 1e-3), (2, 1e-4), (2, 1e-3), (3, 1e-3))  # ridge 4^-k, alpha_coef
 RATES = (0.0, 0.002, 0.05)  # of exploration; the published one is .01
