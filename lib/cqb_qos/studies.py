@@ -7,7 +7,7 @@ other. The prices of the priced rules are chosen by the training rows of the swe
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -22,7 +22,7 @@ from .policies import POLICIES
 from .simulator import Decision, Policy
 from .summaries import summarise
 from .system import System, default_system
-from .trained_models import JUDGED, MAIN, MODELS, load
+from .trained_models import JUDGED, MAIN, MODELS, TrainedModel, load
 from .workloads import RECORDED, Batch, Load, batch_of, replay, stack
 
 DEFAULT, TIGHT = "default", "tight memory"
@@ -134,7 +134,7 @@ def sweep(requests: int = REQUESTS, seeds: Sequence[int] = SEEDS) -> Study:
         for system, loads in TESTED
         for seed in seeds
     ]
-    return _study("qos-sweep", (*training, *test))
+    return _study("qos-sweep", 1, (*training, *test))
 
 
 def trained(requests: int = REQUESTS, seeds: Sequence[int] = SEEDS) -> Study:
@@ -144,34 +144,33 @@ def trained(requests: int = REQUESTS, seeds: Sequence[int] = SEEDS) -> Study:
         for name, model in MODELS.items()
         for seed in seeds
     )
-    files = tuple(model.file for model in MODELS.values())
-    return _study("qos-learned", tasks, files, version=2)
+    return _study("qos-learned", 2, tasks, MODELS.values())
 
 
 def recorded(requests: int = REQUESTS, seeds: Sequence[int] = SEEDS) -> Study:
     """Every rule and the main trained policies on the Azure trace; prices are those of the sweep."""
-    models = {name: model for name, model in MODELS.items() if model in MAIN}
     tasks = tuple(
         Task("test", DEFAULT, policy, PRICES.get(policy, 0.0), AZURE, seed, requests)
-        for policy in (*POLICIES, *models)
+        for policy in (*POLICIES, *(model.policy for model in MAIN))
         for seed in seeds
     )
-    return _study("qos-azure", tasks, tuple(model.file for model in models.values()), "azure")
+    return _study("qos-azure", 1, tasks, MAIN, "azure")
 
 
 def _study(
     name: str,
+    version: int,
     tasks: tuple[Task, ...],
-    artifacts: tuple[str, ...] = (),
+    models: Iterable[TrainedModel] = (),
     data: str | None = None,
-    version: int = 1,
 ) -> Study:
     def stratum(task: Task) -> str:
         """Tasks of one rule are alike, and those of trained models with one network."""
         return MODELS[task.policy].network if task.policy in MODELS else task.policy
 
     how = {"stratum": stratum, "cost": _cost, "volatile": ("decision_ms",)}
-    return Study(name, version, data, tasks, run, artifacts=artifacts, **how)
+    files = tuple(model.file for model in models)
+    return Study(name, version, data, tasks, run, artifacts=files, **how)
 
 
 def _cost(task: Task) -> float:
