@@ -199,7 +199,7 @@ def test_a_learner_is_optimistic_about_a_truth_one_radius_up(K):
     alpha = lambda t: 2.0 * math.sqrt(math.log1p(t * K) + 4.0 * math.log(t)) + 4.0  # noqa: E731
     known = LazyInverse(1, 1.0)
     known.grow(np.ones(1), 1e14)
-    policy._covariance[K], policy._information[:, K] = known, 1e14
+    policy._covariance[K], policy._deviation[:, K] = known, 1e-7
     hits = 0
     for t in range(2_001, 6_001):
         policy._estimator.theta[K] = alpha(t)

@@ -220,7 +220,7 @@ def test_foreign_and_older_files_are_named(written, tmp_path):
     with pytest.raises(ValueError, match="found format 'cqb router 1', expected 'cqb router 2'"):
         Router.load(written)
     record = json.loads(arrays["record"].tobytes())
-    del record["policy"]["object"]["_information"]
+    del record["policy"]["object"]["_deviation"]
     older = arrays | {"record": np.frombuffer(json.dumps(record).encode(), np.uint8)}
     rewritten(older)
     with pytest.raises(ValueError, match=r"a router of another version of cqb .*ThompsonLearner"):

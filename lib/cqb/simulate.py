@@ -118,7 +118,7 @@ def simulate(
             position, assortment, forced = decision
             query, context = queue.pop(position), waiting.context[position]
             rate, pick = _response(odds[rows[query]], assortment, outcomes[t - 1])
-            regret = max(best[r] for r in waiting.row) - rate
+            regret = max([best[r] for r in here]) - rate
             served.append((query, assortment, pick, forced, regret))
             policy.observe(t, query, context, assortment, pick)
             if pick == RETRY:
@@ -144,8 +144,8 @@ def _check_decision(decision: Decision, waiting: int, K: int, n_models: int) -> 
     position, assortment, _ = decision
     if not 0 <= position < waiting:
         raise ValueError(f"decision: found position {position} in a queue of {waiting}")
-    ascending = all(a < b for a, b in pairwise((-1, *assortment, n_models)))
-    if len(assortment) != K or not ascending:
+    ascending = all(a < b for a, b in pairwise(assortment))
+    if len(assortment) != K or not ascending or assortment[0] < 0 or assortment[-1] >= n_models:
         expected = f"expected {K} ascending indices below {n_models}"
         raise ValueError(f"decision: found assortment {assortment}, {expected}")
 

@@ -61,10 +61,11 @@ class RoundStream:
         self._bits = np.random.Philox(key=key)
         self._generator = np.random.Generator(self._bits)
         self._start = self._bits.state
+        self._counter = self._start["state"]["counter"]
 
     def at(self, t: int) -> np.random.Generator:
         """The generator, moved to the start of round t's substream (valid until the next call)."""
         # The third 64-bit word counts rounds: 2^128 blocks lie between two of them.
-        self._start["state"]["counter"][:] = (0, 0, t, 0)
+        self._counter[2] = t
         self._bits.state = self._start
         return self._generator

@@ -149,8 +149,10 @@ class LazyInverse:
         """Fold the terms into the base, once a block of them has gathered."""
         if self.used >= BLOCK:
             base, scale, terms, signs, (used, dense) = self.sum
-            start = base if dense else scale * np.eye(len(base), dtype=base.dtype)
-            self.reset(start + (terms[:used].T * signs[:used]) @ terms[:used])
+            base += (terms[:used].T * signs[:used]) @ terms[:used]
+            if not dense:
+                base.flat[:: len(base) + 1] += scale
+            self.sum.used[:] = 0, 1
 
     def _rows_dot(self, rows: np.ndarray) -> np.ndarray:
         """``W V^{-1}`` for rows W of shape (m, d), without waiting observations."""

@@ -80,7 +80,7 @@ class Estimator:
         self._joint: dict[Assortment, Curvature] = {}
         self._rounds: dict[Assortment, int] = {}
         self._serves = [0] * self.n_models
-        self._left = np.zeros(self.n_models)  # gradient norms beyond the tolerance
+        self._left: dict[int, float] = {}  # gradient norms beyond the tolerance
 
     @property
     def theta(self) -> np.ndarray:
@@ -93,14 +93,13 @@ class Estimator:
 
         The objective is ``ridge``-strongly convex: at gradient g the minimum is within ``|g| / ridge``.
         """
-        return float(self._left.max()) / self.ridge
+        return max(self._left.values(), default=0.0) / self.ridge
 
     def refine(self, models: Iterable[int]) -> None:
         """Move theta of these models to within tolerance."""
-        for j in models:
-            if self._left[j]:
-                self._descend((j,), [self._blocks[j]], self.tolerance)
-                self._left[j] = 0.0
+        for j in self._left.keys() & set(models):
+            self._descend((j,), [self._blocks[j]], self.tolerance)
+            del self._left[j]
 
     def observe(self, context: int, x: np.ndarray, assortment: Assortment, pick: int) -> None:
         """Add one round to the history and move theta of the offered models to the new minimum,
@@ -123,7 +122,10 @@ class Estimator:
         self._descend(assortment, steering, max(near, self.tolerance), exact)
         (j,) = assortment
         left = self._history.gradient_norm(j)
-        self._left[j] = left if left > self.tolerance else 0.0
+        if left > self.tolerance:
+            self._left[j] = left
+        else:
+            self._left.pop(j, None)
 
     def _descend(
         self,

@@ -14,6 +14,7 @@ ACQB-tuned   as ACQB                            t, anytime     as ACQB, with :da
 ===========  =================================  =============  ===============================
 """
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -109,19 +110,18 @@ class ThompsonLearner(Learner):
         super().__init__(service, streams, coin, radius, estimator)
         self._normals = streams.rounds("posterior")
         self._draws = optimistic_draws(service.K)
-        # 1 / (an upper bound of the posterior variance at alpha = 1), per context and model.
-        norms = np.einsum("cd,cd->c", service.contexts, service.contexts)
-        self._longest, self._ridge = float(np.sqrt(norms.max())), service.learner.lambda0
-        bound = self._ridge / np.maximum(norms, 1e-300)
-        self._information = np.tile(bound[:, None], (1, self._N))
+        # An upper bound of the posterior standard deviation at alpha = 1, per context and model.
+        lengths = np.sqrt(np.einsum("cd,cd->c", service.contexts, service.contexts))
+        self._longest, self._prior = float(lengths.max()), service.learner.lambda0**-0.5
+        self._deviation = np.tile(self._prior * lengths[:, None], (1, self._N))
 
     def admit(self, context: int, contexts: np.ndarray) -> None:
         super().admit(context, contexts)
-        while context >= len(self._information):
-            self._information = doubled(self._information)
-        norm = float(contexts[context] @ contexts[context])
-        self._information[context] = self._ridge / max(norm, 1e-300)
-        self._longest = max(self._longest, norm**0.5)
+        while context >= len(self._deviation):
+            self._deviation = doubled(self._deviation)
+        length = math.sqrt(contexts[context] @ contexts[context])
+        self._deviation[context] = self._prior * length
+        self._longest = max(self._longest, length)
 
     def _decide(self, t: int, waiting: Waiting) -> Decision:
         ranks, ranked = _newest_first(waiting)
@@ -131,12 +131,12 @@ class ThompsonLearner(Learner):
         # The same vector may wait more than once: the earliest in the queue is served.
         return Decision(waiting.context.index(ranked[place]), assortment)
 
-    def _penalties(self, contexts: Sequence[int]) -> np.ndarray | float:
+    def _penalties(self, contexts: Sequence[int]) -> np.ndarray | None:
         """What is taken off the utilities of the contexts, (q, N); here nothing."""
-        return 0.0
+        return None
 
     def _sampled(
-        self, t: int, ranked: Sequence[int], normals: np.ndarray, penalty: np.ndarray | float = 0.0
+        self, t: int, ranked: Sequence[int], normals: np.ndarray, penalty: np.ndarray | None = None
     ) -> tuple[int, Assortment]:
         """The place among `ranked` and the assortment of largest sampled departure rate.
 
@@ -146,8 +146,8 @@ class ThompsonLearner(Learner):
         """
         index, radius = np.asarray(ranked), self.radius(t)
         candidates = self._candidates(index, normals, penalty)
-        if self._estimator.error_bound > 0.0:
-            off = self._estimator.error_bound * self._longest
+        off = self._estimator.error_bound * self._longest
+        if off > 0.0:
             alive, sole = thompson.prune(candidates, self._covariance, radius, self._K, off)
             if sole is not None:
                 return sole
@@ -156,15 +156,17 @@ class ThompsonLearner(Learner):
         return thompson.choose(candidates, self._covariance, radius, self._K)
 
     def _candidates(
-        self, index: np.ndarray, normals: np.ndarray, penalty: np.ndarray | float
+        self, index: np.ndarray, normals: np.ndarray, penalty: np.ndarray | None
     ) -> thompson.Candidates:
         """Waiting contexts as the Thompson choice sees them."""
         mean = self._contexts[index] @ self._estimator.theta.T
-        deviation = 1.0 / np.sqrt(self._information[index])
-        return thompson.Candidates(self._contexts, index, mean - penalty, deviation, normals)
+        mean = mean if penalty is None else mean - penalty
+        return thompson.Candidates(self._contexts, index, mean, self._deviation[index], normals)
 
     def observe(self, t: int, query: int, context: int, assortment: Assortment, pick: int) -> None:
-        self._information[context, list(assortment)] += 1.0
+        for j in assortment:
+            bound = self._deviation.item(context, j)
+            self._deviation[context, j] = bound / math.sqrt(1.0 + bound * bound)
         super().observe(t, query, context, assortment, pick)
 
 
