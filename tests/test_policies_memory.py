@@ -252,20 +252,22 @@ def test_a_prompt_that_keeps_failing_is_offered_every_model(patience):
 
 @pytest.mark.parametrize("seed", range(20))
 def test_no_prompt_is_locked_in(seed):
-    # While one model has not been offered, each other has failed the prompt at most once more often than
-    # it was picked. So after N net failures all have been offered, however lucky some were, and although
-    # this policy believes that model 0 is by far the best and that nothing persists.
+    # While one model has not been offered, each other has failed the prompt once if it was never picked,
+    # and else as often as it was picked, but one of these once more. So net failures beyond the models
+    # never picked, and one, mean that all have been offered, however lucky some were, and although this
+    # policy believes that all but one are good and that nothing persists.
     N, luck = 5, np.random.default_rng(seed)
     policy = recall(N, prior=Prior(hypotheses=(FRESH,)))
-    for query in range(100):
+    for query in range(200):
         policy.filter.arrive([query], [query % 3])
-        policy.observe(1, query, query % 3, (0,), 0)
-    offered, failures, query = set(), 0, 500
-    while failures < N:
+        policy.observe(1, query, query % 3, (query % 4,), query % 4)
+    offered, picked, failures, query = set(), set(), 0, 500
+    while failures < min(N, N + 1 - len(picked)):
         (j,) = policy.choose(query, Waiting([query], [3], [3], False)).assortment
         pick = j if luck.random() < 0.3 else RETRY
         policy.observe(query, query, 3, (j,), pick)
         offered.add(j)
+        picked |= {pick} - {RETRY}
         failures, query = failures + (1 if pick == RETRY else -1), query + (pick != RETRY)
     assert len(offered) == N
 
@@ -294,7 +296,8 @@ def test_a_query_is_valued_at_the_models_that_it_may_still_be_offered():
         (2, [((0, 1), RETRY), ((0, 1), 0)], []),  # one net failure is not K
         (2, [((0, 1), RETRY), ((2, 3), RETRY), ((0, 2), 0)], [1, 2, 3]),
         (1, [((0,), RETRY), ((1,), 1)], [0, 2, 3, 4]),  # what has answered it comes first
-        (1, [((0,), RETRY), ((1,), 1), ((1,), RETRY)], [0]),
+        (1, [((0,), RETRY), ((1,), 1), ((1,), RETRY)], [0, 1]),  # untried models come first
+        (1, [((j,), RETRY) for j in range(5)] + [((3,), 3)], [0, 1, 2, 4]),
         (1, [((j,), RETRY) for j in range(5)], []),
     ],
 )

@@ -6,8 +6,9 @@ belongs to the query or to its prompt, or is not there. The waiting query with t
 departure rate is served.
 
 The text is trusted little, and only the models' intercepts are drawn. A model that has failed a prompt
-more often than K others is not offered to it (:data:`PATIENCE`). ACQB-recall starts from nothing,
-ACQB-recall-rows from the refinement rows.
+more often than K others is not offered to it (:data:`PATIENCE`), nor one that has failed it as often as
+it was picked, while K have never been offered. ACQB-recall starts from nothing, ACQB-recall-rows from
+the refinement rows.
 """
 
 from collections.abc import Sequence
@@ -40,9 +41,10 @@ class MemoryLearner:
     sampling : scale of the draw of the intercepts, 1 / K-th of it for an assortment of K, which explores
         by itself. 1 is Thompson sampling, 0 serves the posterior mean rate.
     patience : after this many times K failures of a prompt, net of each model's picks, the models that
-        have failed it more often than K others are barred. At K = 1 and a patience of 1, a prompt that
-        was retried N times more often than picked has so been offered every model; at K = 2 two models
-        that fail equally often are not barred.
+        have failed it more often than K others are barred. A failure that a pick makes up for counts
+        half, so that models come first that were never offered. At K = 1 and a patience of 1, a prompt
+        that was retried N times more often than picked has so been offered every model; at K = 2 two
+        models that fail equally often are not barred.
     """
 
     def __init__(
@@ -70,8 +72,10 @@ class MemoryLearner:
 
     def _barred(self, contexts: Sequence[int]) -> np.ndarray:
         """(q, N): models that have failed the prompt more often than K others; at least K are left."""
-        failed = self._outcomes.excess((), contexts)
-        enough = np.maximum(failed, 0.0).sum(axis=1) >= self._patience * self._K
+        failures, picks = self._outcomes.counts((), contexts)
+        net = failures - picks
+        enough = np.maximum(net, 0.0).sum(axis=1) >= self._patience * self._K
+        failed = net + 0.5 * (failures + picks > 0.0)
         return enough[:, None] & (failed > np.sort(failed, axis=1)[:, self._K - 1, None])
 
     def _drawn(self, t: int, at: np.ndarray, live: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -38,10 +38,14 @@ class Outcomes:
         self._of: dict[int, np.ndarray] = {}
         self._by_prompt = by_prompt
 
-    def excess(self, queries: Sequence[int], contexts: Sequence[int]) -> np.ndarray:
-        """(q, N) float64, failures less successes of each model; by query there are no successes."""
+    def counts(self, queries: Sequence[int], contexts: Sequence[int]) -> np.ndarray:
+        """(2, q, N) float64, failures and successes of each model; by query there are no successes."""
         keys = contexts if self._by_prompt else queries
-        failures, successes = np.stack([self._of.get(key, self._none) for key in keys], axis=1)
+        return np.stack([self._of.get(key, self._none) for key in keys], axis=1)
+
+    def excess(self, queries: Sequence[int], contexts: Sequence[int]) -> np.ndarray:
+        """(q, N) float64, failures less successes of each model."""
+        failures, successes = self.counts(queries, contexts)
         return failures - successes
 
     def observe(self, query: int, context: int, assortment: Assortment, pick: int) -> np.ndarray:
