@@ -13,9 +13,9 @@ scores. Where no prompt comes twice, a memory by prompt is one by query, so the 
 out there.
 
 Seeds from 100 on are for choosing settings. Those from 200 to 209 judged a first form of our policies,
-those from 210 to 219 a second one, and those from 220 to 229 judge the present one. The comparison was written down before the first
-reported run, in data/preregistered.json (:func:`preregistered`). Each seed draws its pool from the rows
-outside the tuning set, so the pools of different seeds overlap.
+those from 210 to 219 a second one, and those from 220 to 229 judge the present one. The comparison was
+written down before the first reported run, in data/preregistered.json (:func:`preregistered`). Each seed
+draws its pool from the rows outside the tuning set, so the pools of different seeds overlap.
 """
 
 from collections.abc import Iterable
