@@ -54,7 +54,7 @@ def table(found: pd.DataFrame) -> pd.DataFrame:
 STUDIES = {
     "bursts": Study(
         name="bursts",
-        version=1,
+        version=2,
         data="azure",
         tasks=tuple(burst(kind, name, s) for kind in KINDS for name in POLICIES for s in SEEDS),
         run=rows,

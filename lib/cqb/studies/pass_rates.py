@@ -152,7 +152,7 @@ def effect_of_memory(table: pd.DataFrame, t: int | None = None) -> pd.DataFrame:
 STUDIES = {
     "rates-evalperf": Study(
         name="rates-evalperf",
-        version=2,
+        version=3,
         data="evalperf",
         tasks=tuple(retry(*which) for which in product(KINDS, COMPARED, SEEDS)),
         run=rows,

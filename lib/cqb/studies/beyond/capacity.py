@@ -140,7 +140,7 @@ STABILITY_TASKS = tuple(
 )
 STABILITY = Study(
     "beyond-stability-routerbench",
-    1,
+    2,
     "routerbench",
     STABILITY_TASKS,
     run,
@@ -148,5 +148,5 @@ STABILITY = Study(
 )
 HIDDEN_TASKS = tuple(HiddenTask(*which) for which in product(HIDDEN_POLICIES, (1, 2, 3, 4, 5)))
 # Queries without a context are alike, so rounding decides ties between them in every run.
-HIDDEN = Study("beyond-hidden", 2, None, HIDDEN_TASKS, run_hidden, tolerance={"serves": 0.15})
+HIDDEN = Study("beyond-hidden", 3, None, HIDDEN_TASKS, run_hidden, tolerance={"serves": 0.15})
 STUDIES = (STABILITY, HIDDEN)

@@ -73,7 +73,7 @@ TASKS = tuple(
 STUDIES = (
     Study(
         "robust-paretobandit",
-        2,
+        3,
         "paretobandit",
         TASKS,
         run,
