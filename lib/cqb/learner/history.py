@@ -170,8 +170,7 @@ class History:
 
     def gradient_norm(self, j: int) -> float:
         """A model's gradient norm plus its estimated float32 rounding error."""
-        slope = self.slopes[j]
-        return math.sqrt(slope @ slope) + float(self.errors[j, 0])
+        return math.sqrt(self.slopes[j] @ self.slopes[j]) + float(self.errors[j, 0])
 
     def block(self, assortment: Assortment) -> BlockHistory:
         """The entries that offered any model of the assortment, in the form of :mod:`cqb.mnl`."""

@@ -150,8 +150,7 @@ class LazyInverse:
         if self.used >= BLOCK:
             base, scale, terms, signs, (used, dense) = self.sum
             base += (terms[:used].T * signs[:used]) @ terms[:used]
-            if not dense:
-                base.flat[:: len(base) + 1] += scale
+            base.flat[:: len(base) + 1] += 0.0 if dense else scale
             self.sum.used[:] = 0, 1
 
     def _rows_dot(self, rows: np.ndarray) -> np.ndarray:

@@ -115,17 +115,13 @@ class Estimator:
         exact = not all(part.catch_up(self._history) for part in steering)
         if exact:
             self._rebuild(assortment, steering)
-        if not self.initial_tolerance:
-            self._descend(assortment, steering, self.tolerance, exact)
-            return
         near = self.initial_tolerance * self.ridge / max(math.sqrt(x @ x), 1e-300)
         self._descend(assortment, steering, max(near, self.tolerance), exact)
-        (j,) = assortment
-        left = self._history.gradient_norm(j)
-        if left > self.tolerance:
-            self._left[j] = left
-        else:
+        if self.initial_tolerance:
+            (j,) = assortment
             self._left.pop(j, None)
+            if (left := self._history.gradient_norm(j)) > self.tolerance:
+                self._left[j] = left
 
     def _descend(
         self,

@@ -164,8 +164,6 @@ def cholesky(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray | slice]:
     queries, (q, r), with their positions: :func:`cqb.posterior.dependent_cholesky` without its
     zero columns.
     """
-    if matrix.shape[0] == 1:
-        return np.sqrt(matrix), slice(0, 1)
     with suppress(np.linalg.LinAlgError):
         lower = np.linalg.cholesky(matrix)
         if (np.diagonal(lower) ** 2 > TRUSTED * np.diagonal(matrix)).all():
