@@ -184,7 +184,7 @@ def _independent_columns(
             np.matmul(before[:, i], before, out=column)
             draw_kernels.eliminate(column, column_of(i), i, rest)
             pivots.append(i)
-    return columns[: len(pivots)].T, np.array(pivots)
+    return columns[: len(pivots)].T, np.array(pivots, int)
 
 
 def _best(scores: np.ndarray, rows: np.ndarray, K: int) -> Choice:
