@@ -79,24 +79,27 @@ def test_waits_count_only_queries_that_came_early_enough():
     assert found.index.max() == 10
 
 
-def test_lock_ins_are_prompts_served_often_without_a_model_that_could_answer():
-    # Six prompts, K = 1, served 20 times each (prompt 3: 19). Models 0 and 1 could answer prompts 0 to
-    # 3, no model prompt 4, model 2 prompt 5. Odds of exactly 1 are not enough.
-    odds = np.array([[2, 9, 1.0]] * 4 + [[0.5, 1.0, 0.9], [0.1, 0.2, 1.1]])
+def test_lock_ins_are_prompts_retried_often_without_a_model_that_could_answer():
+    # Seven prompts, K = 1, served 20 times each (prompt 3: 19). Models 0 and 1 could answer prompts 0 to
+    # 3 and 6, no model prompt 4, model 2 prompt 5. Odds of exactly 1 are not enough.
+    odds = np.array([[2, 9, 1.0]] * 4 + [[0.5, 1.0, 0.9], [0.1, 0.2, 1.1], [2, 9, 1.0]])
     offered = {0: [0] * 19 + [1], 1: [0] * 20, 2: [2] * 20, 3: [2] * 19, 4: [0] * 20, 5: [0] * 20}
+    offered[6] = [0] * 20
     query = [row for row, models in offered.items() for _ in models]
     models = [[j] for of_row in offered.values() for j in of_row]
-    run = trajectory([-1, *query], [[-1], *models], [IDLE, *[RETRY] * len(query)], [0] * 6, [0] * 6)
+    # The first serve of prompt 6 is a pick, so it is retried 19 times only.
+    picks = [*[RETRY] * (len(query) - 20), 0, *[RETRY] * 19]
+    run = trajectory([-1, *query], [[-1], *models], [IDLE, *picks], [0] * 7, [0] * 7)
     # Prompt 1 never saw model 1; prompt 2 neither; prompt 5 never saw model 2.
-    assert lock_ins(run, odds) == {"lock_ins": 3, "unanswered": 2}
+    assert lock_ins(run, odds) == {"lock_ins": 3, "served_often": 4}
 
 
 @pytest.mark.parametrize("K", [1, 2])
 @pytest.mark.parametrize(("serves", "expected"), [(24, 0), (25, 1)])
-def test_a_lock_in_needs_enough_serves_to_offer_every_model(K, serves, expected):
+def test_a_lock_in_needs_enough_retrials_to_offer_every_model(K, serves, expected):
     odds, same = np.full((1, 25 * K), 9.0), [[-1] * K, *[list(range(K))] * serves]
     run = trajectory([-1, *[0] * serves], same, [IDLE, *[RETRY] * serves], [0], [0])
-    assert lock_ins(run, odds) == {"lock_ins": expected, "unanswered": 0}
+    assert lock_ins(run, odds) == {"lock_ins": expected, "served_often": expected}
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from .checks import whole
 from .simulate import RETRY, Trajectory
 
 LONG_WAIT = 100  # rounds
-OFTEN = 20  # serves of a prompt by which a model that could answer it should have been offered
+OFTEN = 20  # retrials of a prompt by which a model that could answer it should have been offered
 REFERENCE = "ORACLE"  # whose queue the queue-length regret is measured from
 KEYS = ["dataset", "stand_in", "K", "lam", "arrival_rate", "policy", "seed", "t"]
 MEASURES = ["regret", "queue", "gap", "queue_mean", "repeat_share", "dollars"]
@@ -92,9 +92,9 @@ def add_gap(tidy: pd.DataFrame, reference: str = REFERENCE) -> pd.DataFrame:
 
 
 def lock_ins(trajectory: Trajectory, odds: np.ndarray) -> dict[str, int]:
-    """How many prompts were served often in a run while a model that could answer them never was.
+    """How many prompts failed often in a run while a model that could answer them was never offered.
 
-    A prompt is a pool entry. Often is at least :data:`OFTEN` serves, and at least N / K, over all its
+    A prompt is a pool entry. Often is at least :data:`OFTEN` times, and at least N / K, over all its
     arrivals. A model could answer a prompt that it departs more often than not, with odds above 1 if
     offered alone.
 
@@ -104,19 +104,19 @@ def lock_ins(trajectory: Trajectory, odds: np.ndarray) -> dict[str, int]:
 
     Returns
     -------
-    `lock_ins`: prompts served often to which at least one such model was never offered.
-    `unanswered`: those of them to which none of these models was offered.
+    `lock_ins`: prompts retried often to which at least one such model was never offered.
+    `served_often`: the same of prompts served often, whether they were picked or retried. It counts a
+    prompt that comes often and is answered at once, too.
     """
     served = trajectory.row >= 0
-    row, offered = trajectory.row[served], np.zeros(odds.shape, bool)
+    row, retried = trajectory.row[served], trajectory.pick[served] == RETRY
+    offered = np.zeros(odds.shape, bool)
     offered[row[:, None], trajectory.assortment[served]] = True
     enough = max(OFTEN, odds.shape[1] / trajectory.assortment.shape[1])
-    often, able = np.bincount(row, minlength=len(odds)) >= enough, odds > 1.0
-    missed, tried = (able & ~offered).any(axis=1), (able & offered).any(axis=1)
-    return {
-        "lock_ins": int((often & missed).sum()),
-        "unanswered": int((often & missed & ~tried).sum()),
-    }
+    missed = ((odds > 1.0) & ~offered).any(axis=1)
+    counts = {"lock_ins": row[retried], "served_often": row}
+    often = {name: np.bincount(of, minlength=len(odds)) >= enough for name, of in counts.items()}
+    return {name: int((of & missed).sum()) for name, of in often.items()}
 
 
 def narrowed(rows: pd.DataFrame) -> pd.DataFrame:
