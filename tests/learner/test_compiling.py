@@ -12,7 +12,7 @@ from cqb.learner import compiling
 # Runs with both kinds of steering inverses at K = 2, several models and a queue.
 RUN = """
 import numpy as np
-from cqb.learner import absorb_kernels, draw_kernels, kernels
+from cqb.learner import absorb_kernels, draw_kernels, kernels, round_kernels
 from cqb.learner.refit import Estimator
 
 rng = np.random.default_rng(0)
@@ -29,9 +29,9 @@ for K in (1, 2, 3):
     draw_kernels.survivors(rng.normal(size=(q, 4)), np.ones((q, 4)), normals, 0.1, K, 0.0, q)
     draw_kernels.draws(np.eye(q), normals, 1, np.arange(q), 1e-8)
 found = {
-    name: len(value.signatures)
-    for module in (kernels, absorb_kernels, draw_kernels)
-    for name, value in vars(module).items()
+    value: len(value.signatures)
+    for module in (kernels, absorb_kernels, draw_kernels, round_kernels)
+    for value in vars(module).values()
     if hasattr(value, "signatures") and value.signatures
 }
 print(sum(found.values()), max(found.values()), estimator.theta.sum())
