@@ -77,6 +77,26 @@ def test_a_first_run_says_that_it_compiles_and_a_damaged_cache_is_made_again(tmp
     assert (found, said) == (first, "")
 
 
+def test_a_change_in_a_loop_that_another_file_calls_is_noticed(tmp_path):
+    (tmp_path / "outer.py").write_text(
+        "from cqb.learner.compiling import compiled\nfrom inner import step\n\n\n"
+        "@compiled\ndef twice(x):\n    return step(step(x))\n\n\nprint(twice(1))\n"
+    )
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    found = []
+    for at, more in enumerate((1, 5)):
+        inner = tmp_path / "inner.py"
+        inner.write_text(
+            "from cqb.learner.compiling import part\n\n\n"
+            f"@part\ndef step(x):\n    return x + {more}\n"
+        )
+        os.utime(inner, (at, at))
+        # As a module: the functions of a script itself are not stored.
+        command = [sys.executable, "-c", "import outer"]
+        found.append(subprocess.check_output(command, env=environment, cwd=tmp_path, text=True))
+    assert found == ["3\n", "11\n"]
+
+
 def test_without_a_writable_folder_loops_are_compiled_and_that_is_said_once(monkeypatch):
     monkeypatch.setattr(caching.CompileResultCacheImpl, "_locator_classes", [])
     compiling.warn_once.cache_clear()

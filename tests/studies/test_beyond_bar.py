@@ -102,8 +102,9 @@ def made_up(ours: float, rules: dict[str, float], spread: float = 1.0) -> pd.Dat
         for policy, regret in {bar.OURS[bar.NOTHING][0]: ours, **rules}.items():
             for t, share in ((500, 0.5), (1000, 1.0)):
                 value = share * (regret + spread * noise.standard_normal())
-                rows.append(("made up", K, ONCE, policy, seed, t, value, 0, 2.0 * share))
-    names = ["dataset", "K", "regime", "policy", "seed", "t", "regret", "lock_ins", "seconds"]
+                rows.append(("made up", K, ONCE, policy, seed, t, value, 0, 1, 2.0 * share))
+    names = ["dataset", "K", "regime", "policy", "seed", "t", "regret"]
+    names += ["lock_ins", "served_often", "seconds"]
     return pd.DataFrame(rows, columns=names)
 
 

@@ -14,7 +14,7 @@ from .bar import OPPONENTS, OURS, REPORTED
 
 SETTING = ["dataset", "K", "regime"]
 COLUMNS = ["knowledge", *SETTING, "ours", "regret", "best_rule", "rule_regret", "ratio"]
-COLUMNS += ["difference", "low", "high", "p", "lock_ins", "milliseconds"]
+COLUMNS += ["difference", "low", "high", "p", "lock_ins", "served_often", "milliseconds"]
 JUDGED = ["knowledge", "settings", "ratio", "low", "high", "above", "lock_ins", "reached"]
 KNOWS_MORE = "INFORMED-prompt"  # a reference: it knows the scores of all rows outside the pool
 AIM = 0.8  # of the best simple rule's regret, mean over the settings
@@ -39,7 +39,8 @@ def standings(rows: pd.DataFrame) -> pd.DataFrame:
 
     Columns: `ratio` of the mean regrets; `difference` of the regrets on the same seeds, ours less the
     rule's, with its 95% t-interval `low` to `high`; `significant` after Holm's rule over the settings of
-    the class; `lock_ins` in all our runs (:func:`cqb.metrics.lock_ins`); `milliseconds` a round.
+    the class; `lock_ins` and `served_often` in all our runs (:func:`cqb.metrics.lock_ins`);
+    `milliseconds` a round.
     """
     last, found = finals(rows), []
     for known, (name,) in OURS.items():
@@ -51,7 +52,8 @@ def standings(rows: pd.DataFrame) -> pd.DataFrame:
             least, own = rules[best].mean(), ours.mean()
             milliseconds = 1e3 * (mine["seconds"] / mine["t"]).mean()
             values = (known, *setting, name, own, best, least, own / least, mean, low, high)
-            found.append((*values, paired_p(gap), int(mine["lock_ins"].sum()), milliseconds))
+            stuck = mine[["lock_ins", "served_often"]].sum().astype(int)
+            found.append((*values, paired_p(gap), *stuck.tolist(), milliseconds))
     table = pd.DataFrame(found, columns=COLUMNS)
     classes = table.groupby("knowledge", sort=False)["p"]
     return table.assign(significant=classes.transform(lambda p: holm(p.to_numpy())).astype(bool))
