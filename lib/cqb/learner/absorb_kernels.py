@@ -6,8 +6,7 @@ import numpy as np
 
 from .compiling import compiled, inlined, part
 
-TAKEN, FULL, SPOILT = 10, 11, 12
-
+TAKEN, FULL, SPOILT = 10, 11, 12  # other numbers than the ends of a descent have
 BLOCK = 64  # terms of an inverse from which on they are to be folded into its base
 # A floor under the weight of a round, where float64 has rounded a pick rate to 0 or 1.
 LEAST = 1e-12
