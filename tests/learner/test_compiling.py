@@ -13,6 +13,7 @@ from cqb.learner import compiling
 RUN = """
 import numpy as np
 from cqb.learner import absorb_kernels, draw_kernels, kernels, round_kernels
+from cqb.learner.lazy_inverse import LazyInverse
 from cqb.learner.refit import Estimator
 
 rng = np.random.default_rng(0)
@@ -28,6 +29,9 @@ for K in (1, 2, 3):
     normals = rng.normal(size=(q, 4, M))
     draw_kernels.survivors(rng.normal(size=(q, 4)), np.ones((q, 4)), normals, 0.1, K, 0.0, q)
     draw_kernels.draws(np.eye(q), normals, 1, np.arange(q), 1e-8)
+    inverse = LazyInverse(5, 1.0)
+    inverse.grow(contexts[0])
+    inverse.dot(contexts[1])
 found = {
     value: len(value.signatures)
     for module in (kernels, absorb_kernels, draw_kernels, round_kernels)
