@@ -27,7 +27,7 @@ from cqb import datasets, paths
 from cqb.environment import Environment, draw, from_table, pooled_environment
 from cqb.figures.style import WIDTH, save, style
 from cqb.files import write_text
-from cqb.learner import round_kernels
+from cqb.learner import kernels
 from cqb.policies import POLICIES, Service
 from cqb.simulate import Decision, Policy, Trajectory, Waiting, simulate
 from cqb.streams import Streams
@@ -135,21 +135,21 @@ def read_rates(d: int, K: int) -> tuple[float, float]:
 def floor(case: Case, here: Environment) -> float:
     """Seconds that the products of the refits would take by themselves, their operands hot."""
     read = {"contexts": 0, "inverse": 0}
-    learn = round_kernels.learn
+    descend = kernels.descend
 
-    def counted(*arguments: Any) -> tuple[int, int, float]:
-        end, passes, norm = learn(*arguments)
-        models, which, (spans, contexts), base = *arguments[:2], arguments[16:18], arguments[23]
+    def counted(*arguments: Any) -> tuple[int, int]:
+        end, passes = descend(*arguments)
+        models, which, (spans, contexts), base = *arguments[:2], arguments[9:11], arguments[16]
         rows = int(spans[models, 1].sum())
         read["contexts"] += passes * 2 * rows * contexts.shape[1] * contexts.itemsize
         read["inverse"] += passes * which.size * base[0].nbytes
-        return end, passes, norm
+        return end, passes
 
-    round_kernels.learn = counted
+    kernels.descend = counted
     try:
         run(case, here, fast, case.T)
     finally:
-        round_kernels.learn = learn
+        kernels.descend = descend
     by_contexts, by_inverse = read_rates(case.d, case.K)
     return read["contexts"] / by_contexts + read["inverse"] / by_inverse
 

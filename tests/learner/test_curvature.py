@@ -6,18 +6,18 @@ import pytest
 from cqb import mnl
 from cqb.learner import kernels
 from cqb.learner.history import History
-from cqb.learner.lazy_inverse import Curvatures
-from learner_kernels import absorb, callable_, dot, observe, spoil
+from cqb.learner.lazy_inverse import BLOCK, Curvature, empty_inverses
+from learner_kernels import callable_, dot
 
 RIDGE, N, D = 0.5, 5, 4
-OURS = 1  # among three inverses
 
 _learn_secant = callable_(kernels.learn_secant)
 
 
-def _curvature(models: tuple[int, ...], d: int = D, ridge: float = RIDGE) -> Curvatures:
-    """Three inverses, with room for a block of terms and a few more."""
-    return Curvatures(np.array([models] * 3), d, ridge, 4)
+def _curvature(models: tuple[int, ...], d: int = D, ridge: float = RIDGE) -> Curvature:
+    """The second of three inverses, with room for a block of terms and a few more."""
+    inverses = empty_inverses(3, len(models) * d, ridge, BLOCK + 4 + len(models))
+    return Curvature(models, inverses, 1)
 
 
 def _history(K: int, rounds: int = 60) -> History:
@@ -29,7 +29,7 @@ def _history(K: int, rounds: int = 60) -> History:
     for _ in range(rounds):
         context = int(rng.integers(12))
         assortment = tuple(sorted(rng.permutation(N)[:K].tolist()))
-        observe(history, context, contexts[context], assortment, assortment[0])
+        history.observe(context, contexts[context], assortment, assortment[0])
     return history
 
 
@@ -38,19 +38,19 @@ def _exact_inverse(history: History, models: tuple[int, ...]) -> np.ndarray:
     return np.linalg.inv(mnl.hessian(history.theta[list(models)], block, RIDGE))
 
 
-def _matrix(curvature: Curvatures, n: int, d: int = D) -> np.ndarray:
+def _matrix(curvature: Curvature, n: int, d: int = D) -> np.ndarray:
     unit = np.eye(n * d).reshape(n * d, n, d)
     return np.array([_dot(curvature, row).ravel() for row in unit])
 
 
-def _dot(curvature: Curvatures, slope: np.ndarray) -> np.ndarray:
-    return dot(curvature.inverses, OURS, slope)
+def _dot(curvature: Curvature, slope: np.ndarray) -> np.ndarray:
+    return dot(curvature.inverses, curvature.which, slope)
 
 
-def _learn(curvature: Curvatures, before: np.ndarray, after: np.ndarray, share=1.0) -> np.ndarray:
+def _learn(curvature: Curvature, before: np.ndarray, after: np.ndarray, share=1.0) -> np.ndarray:
     full, ahead = -_dot(curvature, before), _dot(curvature, after)
     vectors = (v.reshape(-1) for v in (before, after, ahead))
-    _learn_secant(tuple(curvature.inverses), OURS, full.reshape(-1), share, *vectors)
+    _learn_secant(tuple(curvature.inverses), curvature.which, full.reshape(-1), share, *vectors)
     return ahead
 
 
@@ -59,7 +59,7 @@ def _learn(curvature: Curvatures, before: np.ndarray, after: np.ndarray, share=1
 def test_all_rounds_taken_in_at_once_give_the_exact_inverse(K, models):
     history = _history(K)
     curvature = _curvature(models)
-    absorb(curvature, OURS, history)
+    curvature.catch_up(history)
     exact = _exact_inverse(history, models)
     np.testing.assert_allclose(_matrix(curvature, K), exact, rtol=1e-4, atol=1e-5)
 
@@ -68,11 +68,11 @@ def test_rounds_are_taken_in_once_and_after_a_reset_only_the_new_ones():
     history, pair = _history(2), (1, 3)
     curvature = _curvature(pair)
     block = history.block(pair)
-    curvature.reset(OURS, mnl.hessian(history.theta[list(pair)], block, RIDGE), history)
-    observe(history, 99, np.array([1.0, -2.0, 0.5, 1.0]), pair, 1)
-    observe(history, 98, np.array([0.3, 0.2, -1.5, 0.1]), (1, 2), 2)
-    absorb(curvature, OURS, history)
-    absorb(curvature, OURS, history)
+    curvature.reset(mnl.hessian(history.theta[list(pair)], block, RIDGE), history)
+    history.observe(99, np.array([1.0, -2.0, 0.5, 1.0]), pair, 1)
+    history.observe(98, np.array([0.3, 0.2, -1.5, 0.1]), (1, 2), 2)
+    curvature.catch_up(history)
+    curvature.catch_up(history)
     exact = _exact_inverse(history, pair)
     np.testing.assert_allclose(_matrix(curvature, 2), exact, rtol=1e-4, atol=1e-5)
 
@@ -82,7 +82,7 @@ def test_a_secant_is_reproduced_and_mends_the_next_step(share):
     rng = np.random.default_rng(3)
     history = _history(2)
     curvature = _curvature((0, 1))
-    absorb(curvature, OURS, history)
+    curvature.catch_up(history)
     root = rng.normal(size=(2 * D, 2 * D))
     hessian = root @ root.T + np.eye(2 * D)
     before = rng.normal(size=(2, D))
@@ -105,7 +105,8 @@ def test_a_secant_without_curvature_is_not_learned():
 def test_an_inverse_that_rounding_has_spoilt_is_noticed_and_left_alone(K, models):
     history = _history(K)
     curvature = _curvature(models)
-    spoil(curvature, OURS)
+    # Negative along every context's way.
+    curvature.inverse.append(np.full(K * D, 1e3, np.float32), -1.0)
     before = _matrix(curvature, K)
-    assert not absorb(curvature, OURS, history)
+    assert not curvature.catch_up(history)
     np.testing.assert_array_equal(_matrix(curvature, K), before)

@@ -5,7 +5,7 @@ import pytest
 
 from cqb import mnl
 from cqb.learner.history import FIRST, History, Segments
-from learner_kernels import RIDGE, gradient, move, observe
+from learner_kernels import RIDGE, gradient, move
 
 
 def _history(K: int, rounds: int = 120, N: int = 4, d: int = 6) -> History:
@@ -17,7 +17,7 @@ def _history(K: int, rounds: int = 120, N: int = 4, d: int = 6) -> History:
         context = int(rng.integers(15))
         assortment = tuple(sorted(rng.permutation(N)[:K].tolist()))
         pick = int(rng.choice([*assortment, -1]))
-        observe(history, context, contexts[context], assortment, pick)
+        history.observe(context, contexts[context], assortment, pick)
         gradient(history, assortment)
         move(history, assortment, 0.05 * rng.normal(size=(K, d)))
     return history
@@ -32,10 +32,10 @@ def test_the_kept_gradient_is_the_gradient_as_exactly_as_the_blur_says(K, assort
     history = _history(K)
     exact = _plain_gradient(history, assortment)
     error = np.linalg.norm(gradient(history, assortment) - exact, axis=1).max()
-    assert 0.0 < error <= history.errors[list(assortment), 0].max() < 1e-4
+    assert 0.0 < error <= history.blur(assortment) < 1e-4
     history.refresh(assortment)
     np.testing.assert_allclose(gradient(history, assortment), exact, atol=1e-12)
-    assert history.errors[list(assortment), 0].max() == 0.0
+    assert history.blur(assortment) == 0.0
 
 
 def test_a_refresh_leaves_no_trace_of_a_step_that_was_taken_back():
@@ -55,7 +55,7 @@ def test_work_grows_with_distinct_rounds_only():
     history = History(3, 2, 1, 1.0)
     for _ in range(50):
         for context in range(3):
-            observe(history, context, np.array([1.0, context]), (1,), -1)
+            history.observe(context, np.array([1.0, context]), (1,), -1)
     assert (history.rows.spans[1, 1], history.cells.spans[1, 1]) == (3, 3)
     np.testing.assert_array_equal(history.cells.of(1, "counts")[:, 0], [50.0] * 3)
 
@@ -84,7 +84,7 @@ def test_a_block_knows_the_other_models_odds_however_large_its_own_are():
     history = History(3, 2, 2, ridge=RIDGE)
     history.theta[:] = [[40.0, 0.0], [0.5, 0.0], [-1.0, 0.0]]
     x = np.array([1.0, 0.0])
-    observe(history, 0, x, (0, 1), 0)
-    observe(history, 0, x, (0, 2), -1)
+    history.observe(0, x, (0, 1), 0)
+    history.observe(0, x, (0, 2), -1)
     log_base = history.block((0, 1)).log_base
     np.testing.assert_allclose(log_base, np.log1p([0.0, np.exp(-1.0)]), rtol=1e-12)

@@ -1,13 +1,16 @@
-"""The inner loop that adds rounds to an inverse Hessian, compiled by Numba."""
+"""The inner loop that adds rounds to an inverse Hessian, compiled by Numba.
+
+No function here calls a compiled function of another module, see :mod:`.kernels`.
+"""
 
 import math
 
 import numpy as np
 
-from .compiling import compiled, inlined, part
+from .compiling import compiled, inlined
 
-TAKEN, FULL, SPOILT = 10, 11, 12  # other numbers than the ends of a descent have
-BLOCK = 64  # terms of an inverse from which on they are to be folded into its base
+TAKEN, FULL, SPOILT = 0, 1, 2
+
 # A floor under the weight of a round, where float64 has rounded a pick rate to 0 or 1.
 LEAST = 1e-12
 
@@ -32,23 +35,6 @@ def dot_part(inverse, x, start, result):
 
 
 @compiled
-def grow_all(rows, base, scale, terms, signs, used):
-    """Add the ``x x^T`` of all rows (m, d) to the matrix of an inverse of one model.
-
-    One product of matrices with the base, then a Sherman-Morrison step for each row.
-    """
-    seen, added = np.dot(rows, base) if used[1] else scale * rows, np.empty(rows.shape[1])
-    for i in range(len(rows)):
-        n = used[0]
-        if n:
-            np.dot(np.dot(terms[:n], rows[i]) * signs[:n], terms[:n], added)
-            seen[i] += added
-        terms[n] = seen[i] / math.sqrt(1.0 + np.dot(rows[i], seen[i]))
-        signs[n] = -1.0
-        used[0] += 1
-
-
-@part
 def absorb(models, taken, members, places, row_spans, contexts, spans, links, counts, *inverse):
     """Add the rounds since the last use to the inverse over the joint parameters of `models`.
 
@@ -62,11 +48,9 @@ def absorb(models, taken, members, places, row_spans, contexts, spans, links, co
 
     Returns
     -------
-    TAKEN, FULL (fold the terms, then call again), or SPOILT: rounding has left no inverse.
+    TAKEN, FULL (fold the terms, then go on), or SPOILT: rounding has left no inverse.
     """
     n = models.size
-    if inverse[4][0] >= BLOCK:
-        return FULL
     slots, rates = np.empty(n, np.int64), np.empty(n)
     for k in range(n):
         for place in range(spans[models[k], 1]):
@@ -87,7 +71,7 @@ def absorb(models, taken, members, places, row_spans, contexts, spans, links, co
             x = contexts[row_spans[models[k], 0] + links[cell, 1]]
             if not grow(inverse, x, m, slots, rates, serves):
                 return SPOILT
-    return FULL if inverse[4][0] >= BLOCK else TAKEN
+    return TAKEN
 
 
 @inlined

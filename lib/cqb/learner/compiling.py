@@ -5,7 +5,6 @@ import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache, partial
-from pathlib import Path
 from typing import Any
 
 import numba
@@ -16,15 +15,8 @@ class CompileCache(FunctionCache):
     """Numba's cache on disk, in which a damaged file counts as a missing one.
 
     A kill or a full disk during the first run can cut a file short; Numba alone would then fail in
-    every later run, with whatever its bytes happen to raise. And it would notice a change in a
-    function's own file only, not in those of the functions that it calls; here all files of the
-    folder count.
+    every later run, with whatever its bytes happen to raise.
     """
-
-    def __init__(self, function: Callable) -> None:
-        super().__init__(function)
-        files = sorted(Path(function.__code__.co_filename).parent.glob("*.py"))
-        self._cache_file._source_stamp = [(f.stat().st_mtime, f.stat().st_size) for f in files]
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """The compiled function from the disk, or None if it is to be compiled."""

@@ -5,23 +5,24 @@ exists until a block of terms has gathered; then one matrix product folds the wh
 Observations wait until the inverse is needed: added together, they cost one matrix product instead of
 many matrix-vector products.
 
-:class:`Curvatures` are approximate inverse Hessians, each over the parameters of some models, carried
-from refit to refit. When one is next used, it absorbs the rounds since then that offered any of its
-models: each is a term whose rank is the number of these models, weighted by the pick rates of that
-moment. Each step of a refit adds a symmetric rank-one secant term. The inverse only steers the descent
-of :mod:`cqb.learner.refit`, so single precision is enough.
+A :class:`Curvature` is an approximate inverse Hessian over the parameters of some models, carried from
+refit to refit. When it is next used, it absorbs the rounds since then that offered any of its models:
+each is a term whose rank is the number of these models, weighted by the pick rates of that moment. Each
+step of a refit adds a symmetric rank-one secant term. The inverse only steers the iteration of
+:mod:`cqb.learner.refit`, so single precision is enough.
 """
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import numpy as np
 
+from ..mnl import Assortment
 from . import absorb_kernels
-from .absorb_kernels import BLOCK
 from .history import History
+
+BLOCK = 64
 
 
 class Inverses(NamedTuple):
@@ -60,15 +61,6 @@ def empty_inverses(
     )
 
 
-def fold(inverse: Inverses) -> None:
-    """Fold the terms of a single one into its base, once a block of them has gathered."""
-    base, scale, terms, signs, (used, dense) = inverse
-    if used >= BLOCK:
-        base += (terms[:used].T * signs[:used]) @ terms[:used]
-        base.flat[:: len(base) + 1] += 0.0 if dense else scale
-        inverse.used[:] = 0, 1
-
-
 class LazyInverse:
     """``I/ridge`` plus signed rank-one terms ``sign * r r^T``, folded into a dense base by blocks.
 
@@ -76,12 +68,18 @@ class LazyInverse:
     ----------
     d : dimension. ridge : positive; the matrix starts as ``ridge * I`` and its inverse as ``I/ridge``
         (zero for an infinite ridge).
+    arrays : its place among those that compiled loops work on; its own, in double precision, if None.
     """
 
-    def __init__(self, d: int, ridge: float) -> None:
-        self.sum = empty_inverses(1, d, ridge, dtype=np.float64).at(0)
+    def __init__(self, d: int, ridge: float, arrays: Inverses | None = None) -> None:
+        self.sum = arrays or empty_inverses(1, d, ridge, dtype=np.float64).at(0)
         self._waiting: list[np.ndarray] = []
         self._ridge, self._added = ridge, 0.0
+
+    @property
+    def used(self) -> int:
+        """Terms since the last fold."""
+        return int(self.sum.used[0])
 
     @property
     def condition(self) -> float:
@@ -89,12 +87,28 @@ class LazyInverse:
         return 1.0 + self._added / self._ridge
 
     def flushed(self) -> Inverses:
-        """Its arrays, with every waiting observation added."""
+        """Its arrays, with every waiting observation X (m, d) added by their joint Woodbury term.
+
+        ``V^{-1}`` falls by ``S^T S``, ``S = L^{-1} X V^{-1}`` with L the Cholesky factor of
+        ``I + X V^{-1} X^T``.
+        """
         if self._waiting:
-            absorb_kernels.grow_all(np.array(self._waiting), *self.sum)
+            rows = np.array(self._waiting)
             self._waiting.clear()
-            fold(self.sum)
+            seen = self._rows_dot(rows)
+            root = np.linalg.cholesky(np.eye(len(rows)) + seen @ rows.T)
+            start, stop = self.used, self.used + len(rows)
+            self.sum.terms[start:stop] = np.linalg.solve(root, seen)
+            self.sum.signs[start:stop] = -1.0
+            self.sum.used[0] = stop
+            self.fold_block()
         return self.sum
+
+    def reset(self, inverse: np.ndarray) -> None:
+        """Restart from a dense symmetric inverse, shape (d, d)."""
+        self._waiting.clear()
+        self.sum.base[:] = inverse
+        self.sum.used[:] = 0, 1
 
     def dot(self, x: np.ndarray) -> np.ndarray:
         """``V^{-1} x``, shape (d,)."""
@@ -119,49 +133,74 @@ class LazyInverse:
 
     def grow(self, x: np.ndarray, weight: float = 1.0) -> None:
         """``V += weight x x^T``; `weight` > 0. `x` must not be modified afterwards."""
-        self._waiting.append(x if weight == 1.0 else math.sqrt(weight) * x)
+        self._waiting.append(x if weight == 1.0 else np.sqrt(weight) * x)
         self._added += weight * float(x @ x)
-        if len(self._waiting) + self.sum.used.item(0) >= BLOCK:
+        if len(self._waiting) + self.used >= BLOCK:
             self.flushed()
 
     def append(self, term: np.ndarray, sign: float) -> None:
         """``V^{-1} += sign * term term^T``."""
         inverse = self.flushed()
-        used = inverse.used.item(0)
-        inverse.terms[used], inverse.signs[used], inverse.used[0] = term, sign, used + 1
-        fold(inverse)
+        inverse.terms[self.used], inverse.signs[self.used] = term, sign
+        inverse.used[0] += 1
+        self.fold_block()
+
+    def fold_block(self) -> None:
+        """Fold the terms into the base, once a block of them has gathered."""
+        if self.used >= BLOCK:
+            base, scale, terms, signs, (used, dense) = self.sum
+            base += (terms[:used].T * signs[:used]) @ terms[:used]
+            base.flat[:: len(base) + 1] += 0.0 if dense else scale
+            self.sum.used[:] = 0, 1
+
+    def _rows_dot(self, rows: np.ndarray) -> np.ndarray:
+        """``W V^{-1}`` for rows W of shape (m, d), without waiting observations."""
+        base, scale, terms, signs, (used, dense) = self.sum
+        result = rows @ base if dense else scale * rows
+        if used:
+            result += ((rows @ terms[:used].T) * signs[:used]) @ terms[:used]
+        return result
 
 
-class Curvatures:
-    """Approximate inverse Hessians over the joint parameters of n models each, (n d, n d).
+class Curvature:
+    """The approximate inverse Hessian over the joint parameters of `models`, (n d, n d).
 
     Parameters
     ----------
-    models : int64 (S, n). d : of a model. ridge : they start from ``I/ridge``.
-    room : for terms beyond a block: those of one refit.
-
-    Attributes
-    ----------
-    taken : float64 (S, n, cells), the serves absorbed so far, by model and cell.
+    inverses, which : its place among others of its size, with spare room for the terms of one refit;
+        see :func:`empty_inverses`.
     """
 
-    def __init__(self, models: np.ndarray, d: int, ridge: float, room: int) -> None:
-        n = models.shape[1]
-        self.models = models
-        self.inverses = empty_inverses(len(models), n * d, ridge, BLOCK + room + n)
-        self.taken = np.zeros((*models.shape, 0))
+    AS_BUILT = ("inverses",)  # of which `inverse` has the arrays of this one
 
-    def reset(self, s: int, hessian: np.ndarray, history: History) -> None:
-        """Restart one from an exact joint Hessian, which covers the whole history."""
-        self.inverses.base[s] = np.linalg.inv(hessian)
-        self.inverses.used[s] = 0, 1
-        self.make_room(history)
-        for taken, j in zip(self.taken[s], self.models[s].tolist(), strict=True):
+    def __init__(self, models: Assortment, inverses: Inverses, which: int = 0) -> None:
+        self.models, self.inverses, self.which = models, inverses, which
+        self._index = np.array(models)
+        self.inverse = LazyInverse(0, 1.0, inverses.at(which))
+        self._taken = np.zeros((len(models), 0))
+
+    def reset(self, hessian: np.ndarray, history: History) -> None:
+        """Restart from an exact joint Hessian, which covers the whole history."""
+        self.inverse.reset(np.linalg.inv(hessian))
+        self._make_room(history)
+        for taken, j in zip(self._taken, self.models, strict=True):
             serves = history.cells.of(j, "counts")[:, 0]
             taken[: serves.size] = serves
 
-    def make_room(self, history: History) -> None:
+    def _make_room(self, history: History) -> None:
         """Room for the serves of all cells of the models."""
-        if (cells := history.cells.longest) > self.taken.shape[2]:
-            more = 2 * cells - self.taken.shape[2]
-            self.taken = np.pad(self.taken, ((0, 0), (0, 0), (0, more)))
+        cells = max(int(history.cells.spans[j, 1]) for j in self.models)
+        if cells > self._taken.shape[1]:
+            self._taken = np.pad(self._taken, ((0, 0), (0, 2 * cells - self._taken.shape[1])))
+
+    def catch_up(self, history: History) -> bool:
+        """Absorb the rounds since the last use; False if rounding has spoilt the inverse."""
+        self._make_room(history)
+        rows, cells = history.rows, history.cells
+        where = rows.spans, rows["contexts"], cells.spans, cells["links"], cells["counts"]
+        what = self._index, self._taken, history.members, history.places
+        while True:
+            self.inverse.fold_block()
+            end = absorb_kernels.absorb(*what, *where, *self.inverse.sum)
+            if end != absorb_kernels.FULL:
+                return end == absorb_kernels.TAKEN

@@ -2,7 +2,7 @@
 
 :class:`Estimator` finds the minimum of :func:`cqb.mnl.ridge_mle` on the full history of rounds, at lower
 cost: quasi-Newton steps on a compressed history (:mod:`.history`), each two matrix-vector products per
-offered model, steered by an approximate inverse Hessian (:class:`.lazy_inverse.Curvatures`) that is
+offered model, steered by an approximate inverse Hessian (:class:`.lazy_inverse.Curvature`) that is
 carried from round to round. If steps stop paying, the exact Hessian is formed and inverted; this
 safeguard makes convergence unconditional.
 
@@ -23,9 +23,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..mnl import Assortment, hessian, ridge_mle
-from . import absorb_kernels, kernels, round_kernels
+from . import kernels
 from .history import History
-from .lazy_inverse import Curvatures, LazyInverse, fold
+from .lazy_inverse import BLOCK, Curvature, Inverses, LazyInverse, empty_inverses
 
 # A step is undone if it makes the gradient longer than this multiple of its length before.
 OVERSHOOT = 10.0
@@ -36,11 +36,6 @@ JOINT_ROUNDS, JOINT_SHARE = 16, 0.15
 MOST_JOINT = 32
 # Gradient evaluations that one refit may spend.
 MOST_PASSES = 100
-# The place of a joint inverse, which is by itself.
-THE_ONLY = np.zeros(1, np.int64)
-
-# Inverses, and which of them steer the steps of a refit.
-Steering = tuple[Curvatures, np.ndarray]
 
 
 @dataclass
@@ -80,11 +75,12 @@ class Estimator:
             )
         self.counts: Counter[str] = Counter()
         self._history = History(self.n_models, self.d, self.K, self.ridge)
-        alone = np.arange(self.n_models)[:, None]
-        self._blocks = Curvatures(alone, self.d, self.ridge, MOST_PASSES)
-        self._joint: dict[Assortment, Curvatures] = {}
+        blocks = self._inverses(self.n_models, 1)
+        self._blocks = [Curvature((j,), blocks, j) for j in range(self.n_models)]
+        self._joint: dict[Assortment, Curvature] = {}
         self._rounds: dict[Assortment, int] = {}
-        self._left: dict[int, float] = {}  # gradient norms; 0 where within the tolerance
+        self._serves = [0] * self.n_models
+        self._left: dict[int, float] = {}  # gradient norms beyond the tolerance
 
     @property
     def theta(self) -> np.ndarray:
@@ -101,10 +97,9 @@ class Estimator:
 
     def refine(self, models: Iterable[int]) -> None:
         """Move theta of these models to within tolerance."""
-        for j in models:
-            if self._left.get(j):
-                self._learn((j,), self.tolerance, -1, -1, self.theta[j])
-                self._left[j] = 0.0
+        for j in self._left.keys() & set(models):
+            self._descend((j,), [self._blocks[j]], self.tolerance)
+            del self._left[j]
 
     def observe(self, context: int, x: np.ndarray, assortment: Assortment, pick: int) -> None:
         """Add one round to the history and move theta of the offered models to the new minimum,
@@ -112,87 +107,98 @@ class Estimator:
 
         `context` identifies the vector `x` (d,); `pick` is the model picked, or negative.
         """
-        entry = self._history.entry(context, x, assortment)
+        self._history.observe(context, x, assortment, pick)
         self._rounds[assortment] = self._rounds.get(assortment, 0) + 1
+        for j in assortment:
+            self._serves[j] += 1
+        steering = self._steering(assortment)
+        exact = not all(part.catch_up(self._history) for part in steering)
+        if exact:
+            self._rebuild(assortment, steering)
         near = self.initial_tolerance * self.ridge / max(math.sqrt(x @ x), 1e-300)
-        left = self._learn(assortment, max(near, self.tolerance), entry, pick, x)
+        self._descend(assortment, steering, max(near, self.tolerance), exact)
         if self.initial_tolerance:
-            self._left[assortment[0]] = left if left > self.tolerance else 0.0
+            (j,) = assortment
+            self._left.pop(j, None)
+            if (left := self._history.gradient_norm(j)) > self.tolerance:
+                self._left[j] = left
 
-    def _learn(
-        self, assortment: Assortment, tolerance: float, entry: int, pick: int, x: np.ndarray
-    ) -> float:
-        """Count a round (none if `entry` is negative) and descend until the joint gradient is within
-        tolerance; returns the norm of the first model's gradient, with its rounding error.
+    def _descend(
+        self,
+        assortment: Assortment,
+        steering: list[Curvature],
+        tolerance: float,
+        exact: bool = False,
+    ) -> None:
+        """Quasi-Newton steps from the current theta until the joint gradient is within tolerance.
+
+        exact : whether the exact inverse Hessian steers them already.
         """
         self.counts["refits"] += 1
-        history, models, left, exact = self._history, np.array(assortment), MOST_PASSES, False
-        curvatures, which = self._steering(assortment, models)
-        curvatures.make_room(history)
-        limits = self.ridge, tolerance, BLUR * tolerance, OVERSHOOT
+        history, index = self._history, np.array(assortment)
+        which = np.array([part.which for part in steering])
+        left = MOST_PASSES
         while True:
-            what = curvatures.taken, history.members, history.places
-            arrays = (*what, *history.tables(), *curvatures.inverses)
-            end, passes, norm = round_kernels.learn(
-                models, which, entry, pick, x, *limits, left, *arrays
-            )
+            for part in steering:
+                part.inverse.fold_block()
+            arrays = (*history.tables(), *steering[0].inverses)
+            limits = self.ridge, tolerance, OVERSHOOT, left
+            end, passes = kernels.descend(index, which, *limits, *arrays)
             self.counts["passes"] += passes
-            entry, left = -1, left - passes
-            if end == kernels.CONVERGED:
-                return norm
-            if end == absorb_kernels.FULL:
-                for s in which.tolist():
-                    fold(curvatures.inverses.at(s))
-                continue
-            if end != absorb_kernels.SPOILT:
-                history.refresh(assortment)
+            left -= passes
+            if end == kernels.CONVERGED and history.blur(assortment) <= BLUR * tolerance:
+                return
+            history.refresh(assortment)
             if end == kernels.STALLED or (end == kernels.OVERSHOT and exact):
-                return self._exact(assortment, curvatures, which)
-            if end != round_kernels.BLURRED:
-                self._rebuild(assortment, curvatures, which)
+                self._exact(assortment, steering)
+                return
+            if end == kernels.OVERSHOT:
+                self._rebuild(assortment, steering)
                 exact = True
 
-    def _steering(self, assortment: Assortment, models: np.ndarray) -> Steering:
-        """The joint inverse if there is one, else the models' own."""
+    def _steering(self, assortment: Assortment) -> list[Curvature]:
+        """The inverses that steer the steps: the joint one if there is one, else the models' own."""
         if self.K == 1:
-            return self._blocks, models
+            return [self._blocks[assortment[0]]]
         if assortment in self._joint:
             self._joint[assortment] = self._joint.pop(assortment)  # the latest used comes last
-            return self._joint[assortment], THE_ONLY
-        cells = self._history.cells
-        of_models = 1 + max(cells.of(j, "counts")[:, 0].sum() for j in assortment)
-        if self._rounds[assortment] < max(JOINT_ROUNDS, JOINT_SHARE * of_models):
-            return self._blocks, models
-        self._joint[assortment] = self.new_joint(assortment)
-        if len(self._joint) > MOST_JOINT:
-            del self._joint[next(iter(self._joint))]
-        return self._joint[assortment], THE_ONLY
+            return [self._joint[assortment]]
+        of_models = max(self._serves[j] for j in assortment)
+        if self._rounds[assortment] >= max(JOINT_ROUNDS, JOINT_SHARE * of_models):
+            self._joint[assortment] = self.new_joint(assortment)
+            if len(self._joint) > MOST_JOINT:
+                del self._joint[next(iter(self._joint))]
+            return [self._joint[assortment]]
+        return [self._blocks[j] for j in assortment]
 
-    def new_joint(self, assortment: Assortment) -> Curvatures:
+    def new_joint(self, assortment: Assortment) -> Curvature:
         """A joint inverse of an assortment's models, which has absorbed no round."""
-        return Curvatures(np.array([assortment]), self.d, self.ridge, MOST_PASSES)
+        return Curvature(assortment, self._inverses(1, self.K))
 
-    def _rebuild(self, assortment: Assortment, curvatures: Curvatures, which: np.ndarray) -> None:
+    def _inverses(self, count: int, n: int) -> Inverses:
+        """Inverse Hessians over n models' parameters each, with room for the terms of one refit."""
+        return empty_inverses(count, n * self.d, self.ridge, BLOCK + MOST_PASSES + n)
+
+    def _rebuild(self, assortment: Assortment, steering: list[Curvature]) -> None:
         """Replace the steering inverses by the exact inverse Hessian."""
         self.counts["rebuilds"] += 1
         block = self._history.block(assortment)
         joint = hessian(self.theta[list(assortment)], block, self.ridge)
-        size = joint.shape[0] // which.size
-        for k, s in enumerate(which.tolist()):
+        size = joint.shape[0] // len(steering)
+        for k, part in enumerate(steering):
             mine = slice(k * size, (k + 1) * size)
-            curvatures.reset(s, joint[mine, mine], self._history)
+            part.reset(joint[mine, mine], self._history)
 
-    def _exact(self, assortment: Assortment, curvatures: Curvatures, which: np.ndarray) -> float:
-        """Damped Newton steps to the minimum, if quasi-Newton steps fail; returns as `_learn`."""
+    def _exact(self, assortment: Assortment, steering: list[Curvature]) -> None:
+        """Damped Newton steps to the minimum, if quasi-Newton steps fail."""
         self.counts["exact"] += 1
-        models, history = list(assortment), self._history
-        block = history.block(assortment)
+        models = list(assortment)
+        block = self._history.block(assortment)
         self.theta[models] = ridge_mle(
             self.theta[models], block, self.ridge, tolerance=0.1 * self.tolerance
         )
-        history.refresh(assortment)
-        self._rebuild(assortment, curvatures, which)
-        return float(np.linalg.norm(history.slopes[models[0]]))
+        self._history.refresh(assortment)
+        self._rebuild(assortment, steering)
 
 
 def step_size(K: int) -> float:
