@@ -8,15 +8,16 @@ import subprocess
 import sys
 import time
 import warnings
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, Future, ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 
 import pandas as pd
 import psutil
 import pytest
 
-from cqb.study import data, store
-from cqb.study.running import WorkerDied, side_by_side
+from cqb.study import data, running, store
+from cqb.study.running import WorkerDied, heard, side_by_side
 from cqb.study.study import StudyError
 from tiny_study import FATAL, LOG, Task, run, runs_of, study
 
@@ -369,6 +370,37 @@ def test_a_worker_that_dies_is_replaced_once_and_its_task_named(folder, monkeypa
             mortal.rows(workers=2)
         return
     assert mortal.rows(workers=2)["kind"].tolist() == ["easy"] * 4 + ["fatal"] * 4
+
+
+class FailingPool:
+    """Runs tasks at once; the pool is broken from submission number `left` on."""
+
+    def __init__(self, left):
+        self.left = left
+
+    def submit(self, call, function, task):
+        self.left -= 1
+        if self.left < 0:
+            raise BrokenExecutor("a worker died")
+        future = Future()
+        future.set_result(heard(function, task, None))
+        return future
+
+
+@pytest.mark.parametrize("left", [0, 1, 2])
+def test_no_task_is_lost_when_a_worker_dies_before_a_task_is_handed_to_it(monkeypatch, left):
+    pools = iter([left, *[99] * 9])
+    monkeypatch.setattr(
+        running, "_processes", lambda data, workers: nullcontext(FailingPool(next(pools)))
+    )
+    ended = side_by_side(lambda task, world: 10 * task, {n: n for n in range(5)}, None, workers=2)
+    assert sorted(ended) == [(n, 10 * n) for n in range(5)]
+
+
+def test_a_pool_that_breaks_twice_before_a_task_names_it(monkeypatch):
+    monkeypatch.setattr(running, "_processes", lambda data, workers: nullcontext(FailingPool(0)))
+    with pytest.raises(WorkerDied, match="in the task 0"):
+        list(side_by_side(lambda task, world: task, {0: 0, 1: 1}, None, workers=2))
 
 
 @pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])

@@ -169,7 +169,11 @@ def _pool(
         while (waiting or in_hand) and not lost:
             while waiting and len(in_hand) < workers:
                 key = waiting.pop()
-                in_hand[pool.submit(_call, function, tasks[key])] = key
+                try:
+                    in_hand[pool.submit(_call, function, tasks[key])] = key
+                except BrokenExecutor:  # a worker has died since the last task ended
+                    lost.append(key)
+                    break
             for future in wait(in_hand, return_when=FIRST_COMPLETED).done:
                 key = in_hand.pop(future)
                 if isinstance(future.exception(), BrokenExecutor):
