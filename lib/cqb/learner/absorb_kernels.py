@@ -1,4 +1,4 @@
-"""The inner loop that adds rounds to an inverse Hessian, compiled by Numba.
+"""The inner loops that add rounds to an inverse, compiled by Numba.
 
 No function here calls a compiled function of another module, see :mod:`.kernels`.
 """
@@ -32,6 +32,33 @@ def dot_part(inverse, x, start, result):
         np.dot(seen, terms[:used], added)
         for i in range(result.size):
             result[i] += added[i]
+
+
+@compiled
+def grow_all(rows, base, scale, terms, signs, used):
+    """Add the ``x x^T`` of all rows (m, d) to the matrix of an inverse of one model.
+
+    One product of matrices with the base, then a Sherman-Morrison step for each row.
+    """
+    seen, added, d = np.empty(rows.shape), np.empty(rows.shape[1]), rows.shape[1]
+    if used[1]:
+        np.dot(rows, base, seen)
+    for i in range(rows.shape[0]):
+        n, square, weights = used[0], 1.0, np.empty(used[0])
+        if n:
+            np.dot(terms[:n], rows[i], weights)
+            for t in range(n):
+                weights[t] *= signs[t]
+            np.dot(weights, terms[:n], added)
+        for a in range(d):
+            start = seen[i, a] if used[1] else scale * rows[i, a]
+            terms[n, a] = start + added[a] if n else start
+            square += rows[i, a] * terms[n, a]
+        shrink = math.sqrt(square)
+        for a in range(d):
+            terms[n, a] /= shrink
+        signs[n] = -1.0
+        used[0] += 1
 
 
 @compiled

@@ -12,7 +12,7 @@ from .compiling import compiled, part
 
 @compiled
 def survivors(mean, deviation, normals, alpha, K, room, rank):
-    """The sampled scores that can still be among the K of the best query.
+    """Upper bounds of the sampled scores that can still be among the K of the best query.
 
     Score (i, j) lies within ``alpha deviation_ij |z_{<=i,j}|`` of its mean for every draw, and the
     largest of M draws counts. Bounds are compared with a little `room`.
@@ -24,12 +24,13 @@ def survivors(mean, deviation, normals, alpha, K, room, rank):
 
     Returns
     -------
-    (bool (q, N), the one remaining query if it has exactly K scores, else -1)
+    (float64 (q, N), -inf for all other scores; the one remaining query if it has exactly K scores, else
+    -1)
     """
     q, N, M = normals.shape
     squares = np.zeros((N, M))
-    lower, upper, largest = np.empty(N), np.empty(N), np.empty(K)
-    query_upper, alive, floor = np.empty(q), np.empty((q, N), np.bool_), -np.inf
+    lower, upper, largest = np.empty(N), np.empty((q, N)), np.empty(K)
+    query_upper, floor = np.empty(q), -np.inf
     for i in range(q):
         for j in range(N):
             least, most = np.inf, 0.0
@@ -39,19 +40,20 @@ def survivors(mean, deviation, normals, alpha, K, room, rank):
                 least, most = min(least, squares[j, m]), max(most, squares[j, m])
             reach = alpha * deviation[i, j]
             lower[j] = mean[i, j] - reach * math.sqrt(least)
-            upper[j] = mean[i, j] + reach * math.sqrt(most)
-        query_upper[i] = best(upper, largest)
+            upper[i, j] = mean[i, j] + reach * math.sqrt(most)
+        query_upper[i] = best(upper[i], largest)
         floor = max(floor, best(lower, largest))
         for j in range(N):
-            alive[i, j] = upper[j] >= largest[0] - room
+            if upper[i, j] < largest[0] - room:
+                upper[i, j] = -np.inf
     last, count = np.int64(-1), np.int64(0)
     for i in range(q):
         good = query_upper[i] >= floor - room
         last = i if good else last
         for j in range(N):
-            alive[i, j] &= good
-            count += alive[i, j]
-    return alive, last if count == K else np.int64(-1)
+            upper[i, j] = upper[i, j] if good else -np.inf
+            count += upper[i, j] > -np.inf
+    return upper, last if count == K else np.int64(-1)
 
 
 @compiled

@@ -33,12 +33,12 @@ class Segments:
 
     Attributes
     ----------
-    spans : int64 (N, 2), start and length of each model's segment.
+    spans : int64 (N, 2), start and length of each model's segment. longest : the largest length.
     """
 
     def __init__(self, n_models: int, **arrays: np.ndarray) -> None:
         self.spans, self.arrays = np.zeros((n_models, 2), np.int64), arrays
-        self._room, self._end = [0] * n_models, 0
+        self.longest, self._room, self._end = 0, [0] * n_models, 0
 
     def __getitem__(self, name: str) -> np.ndarray:
         return self.arrays[name]
@@ -48,8 +48,8 @@ class Segments:
         start, length = self.spans[j].tolist()
         return self.arrays[name][start : start + length]
 
-    def append(self, j: int) -> int:
-        """The place of a new row, from the start of the model's segment."""
+    def append(self, j: int, **values: object) -> int:
+        """Add a row with some values by array; its place, from the start of the model's segment."""
         start, length = self.spans[j].tolist()
         if length == self._room[j]:
             room = max(FIRST, 2 * length)
@@ -57,9 +57,13 @@ class Segments:
                 while self._end + room > len(array):
                     array = self.arrays[name] = doubled(array)
                 array[self._end : self._end + length] = array[start : start + length]
-            self.spans[j, 0], self._room[j] = self._end, room
+            start = self.spans[j, 0] = self._end
+            self._room[j] = room
             self._end += room
-        self.spans[j, 1] += 1
+        for name, value in values.items():
+            self.arrays[name][start + length] = value
+        self.spans[j, 1] = length + 1
+        self.longest = max(self.longest, length + 1)
         return length
 
 
@@ -93,7 +97,7 @@ class History:
         self._K, self._ridge = K, ridge
         self._row_of: list[dict[int, int]] = [{} for _ in range(n_models)]
         self._place_of: dict[int, int] = {}
-        self._entry_of: dict[tuple[int, Assortment], list[int]] = {}
+        self._entry_of: dict[tuple[int, Assortment], int] = {}
 
     def tables(self) -> tuple[np.ndarray, ...]:
         """Theta, slopes, errors; spans, contexts, scores; spans of cells, links, counts; flat odds."""
@@ -104,46 +108,43 @@ class History:
 
     def observe(self, context: int, x: np.ndarray, assortment: Assortment, pick: int) -> None:
         """Count one round; the gradients follow. `context` identifies the vector `x` (d,)."""
-        key = (context, assortment)
-        if key not in self._entry_of:
-            self._entry_of[key] = self._new_entry(context, x, assortment)
-        for j, place in zip(assortment, self._entry_of[key], strict=True):
+        entry = self._entry(context, x, assortment)
+        for j, place in zip(assortment, self.places[entry].tolist(), strict=True):
             count = self.cells.of(j, "counts")[place]
             count[0] += 1.0
             count[1] += j == pick
-            self.slopes[j] += (count[2] - (j == pick)) * x
+            self.slopes[j] += (count.item(2) - (j == pick)) * x
 
-    def _new_entry(self, context: int, x: np.ndarray, assortment: Assortment) -> list[int]:
-        """Open an entry in every offered model's cells; returns its place in each."""
-        entry = len(self._entry_of)
-        if entry == self.odds.shape[0]:
-            self.odds, self.members, self.places = map(
-                doubled, (self.odds, self.members, self.places)
-            )
+    def _entry(self, context: int, x: np.ndarray, assortment: Assortment) -> int:
+        """The number of an entry, opened at its first round."""
+        known = len(self._entry_of)
+        entry = self._entry_of.setdefault((context, assortment), known)
+        if entry < known:
+            return entry
+        if entry == len(self.odds):
+            grown = map(doubled, (self.odds, self.members, self.places))
+            self.odds, self.members, self.places = grown
         if context not in self._place_of:
-            if len(self._place_of) == self._contexts.shape[0]:
+            if len(self._place_of) == len(self._contexts):
                 self._contexts = doubled(self._contexts)
             self._place_of[context] = len(self._place_of)
             self._contexts[self._place_of[context]] = x
         self.members[entry] = assortment
+        rows = [self._row(j, context, x) for j in assortment]
+        scores = [self.rows.of(j, "scores")[row] for j, row in zip(assortment, rows, strict=True)]
+        self.odds[entry] = _odds(np.array(scores))
+        rates = self.odds[entry] / (1.0 + self.odds[entry].sum())
         for k, j in enumerate(assortment):
-            row, place = self._row(j, context, x), self.cells.append(j)
-            self.odds[entry, k] = _odds(self.rows.of(j, "scores")[row])
-            self.cells.of(j, "links")[place] = entry, row, entry * self._K + k
-            self.places[entry, k] = place
-        total = 1.0 + self.odds[entry].sum()
-        for k, j in enumerate(assortment):
-            self.cells.of(j, "counts")[self.places[entry, k]] = 0, 0, self.odds[entry, k] / total
-        return self.places[entry].tolist()
+            links, counts = (entry, rows[k], entry * self._K + k), (0.0, 0.0, rates[k])
+            self.places[entry, k] = self.cells.append(j, links=links, counts=counts)
+        return entry
 
     def _row(self, j: int, context: int, x: np.ndarray) -> int:
         """The row of a context among a model's, opened at its first entry."""
         row_of = self._row_of[j]
         if context not in row_of:
-            row = row_of[context] = self.rows.append(j)
-            self.rows.of(j, "contexts")[row] = x
-            self.rows.of(j, "places")[row] = self._place_of[context]
-            self.rows.of(j, "scores")[row] = self.theta[j] @ x
+            place, score = self._place_of[context], self.theta[j] @ x
+            row_of[context] = self.rows.append(j, contexts=x, places=place, scores=score)
             self.errors[j, 1] = max(self.errors[j, 1], x @ x)
         return row_of[context]
 
@@ -166,11 +167,11 @@ class History:
 
     def blur(self, assortment: Assortment) -> float:
         """Estimated float32 rounding error of the offered models' gradients."""
-        return max(float(self.errors[j, 0]) for j in assortment)
+        return max(self.errors.item(j, 0) for j in assortment)
 
     def gradient_norm(self, j: int) -> float:
         """A model's gradient norm plus its estimated float32 rounding error."""
-        return math.sqrt(self.slopes[j] @ self.slopes[j]) + float(self.errors[j, 0])
+        return math.sqrt(self.slopes[j] @ self.slopes[j]) + self.errors.item(j, 0)
 
     def block(self, assortment: Assortment) -> BlockHistory:
         """The entries that offered any model of the assortment, in the form of :mod:`cqb.mnl`."""

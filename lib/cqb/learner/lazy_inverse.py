@@ -14,6 +14,7 @@ step of a refit adds a symmetric rank-one secant term. The inverse only steers t
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -77,38 +78,17 @@ class LazyInverse:
         self._ridge, self._added = ridge, 0.0
 
     @property
-    def used(self) -> int:
-        """Terms since the last fold."""
-        return int(self.sum.used[0])
-
-    @property
     def condition(self) -> float:
         """An upper bound of the condition number of a matrix that has only grown."""
         return 1.0 + self._added / self._ridge
 
     def flushed(self) -> Inverses:
-        """Its arrays, with every waiting observation X (m, d) added by their joint Woodbury term.
-
-        ``V^{-1}`` falls by ``S^T S``, ``S = L^{-1} X V^{-1}`` with L the Cholesky factor of
-        ``I + X V^{-1} X^T``.
-        """
+        """Its arrays, with every waiting observation added."""
         if self._waiting:
-            rows = np.array(self._waiting)
+            absorb_kernels.grow_all(np.array(self._waiting), *self.sum)
             self._waiting.clear()
-            seen = self._rows_dot(rows)
-            root = np.linalg.cholesky(np.eye(len(rows)) + seen @ rows.T)
-            start, stop = self.used, self.used + len(rows)
-            self.sum.terms[start:stop] = np.linalg.solve(root, seen)
-            self.sum.signs[start:stop] = -1.0
-            self.sum.used[0] = stop
             self.fold_block()
         return self.sum
-
-    def reset(self, inverse: np.ndarray) -> None:
-        """Restart from a dense symmetric inverse, shape (d, d)."""
-        self._waiting.clear()
-        self.sum.base[:] = inverse
-        self.sum.used[:] = 0, 1
 
     def dot(self, x: np.ndarray) -> np.ndarray:
         """``V^{-1} x``, shape (d,)."""
@@ -133,33 +113,25 @@ class LazyInverse:
 
     def grow(self, x: np.ndarray, weight: float = 1.0) -> None:
         """``V += weight x x^T``; `weight` > 0. `x` must not be modified afterwards."""
-        self._waiting.append(x if weight == 1.0 else np.sqrt(weight) * x)
+        self._waiting.append(x if weight == 1.0 else math.sqrt(weight) * x)
         self._added += weight * float(x @ x)
-        if len(self._waiting) + self.used >= BLOCK:
+        if len(self._waiting) + self.sum.used.item(0) >= BLOCK:
             self.flushed()
 
     def append(self, term: np.ndarray, sign: float) -> None:
         """``V^{-1} += sign * term term^T``."""
         inverse = self.flushed()
-        inverse.terms[self.used], inverse.signs[self.used] = term, sign
-        inverse.used[0] += 1
+        used = inverse.used.item(0)
+        inverse.terms[used], inverse.signs[used], inverse.used[0] = term, sign, used + 1
         self.fold_block()
 
     def fold_block(self) -> None:
         """Fold the terms into the base, once a block of them has gathered."""
-        if self.used >= BLOCK:
+        if self.sum.used.item(0) >= BLOCK:
             base, scale, terms, signs, (used, dense) = self.sum
             base += (terms[:used].T * signs[:used]) @ terms[:used]
             base.flat[:: len(base) + 1] += 0.0 if dense else scale
             self.sum.used[:] = 0, 1
-
-    def _rows_dot(self, rows: np.ndarray) -> np.ndarray:
-        """``W V^{-1}`` for rows W of shape (m, d), without waiting observations."""
-        base, scale, terms, signs, (used, dense) = self.sum
-        result = rows @ base if dense else scale * rows
-        if used:
-            result += ((rows @ terms[:used].T) * signs[:used]) @ terms[:used]
-        return result
 
 
 class Curvature:
@@ -181,7 +153,8 @@ class Curvature:
 
     def reset(self, hessian: np.ndarray, history: History) -> None:
         """Restart from an exact joint Hessian, which covers the whole history."""
-        self.inverse.reset(np.linalg.inv(hessian))
+        self.inverse.sum.base[:] = np.linalg.inv(hessian)
+        self.inverse.sum.used[:] = 0, 1
         self._make_room(history)
         for taken, j in zip(self._taken, self.models, strict=True):
             serves = history.cells.of(j, "counts")[:, 0]
@@ -189,8 +162,7 @@ class Curvature:
 
     def _make_room(self, history: History) -> None:
         """Room for the serves of all cells of the models."""
-        cells = max(int(history.cells.spans[j, 1]) for j in self.models)
-        if cells > self._taken.shape[1]:
+        if (cells := history.cells.longest) > self._taken.shape[1]:
             self._taken = np.pad(self._taken, ((0, 0), (0, 2 * cells - self._taken.shape[1])))
 
     def catch_up(self, history: History) -> bool:

@@ -52,7 +52,7 @@ Choice = tuple[int, Assortment]
 def prune(
     candidates: Candidates, inverses: list[LazyInverse], alpha: float, K: int, off: float = 0.0
 ) -> tuple[np.ndarray, Choice | None]:
-    """The scores that may be among those of the choice, and the choice if only one is possible.
+    """Upper bounds of the scores that may be of the choice, and the choice if only one is possible.
 
     Parameters
     ----------
@@ -62,14 +62,14 @@ def prune(
 
     Returns
     -------
-    (bool (q, N), and what :func:`choose` would return, or None)
+    (float64 (q, N), -inf for all other scores, and what :func:`choose` would return, or None)
     """
     rank = _rank(candidates, inverses)
     # The rate of an assortment moves in its utilities by no more than they do, in log odds.
-    alive, sole = draw_kernels.survivors(*candidates[2:], alpha, K, ROOM + 2.0 * off, rank)
+    upper, sole = draw_kernels.survivors(*candidates[2:], alpha, K, ROOM + 2.0 * off, rank)
     if sole < 0:
-        return alive, None
-    return alive, (int(sole), tuple(alive[sole].nonzero()[0].tolist()))
+        return upper, None
+    return upper, (sole, tuple((upper[sole] > -np.inf).nonzero()[0].tolist()))
 
 
 def choose(candidates: Candidates, inverses: list[LazyInverse], alpha: float, K: int) -> Choice:
@@ -84,26 +84,21 @@ def choose(candidates: Candidates, inverses: list[LazyInverse], alpha: float, K:
     -------
     (position in 0..q-1, ascending model indices)
     """
-    alive, choice = prune(candidates, inverses, alpha, K)
+    upper, choice = prune(candidates, inverses, alpha, K)
     if choice is not None:
         return choice
-    mean = candidates.mean
-    rows, models = alive.any(axis=1).nonzero()[0], alive.any(axis=0).nonzero()[0]
-    squares = np.cumsum(candidates.normals[:, models] ** 2, axis=0).max(axis=2)
-    upper = mean[:, models] + alpha * candidates.deviation[:, models] * np.sqrt(squares)
-    upper = np.where(alive[:, models], upper, -np.inf)
-    scores, best = np.full(mean.shape, -np.inf), -np.inf
+    mean, best = candidates.mean, np.finfo(float).min  # below every score, above -inf
+    scores = np.full(mean.shape, -np.inf)
     # The largest bound first: with K = 1 its draw rules out most other models.
-    for at in np.argsort(-upper.max(axis=0), kind="stable").tolist():
-        j = int(models[at])
-        mine = (alive[:, j] & (upper[:, at] >= best - ROOM)).nonzero()[0]
+    for j in np.argsort(-upper.max(axis=0), kind="stable").tolist():
+        mine = (upper[:, j] >= best - ROOM).nonzero()[0]
         if not mine.size:
             break
         drawn = _draws(candidates, inverses[j], j, mine)
         scores[mine, j] = mean[mine, j] + alpha * drawn.max(axis=1)
         if K == 1:
             best = max(best, float(scores[mine, j].max()))
-    return _best(scores, rows, K)
+    return _best(scores, K)
 
 
 def _rank(candidates: Candidates, inverses: list[LazyInverse]) -> int:
@@ -187,13 +182,14 @@ def _independent_columns(
     return columns[: len(pivots)].T, np.array(pivots, int)
 
 
-def _best(scores: np.ndarray, rows: np.ndarray, K: int) -> Choice:
-    if K == 1:
-        flat = int(np.argmax(scores[rows].max(axis=1)))
-        row = int(rows[flat])
-        return row, (int(np.argmax(scores[row])),)
+def _best(scores: np.ndarray, K: int) -> Choice:
+    """The query and assortment of largest departure rate; a score of -inf is not for choice."""
     N = scores.shape[1]
-    odds = log_departure_odds(np.partition(scores[rows], N - K, axis=1)[:, N - K :])
-    row = int(rows[int(np.argmax(odds))])
+    if K == 1:
+        row, j = divmod(int(np.argmax(scores)), N)
+        return row, (j,)
+    top = np.partition(scores, N - K, axis=1)[:, N - K :]
+    rows = (top[:, 0] > -np.inf).nonzero()[0]
+    row = int(rows[int(np.argmax(log_departure_odds(top[rows])))])
     order = np.argsort(-scores[row], kind="stable")[:K]
     return row, tuple(sorted(order.tolist()))

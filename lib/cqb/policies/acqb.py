@@ -148,10 +148,10 @@ class ThompsonLearner(Learner):
         candidates = self._candidates(index, normals, penalty)
         off = self._estimator.error_bound * self._longest
         if off > 0.0:
-            alive, sole = thompson.prune(candidates, self._covariance, radius, self._K, off)
+            upper, sole = thompson.prune(candidates, self._covariance, radius, self._K, off)
             if sole is not None:
                 return sole
-            self._estimator.refine(np.flatnonzero(alive.any(axis=0)).tolist())
+            self._estimator.refine(np.flatnonzero(upper.max(axis=0) > -np.inf).tolist())
             candidates = self._candidates(index, normals, penalty)
         return thompson.choose(candidates, self._covariance, radius, self._K)
 
@@ -176,6 +176,8 @@ def _newest_first(waiting: Waiting) -> tuple[list[int], list[int]]:
     The rank ties each normal to a query. Newest first puts the queries that can win in front,
     so that a long queue of hard old ones costs no covariance.
     """
+    if len(waiting.query) == 1:
+        return [0], list(waiting.context)
     newest = sorted(zip(waiting.query, waiting.context, strict=True), reverse=True)
     first: dict[int, int] = {}
     for rank, (_, context) in enumerate(newest):
